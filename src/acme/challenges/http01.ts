@@ -1,0 +1,149 @@
+/** The challenge http-01 (RFC 8555 §8.3; for IP addresses RFC 8738 §4). */
+import { request, type IncomingMessage } from "node:http";
+import { isIP } from "node:net";
+import { connectionFailure, handshake, type Outbound } from "./outbound.ts";
+import { attempt, quoted, sameBytes, ValidationFailure, type Validation, type Validator } from "./validation.ts";
+
+const redirectsMax = 10;
+const redirectCharactersMax = 2000;
+/** A key authorization has fewer than 200 octets. */
+const bodyBytesMax = 1024;
+const headerBytesMax = 8192;
+const interimResponsesMax = 10;
+const redirectStatuses = new Set([301, 302, 303, 307, 308]);
+
+/** The key authorization must be found at `/.well-known/acme-challenge/<token>`, redirects followed. */
+export const http01: Validator = (validation, outbound, signal) =>
+  attempt(outbound.timeoutMs, signal, async (lifetime) => {
+    const visited = new Set<string>();
+    let url = firstUrl(validation, outbound.http01Port);
+    for (;;) {
+      visited.add(url.href);
+      const response = await get(url, outbound, lifetime).catch((error: unknown) => {
+        throw visited.size > 1 ? afterRedirect(error, visited.size - 1) : error;
+      });
+      if (!redirectStatuses.has(response.statusCode ?? 0))
+        return requireKeyAuthorization(response, validation.keyAuthorization);
+      const { location } = response.headers;
+      response.destroy();
+      url = redirectTarget(location, url, validation, outbound);
+      if (visited.has(url.href)) throw new ValidationFailure("unauthorized", "the redirects go round in a loop");
+      if (visited.size > redirectsMax)
+        throw new ValidationFailure("unauthorized", `more than ${redirectsMax} redirects`);
+    }
+  });
+
+function firstUrl({ identifier, token }: Validation, port: number): URL {
+  const host = isIP(identifier.value) === 6 ? `[${identifier.value}]` : identifier.value;
+  const url = URL.parse(`http://${host}:${port}/.well-known/acme-challenge/${token}`);
+  // A URL has its own idea of hosts: "0x7f.1" would be an address. What is certified must be what is asked.
+  if (url?.hostname !== host)
+    throw new ValidationFailure("rejectedIdentifier", `${quoted(host)} cannot be the host of a URL`);
+  return url;
+}
+
+/** RFC 8555 §8.3 lets the client redirect; §10.4 is why not anywhere. The address is judged again when it is connected to. */
+function redirectTarget(location: string | undefined, from: URL, { identifier }: Validation, outbound: Outbound): URL {
+  const refuse = (why: string) =>
+    new ValidationFailure("unauthorized", `redirect to ${quoted(location ?? "")} refused: ${why}`);
+  if (location === undefined) throw new ValidationFailure("unauthorized", "a redirect without Location");
+  if (location.length > redirectCharactersMax) throw refuse(`longer than ${redirectCharactersMax} characters`);
+  const url = URL.parse(location, from.href);
+  if (url === null) throw refuse("not a URL");
+  if (url.href.length > redirectCharactersMax) throw refuse(`longer than ${redirectCharactersMax} characters`);
+  if (url.protocol !== "http:" && url.protocol !== "https:") throw refuse("neither http nor https");
+  if (url.username !== "" || url.password !== "") throw refuse("it holds user information");
+  if (url.hash !== "") throw refuse("it holds a fragment");
+  if (![80, 443, outbound.http01Port].includes(portOf(url))) throw refuse("not a port of http-01");
+  if (identifier.type === "dns" && isIP(hostOf(url)) !== 0) throw refuse("an IP address instead of a name");
+  return url;
+}
+
+/** A refused address after a redirect says nothing against the identifier; everything else stays what it is. */
+function afterRedirect(error: unknown, redirects: number): unknown {
+  if (!(error instanceof ValidationFailure)) return error;
+  const problem = error.problem === "rejectedIdentifier" ? "unauthorized" : error.problem;
+  return new ValidationFailure(problem, `at redirect ${redirects}: ${error.message}`, error);
+}
+
+/** The host without brackets and without the final dot of an absolute name. */
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
+}
+
+function portOf(url: URL): number {
+  return Number(url.port || (url.protocol === "https:" ? 443 : 80));
+}
+
+/** Sends one request and resolves to its response, body unread. */
+async function get(url: URL, outbound: Outbound, signal: AbortSignal): Promise<IncomingMessage> {
+  const host = hostOf(url);
+  const socket = await outbound.connect(host, portOf(url), signal);
+  // RFC 8555 §8.3 starts with plain http; after a redirect to https the certificate proves nothing that matters here.
+  const servername = isIP(host) === 0 ? host : "";
+  const transport = url.protocol === "https:" ? await handshake(socket, { servername, protocol: "http/1.1" }) : socket;
+
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const asking = request({
+    createConnection: () => transport,
+    method: "GET",
+    path: url.pathname + url.search,
+    // No Accept-Encoding: a compressed answer would be an answer we have to unpack.
+    headers: { Host: url.host, "User-Agent": outbound.userAgent, Accept: "*/*", Connection: "close" },
+    maxHeaderSize: headerBytesMax,
+    insecureHTTPParser: false,
+  });
+  let interim = 0;
+  asking.on("information", () => {
+    interim += 1;
+    if (interim > interimResponsesMax)
+      asking.destroy(new ValidationFailure("unauthorized", "too many interim responses"));
+  });
+  asking.once("upgrade", (_, upgraded) => {
+    upgraded.destroy();
+    reject(new ValidationFailure("unauthorized", "the answer is an upgrade to another protocol"));
+  });
+  asking.once("response", resolve);
+  asking.on("error", reject);
+  asking.once("close", () => reject(Object.assign(new Error(), { code: "ECONNRESET" })));
+  asking.end();
+  return promise.catch((error: unknown) => {
+    throw httpFailure(error);
+  });
+}
+
+function httpFailure(error: unknown): ValidationFailure {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code.startsWith("HPE_"))
+    return new ValidationFailure("connection", `the answer is not HTTP that we accept: ${code}`);
+  return connectionFailure(error, "reading the answer");
+}
+
+async function requireKeyAuthorization(response: IncomingMessage, keyAuthorization: string): Promise<void> {
+  if (response.statusCode !== 200) {
+    response.destroy();
+    throw new ValidationFailure("unauthorized", `the answer has status ${response.statusCode}, not 200`);
+  }
+  const body = await readBody(response).catch((error: unknown) => {
+    throw httpFailure(error);
+  });
+  // §8.3: white space after the key authorization is ignored.
+  let end = body.length;
+  while (end > 0 && [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d].includes(body[end - 1] ?? 0)) end -= 1;
+  if (!sameBytes(body.subarray(0, end), Buffer.from(keyAuthorization))) {
+    throw new ValidationFailure("unauthorized", `the body is ${quoted(body)}, not the key authorization`);
+  }
+}
+
+async function readBody(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    // Leaving the loop destroys the response and its socket.
+    if (bytes > bodyBytesMax)
+      throw new ValidationFailure("unauthorized", `the body has more than ${bodyBytesMax} bytes`);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,106 @@
+/**
+ * What one validation is: its input, its outcome, its deadline. Shared by the three validators (RFC 8555 §8, RFC 8737, RFC 8738),
+ * which know nothing of orders, of our HTTP server or of the database.
+ */
+import { timingSafeEqual } from "node:crypto";
+import type { Outbound } from "./outbound.ts";
+
+/** What is to be shown, and for whom. */
+export interface Validation {
+  readonly identifier: {
+    readonly type: "dns" | "ip";
+    /** Canonical: lower-case A-labels without a final dot, RFC 5952 text for IPv6; for a wildcard the base name. */
+    readonly value: string;
+  };
+  /** The challenge's token, base64url. */
+  readonly token: string;
+  /** RFC 8555 §8.1: token, ".", thumbprint of the account key. */
+  readonly keyAuthorization: string;
+}
+
+/** The ACME error types that a validation can end with (RFC 8555 §6.7); each is a code of `problem/problem.ts`. */
+export type ValidationProblem =
+  | "connection"
+  | "dns"
+  | "tls"
+  | "unauthorized"
+  | "incorrectResponse"
+  | "rejectedIdentifier";
+
+export interface FailedValidation {
+  readonly ok: false;
+  readonly problem: ValidationProblem;
+  /** Printable ASCII, at most 300 characters; what the target sent appears only through `quoted`. */
+  readonly detail: string;
+  /** A failed connection or lookup: worth another try (RFC 8555 §8.2). A wrong answer is not. */
+  readonly retryable: boolean;
+}
+
+export type ValidationOutcome = { readonly ok: true } | FailedValidation;
+
+/**
+ * One attempt, done within `outbound.timeoutMs`. Whatever the target does becomes an outcome; rejects only with `signal.reason`
+ * when the caller gives up, or for a fault of ours.
+ */
+export type Validator = (validation: Validation, outbound: Outbound, signal: AbortSignal) => Promise<ValidationOutcome>;
+
+/** How a validator's parts say "no"; `attempt` turns it into an outcome. */
+export class ValidationFailure extends Error {
+  override readonly name = "ValidationFailure";
+  readonly problem: ValidationProblem;
+  readonly retryable: boolean;
+  constructor(problem: ValidationProblem, detail: string, { retryable = false } = {}) {
+    super(detail.replace(/[^\x20-\x7e]/g, "?").slice(0, 300));
+    this.problem = problem;
+    this.retryable = retryable;
+  }
+}
+
+/**
+ * Runs one attempt under its deadline. `work` resolves when the challenge is met and throws `ValidationFailure` when it is not; its
+ * signal aborts at the deadline, when the caller gives up, and when the attempt is over, so nothing it opened outlives the attempt.
+ */
+export async function attempt(
+  timeoutMs: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<ValidationOutcome> {
+  signal.throwIfAborted();
+  const lifetime = new AbortController();
+  const giveUp = Promise.withResolvers<never>();
+  const stop = () => giveUp.reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  const late = new ValidationFailure("connection", `no complete answer within ${timeoutMs} ms`, { retryable: true });
+  const timer = setTimeout(() => giveUp.reject(late), timeoutMs);
+  try {
+    // A race, so that the deadline holds even where an operation cannot be cancelled (getaddrinfo).
+    await Promise.race([work(lifetime.signal), giveUp.promise]);
+    return { ok: true };
+  } catch (error) {
+    if (!(error instanceof ValidationFailure)) throw error;
+    return { ok: false, problem: error.problem, detail: error.message, retryable: error.retryable };
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    lifetime.abort();
+  }
+}
+
+/**
+ * Foreign text in quotation marks, safe in logs, terminals, JSON and careless HTML: only printable ASCII stays, without quotation
+ * marks, angle brackets, ampersand and backslash; the rest is "?", and at most `limit` characters are shown.
+ */
+export function quoted(foreign: Uint8Array | string, limit = 80): string {
+  // Cut before looking, so that a huge input costs no more than a small one. A character has at most four bytes of UTF-8.
+  const text =
+    typeof foreign === "string"
+      ? foreign.slice(0, limit + 1)
+      : new TextDecoder().decode(foreign.subarray(0, 4 * limit + 4));
+  const safe = text.replace(/[^\x20-\x7e]|["'`<>&\\]/g, "?");
+  return safe.length > limit ? `"${safe.slice(0, limit)}..."` : `"${safe}"`;
+}
+
+/** Equality that takes the same time wherever the difference is. */
+export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && timingSafeEqual(left, right);
+}

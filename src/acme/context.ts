@@ -1,0 +1,93 @@
+/** What the handlers of the ACME room work with, and the few refusals they share. */
+import type { Issuing } from "../authority/issue.ts";
+import type { CurrentGrant } from "../authority/authorize.ts";
+import type { Profile } from "../authority/profile.ts";
+import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
+import { problem } from "../problem/problem.ts";
+import type { ValidationRunner } from "./challenges/runner.ts";
+import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
+import type { Accept, CertificateStore, Identifier, OrderStore, Owned } from "./ports.ts";
+
+/** The policy for identities, asked by newOrder (would anything do?) and by the challenge (does this do?). */
+export interface IdentityPolicy {
+  readonly trustDomain: string;
+  /** Evidence that would do for this SPIFFE ID, and the profiles of the grants behind it; empty when no grant names it. */
+  candidates(spiffeId: string): { accept: readonly Accept[]; profiles: readonly string[] };
+  /** Verifies one item. @throws {EvidenceRefused} · {SourceUnavailable} */
+  verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
+  /** The grant that gives this SPIFFE ID for this evidence. @throws {EvidenceRefused} naming what is missing */
+  decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]): GrantDecision;
+  /** Grants as they read now, by name. */
+  grants(): ReadonlyMap<string, CurrentGrant>;
+}
+
+export interface GrantDecision {
+  readonly grant: string;
+  readonly grantVersion: string;
+  readonly evidence: VerifiedEvidence;
+  /** The claims that the grant allows to be kept. */
+  readonly recordedClaims: VerifiedEvidence["claims"];
+}
+
+export interface AcmeLimits {
+  readonly identifiersPerOrder: number;
+  readonly contactsPerAccount: number;
+  readonly ordersPerPage: number;
+  /** Seconds that a pending order with DNS names or addresses stays open, and that a validated name counts. */
+  readonly orderLifetimeSeconds: number;
+  /** Seconds that a workload-attest-01 challenge stays open; at most 300. */
+  readonly attestationChallengeSeconds: number;
+  /** Seconds that an attested authorization may be finalized; at most 600. */
+  readonly attestedAuthorizationSeconds: number;
+}
+
+export interface AcmeContext extends PipelineParts {
+  readonly orders: OrderStore;
+  readonly certificates: CertificateStore;
+  readonly policy: IdentityPolicy;
+  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly issuing: Issuing;
+  readonly chainPemOf: (issuerId: string) => string | undefined;
+  readonly validations: ValidationRunner;
+  readonly limits: AcmeLimits;
+  /** Audience of workload-attest-01 evidence. */
+  readonly audience: string;
+  readonly termsOfService: string | undefined;
+  readonly now: () => Date;
+  readonly newId: () => string;
+  readonly newToken: () => string;
+}
+
+/** A verified request with the parameters of its path. */
+export interface AcmeRequest extends Verified {
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly accept: string | undefined;
+}
+
+/** The account of a request that was signed by `kid`. */
+export function signer(request: AcmeRequest): SigningAccount {
+  if (request.account === undefined) throw problem("malformed", "this resource needs a kid");
+  return request.account;
+}
+
+/**
+ * Unwraps an owned object: what belongs to another account does not exist (H-01).
+ * @throws {Problem} accountDoesNotExist · unauthorized (401, RFC 8555 §7.3.6) · notFound
+ */
+export function required<T>({ status, object }: Owned<T>): T {
+  requireValid(status);
+  if (object === undefined) throw noSuchResource();
+  return object;
+}
+
+/** @throws {Problem} unauthorized with status 401 for a deactivated or revoked account (RFC 8555 §7.3.6) */
+export function requireValid(status: Owned<unknown>["status"]): void {
+  if (status === undefined) throw problem("accountDoesNotExist", "there is no such account");
+  if (status !== "valid") throw problem("unauthorized", `the account is ${status}`, { status: 401 });
+}
+
+export const noSuchResource = () => problem("notFound", "there is no such resource");
+
+/** How an identifier reads in a sentence. */
+export const named = ({ type, value }: Identifier): string => `${type} ${value}`;

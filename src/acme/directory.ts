@@ -1,0 +1,43 @@
+/** The directory (RFC 8555 §7.1.1) and newNonce (§7.2): answered from memory. */
+import { randomBytes } from "node:crypto";
+
+import type { Profile } from "../authority/profile.ts";
+import type { Urls } from "./urls.ts";
+
+export interface DirectoryFacts {
+  readonly urls: Urls;
+  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly website: string;
+  readonly termsOfService: string | undefined;
+  readonly workloadAttestation: { readonly trustDomain: string; readonly formats: readonly string[]; readonly audience: string };
+}
+
+/** The directory object. Public, so it names no issuer, cluster or tenant. */
+export function directory({ urls, profiles, website, termsOfService, workloadAttestation }: DirectoryFacts): object {
+  return {
+    newNonce: urls.newNonce,
+    newAccount: urls.newAccount,
+    newOrder: urls.newOrder,
+    revokeCert: urls.revokeCert,
+    keyChange: urls.keyChange,
+    // A key nobody knows, another one at each start: clients must tolerate what they do not understand.
+    [randomBytes(8).toString("base64url")]: "https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1",
+    meta: {
+      ...(termsOfService !== undefined && { termsOfService }),
+      website,
+      externalAccountRequired: false,
+      profiles: Object.fromEntries([...profiles.values()].map(({ name, description }) => [name, description])),
+      workloadAttestation: {
+        version: 1,
+        identifierTypes: ["uri"],
+        schemes: ["spiffe"],
+        trustDomains: [workloadAttestation.trustDomain],
+        challenge: "workload-attest-01",
+        formats: workloadAttestation.formats,
+        audience: workloadAttestation.audience,
+        binding: "wa1-sha256",
+        inlineEvidence: false,
+      },
+    },
+  };
+}

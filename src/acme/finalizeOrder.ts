@@ -1,0 +1,159 @@
+/** Finalize (RFC 8555 §7.4): turns a `ready` order into a certificate. */
+import { authorizeOrder, NotAuthorized, type Authorized, type Proof } from "../authority/authorize.ts";
+import { ValidityRefused, type Profile } from "../authority/profile.ts";
+import { problem } from "../problem/problem.ts";
+import { CsrError, readCsr, type CertificationRequest } from "../x509/csr.ts";
+import { KeyRefused } from "../x509/publicKey.ts";
+import { canonicalDnsName, NameError } from "../x509/names.ts";
+import { decodeBase64url } from "./base64url.ts";
+import { required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { thumbprintOf } from "./jwk.ts";
+import type { JsonObject } from "./json.ts";
+import { idOf } from "./order.ts";
+import type { Authorization, Order } from "./ports.ts";
+import { orderReply, orderStatus, type Reply } from "./resources.ts";
+
+/** A CSR larger than this is refused before it is parsed; octets. */
+const csrLimit = 16 * 1024;
+
+/**
+ * Finalizes. Idempotent in effect: whoever moves the order out of `ready` issues; everyone else is told `orderNotReady` and reads it.
+ * @throws {Problem} orderNotReady (403) · badCSR (the order stays `ready`) · rejectedIdentifier when today's policy no longer allows
+ *   the names · invalidProfile when the profile changed since the order was made
+ */
+export async function finalizeOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
+  const account = signer(request);
+  const id = idOf(request, "order");
+  const read = attempt(() => readRequest(request.payload ?? {}));
+  const keyThumbprint = read.ok ? thumbprintOf(read.value.publicKey) : undefined;
+  const { order, authorizations, keyIsAccountKey } = required(await context.orders.readForFinalize(account.id, id, keyThumbprint));
+
+  const status = orderStatus(order, context.now());
+  if (status !== "ready") throw problem("orderNotReady", `the order is ${status}`); // §7.4: 403 in any other state
+  if (!read.ok) throw read.error;
+  const csr = read.value;
+  const profile = pinnedProfile(order, context);
+  requireSameNames(csr, order);
+  requireCommittedKey(csr, authorizations);
+  if (keyIsAccountKey) throw problem("badCSR", "the certificate's key is the key of an ACME account"); // §11.1
+  requireAllowedKey(csr, profile);
+
+  const authorized = decide(order, account.id, authorizations, profile, context);
+  const outcome = await issue(authorized, csr, context);
+  if (outcome.outcome === "notReady") throw problem("orderNotReady", "the order is not ready any more");
+  const issued: Order =
+    outcome.outcome === "issued"
+      ? { ...order, status: "valid", certificateSerial: outcome.serial }
+      : { ...order, status: "processing" }; // The intent is committed: the order will be finished, by the settling job if need be.
+  return orderReply(issued, context.urls, context.now());
+}
+
+type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+
+/** The order's state comes before the CSR's faults (§7.4), though the CSR's key is needed to read the order. */
+function attempt<T>(read: () => T): Attempt<T> {
+  try {
+    return { ok: true, value: read() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}
+
+function readRequest({ csr }: JsonObject): CertificationRequest {
+  const der = typeof csr === "string" ? decodeBase64url(csr) : undefined;
+  if (der === undefined) throw problem("malformed", "csr is not base64url");
+  if (der.length > csrLimit) throw problem("badCSR", `the CSR is larger than ${csrLimit} octets`);
+  try {
+    return readCsr(der);
+  } catch (error) {
+    if (error instanceof CsrError || error instanceof KeyRefused) throw problem("badCSR", error.message);
+    throw error;
+  }
+}
+
+/** The profile the order was made under, if it still reads the same. */
+function pinnedProfile(order: Order, { profiles }: AcmeContext): Profile {
+  const profile = profiles.get(order.profile);
+  if (profile === undefined || !profile.hash.equals(order.profileHash)) {
+    throw problem("invalidProfile", "the profile has changed since the order was made; make a new order");
+  }
+  return profile;
+}
+
+/** §7.4: exactly the names of the order. A CN must be one of them; what else a CSR asks for is ignored. */
+function requireSameNames({ names, commonName }: CertificationRequest, { identifiers }: Order): void {
+  if (names.other.length > 0) throw problem("badCSR", `the CSR holds names of a kind that is not issued: ${names.other.join(", ").slice(0, 100)}`);
+  const asked = new Set<string>();
+  for (const name of names.dns) asked.add(`dns ${canonical(name)}`);
+  for (const address of names.ip) asked.add(`ip ${address}`);
+  for (const uri of names.uri) asked.add(`uri ${uri}`);
+  if (asked.size !== names.dns.length + names.ip.length + names.uri.length) throw problem("badCSR", "the CSR names something twice");
+  const ordered = new Set(identifiers.map(({ type, value }) => `${type} ${value}`));
+  if (commonName !== undefined) {
+    const asDns = attempt(() => canonical(commonName));
+    const match = [asDns.ok ? `dns ${asDns.value}` : "", `ip ${commonName}`].find((name) => ordered.has(name));
+    if (match === undefined || (match.startsWith("ip ") && !asked.has(match))) {
+      throw problem("badCSR", "the CSR's common name is not one of the order's names");
+    }
+    asked.add(match);
+  }
+  if (asked.size !== ordered.size || [...asked].some((name) => !ordered.has(name))) {
+    throw problem("badCSR", "the CSR's names are not the order's names");
+  }
+}
+
+function canonical(name: string): string {
+  try {
+    return canonicalDnsName(name, { wildcard: true });
+  } catch (error) {
+    if (error instanceof NameError) throw problem("badCSR", `the CSR: ${error.message}`);
+    throw error;
+  }
+}
+
+/** workload-attest-01, rule 8: the key that the evidence vouched for. A missing commitment fails closed. */
+function requireCommittedKey({ publicKey }: CertificationRequest, authorizations: readonly Authorization[]): void {
+  const spki = publicKey.sha256.toString("base64url");
+  for (const { identifier, attestation } of authorizations) {
+    if (identifier.type === "uri" && attestation?.spki !== spki) {
+      throw problem("badCSR", "the CSR's key is not the key that the evidence vouched for");
+    }
+  }
+}
+
+function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile): void {
+  if (!profile.keyKinds.includes(publicKey.kind)) throw problem("badCSR", `profile ${profile.name} does not allow ${publicKey.kind} keys`);
+}
+
+function decide(
+  order: Order,
+  accountId: string,
+  authorizations: readonly Authorization[],
+  profile: Profile,
+  { policy, now }: AcmeContext,
+): Authorized {
+  const validity = { notBefore: order.notBefore ?? undefined, notAfter: order.notAfter ?? undefined };
+  try {
+    return authorizeOrder({ id: order.id, accountId, validity }, authorizations.map(proofOf), profile, policy.grants(), now());
+  } catch (error) {
+    if (error instanceof NotAuthorized) throw problem("rejectedIdentifier", error.message);
+    throw error;
+  }
+}
+
+function proofOf({ identifier, wildcard, attestation, challenges }: Authorization): Proof {
+  const name = { type: identifier.type, value: wildcard ? `*.${identifier.value}` : identifier.value };
+  if (attestation !== null) return { identifier: name, proved: { by: "attestation", record: attestation } };
+  const valid = challenges.find(({ status }) => status === "valid");
+  if (valid === undefined) throw problem("orderNotReady", "an authorization is not valid");
+  return { identifier: name, proved: { by: "challenge", challenge: valid.type, at: valid.validated ?? "" } };
+}
+
+async function issue(authorized: Authorized, { publicKey }: CertificationRequest, { issuing }: AcmeContext) {
+  try {
+    return await issuing.issue(authorized, publicKey);
+  } catch (error) {
+    if (error instanceof ValidityRefused) throw problem("malformed", `the order cannot be fulfilled any more: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+/** Identifiers of an order (RFC 8555 §7.1.4, RFC 8738, workload-attest-01): one reader per type; nothing else compares names. */
+import { canonicalDnsName, canonicalIp, NameError } from "../x509/names.ts";
+import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
+import { problem, type Problem, type Subproblem } from "../problem/problem.ts";
+import type { IdentityPolicy } from "./context.ts";
+import type { JsonValue } from "./json.ts";
+import type { Identifier } from "./ports.ts";
+
+/**
+ * Reads the `identifiers` member of newOrder into canonical identifiers, in the client's order.
+ * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier, with one subproblem each where several are bad
+ */
+export function readIdentifiers(value: JsonValue | undefined, limit: number, policy: IdentityPolicy): Identifier[] {
+  if (!Array.isArray(value) || value.length === 0) throw problem("malformed", "identifiers is not a list with at least one entry");
+  if (value.length > limit) throw problem("malformed", `an order may hold at most ${limit} identifiers`);
+  const identifiers: Identifier[] = [];
+  const refusals: Subproblem[] = [];
+  for (const entry of value) {
+    const { type, value: name } = shapeOf(entry);
+    const read = readIdentifier(type, name, policy);
+    if ("code" in read) refusals.push({ ...read, identifier: { type: type.slice(0, 100), value: name.slice(0, 300) } });
+    else identifiers.push(read);
+  }
+  if (refusals.length > 0) throw refused(refusals);
+  requireDistinct(identifiers);
+  return identifiers;
+}
+
+function shapeOf(entry: JsonValue): { type: string; value: string } {
+  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) throw problem("malformed", "an identifier is not an object");
+  const { type, value } = entry;
+  if (typeof type !== "string" || typeof value !== "string") throw problem("malformed", "an identifier needs a type and a value");
+  if (value.length > 4096) throw problem("malformed", "an identifier is too long");
+  return { type, value };
+}
+
+function readIdentifier(type: string, value: string, policy: IdentityPolicy): Identifier | Subproblem {
+  try {
+    switch (type) {
+      case "dns":
+        return { type, value: canonicalDnsName(value, { wildcard: true }) };
+      case "ip":
+        return { type, value: canonicalIp(value) };
+      case "uri":
+        return readSpiffeIdentifier(value, policy);
+      default:
+        return { code: "unsupportedIdentifier", detail: "identifier types are dns, ip and uri" };
+    }
+  } catch (error) {
+    if (error instanceof NameError || error instanceof SpiffeIdError) return { code: "malformed", detail: error.message };
+    throw error;
+  }
+}
+
+function readSpiffeIdentifier(value: string, policy: IdentityPolicy): Identifier | Subproblem {
+  if (/^[a-z][a-z0-9+.-]*:/i.test(value) && !value.startsWith("spiffe://") && !/^spiffe:/i.test(value)) {
+    return { code: "rejectedIdentifier", detail: "the only uri scheme is spiffe" };
+  }
+  const { trustDomain } = parseSpiffeId(value);
+  if (trustDomain !== policy.trustDomain) {
+    return { code: "rejectedIdentifier", detail: "this server is not an authority for that trust domain" };
+  }
+  if (policy.candidates(value).accept.length === 0) {
+    return { code: "rejectedIdentifier", detail: "no evidence that this server accepts could prove that SPIFFE ID" };
+  }
+  return { type: "uri", value };
+}
+
+/** RFC 8555 §6.7.1: one refusal speaks for itself, several become subproblems; the identifier appears only there. */
+function refused(refusals: readonly Subproblem[]): Problem {
+  const [first] = refusals;
+  const same = first !== undefined && refusals.every(({ code }) => code === first.code);
+  const code = same ? first.code : "malformed";
+  const detail = refusals.length === 1 && first !== undefined ? first.detail : `${refusals.length} identifiers are refused`;
+  return problem(code, detail, { subproblems: refusals });
+}
+
+function requireDistinct(identifiers: readonly Identifier[]): void {
+  const seen = new Set(identifiers.map(({ type, value }) => `${type} ${value}`));
+  if (seen.size !== identifiers.length) throw problem("malformed", "an identifier appears twice");
+  if (identifiers.filter(({ type }) => type === "uri").length > 1) {
+    throw problem("malformed", "an order may hold one uri identifier"); // X.509-SVID §2
+  }
+}

@@ -1,0 +1,49 @@
+/** newAccount (RFC 8555 §7.3). */
+import { problem } from "../problem/problem.ts";
+import { requireValid, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { readContact } from "./contact.ts";
+import type { Account } from "./ports.ts";
+import { accountJson, type Reply } from "./resources.ts";
+
+/**
+ * Makes the account of this key, or answers with the one it has: 201 or 200 (RFC 8555 §7.3.1).
+ * @throws {Problem} accountDoesNotExist · invalidContact · unsupportedContact · malformed · unauthorized (deactivated)
+ */
+export async function newAccount({ key, payload = {} }: AcmeRequest, context: AcmeContext): Promise<Reply> {
+  const { accounts, keys, urls } = context;
+  if (payload["onlyReturnExisting"] === true) {
+    const account = await accounts.findAccountByThumbprint(key.thumbprint);
+    if (account === undefined) throw problem("accountDoesNotExist", "no account has this key");
+    return answer(account, 200);
+  }
+
+  let contact: readonly string[];
+  try {
+    if (context.termsOfService !== undefined && payload["termsOfServiceAgreed"] !== true) {
+      throw problem("userActionRequired", "the terms of service must be agreed to", {
+        headers: { link: `<${context.termsOfService}>;rel="terms-of-service"` },
+      });
+    }
+    contact = readContact(payload["contact"], context.limits.contactsPerAccount);
+  } catch (refusal) {
+    // §7.3.1: for a known key the request's fields do not matter, so neither do their faults.
+    const known = await accounts.findAccountByThumbprint(key.thumbprint);
+    if (known === undefined) throw refusal;
+    return answer(known, 200);
+  }
+
+  const { created, account } = await accounts.createAccount({
+    id: context.newId(),
+    thumbprint: key.thumbprint,
+    jwk: key.jwk,
+    contact,
+    termsAgreedAt: payload["termsOfServiceAgreed"] === true ? context.now() : null,
+  });
+  if (created) keys.set(account.id, { id: account.id, key });
+  return answer(account, created ? 201 : 200);
+
+  function answer(account: Account, status: number): Reply {
+    requireValid(account.status);
+    return { status, headers: { location: urls.account(account.id) }, body: accountJson(account, urls) };
+  }
+}

@@ -1,0 +1,79 @@
+/** ACME objects as JSON (RFC 8555 §7.1), with their URLs. What has run out of time reads as ended, whether a job has seen it or not. */
+import type { Account, Authorization, Challenge, Order } from "./ports.ts";
+import type { Urls } from "./urls.ts";
+
+/** A reply of the ACME room; `http/` sends it. A string body is sent as it is, an object as JSON. */
+export interface Reply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly body?: object | string | Buffer;
+  readonly contentType?: string;
+}
+
+/** RFC 3339 in UTC, to the second. */
+export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+
+export const link = (url: string, relation: string): string => `<${url}>;rel="${relation}"`;
+
+/** How long a client should wait before it asks again for something that is processing; seconds. */
+export const retryAfterSeconds = 1;
+
+export function accountJson(account: Account, urls: Urls): object {
+  return {
+    status: account.status,
+    contact: account.contact,
+    ...(account.termsAgreedAt !== null && { termsOfServiceAgreed: true }),
+    orders: urls.orders(account.id),
+  };
+}
+
+/** The status an order shows at `now` (RFC 8555 §7.1.6): pending and ready end with their time. */
+export const orderStatus = (order: Order, now: Date): Order["status"] =>
+  order.expiresAt <= now && (order.status === "pending" || order.status === "ready") ? "invalid" : order.status;
+
+export function orderJson(order: Order, urls: Urls, now: Date): object {
+  return {
+    status: orderStatus(order, now),
+    expires: timestamp(order.expiresAt),
+    identifiers: order.identifiers,
+    profile: order.profile,
+    ...(order.notBefore && { notBefore: timestamp(order.notBefore) }),
+    ...(order.notAfter && { notAfter: timestamp(order.notAfter) }),
+    ...(order.error && { error: order.error }),
+    authorizations: order.authorizationIds.map(urls.authorization),
+    finalize: urls.finalize(order.id),
+    ...(order.status === "valid" && order.certificateSerial && { certificate: urls.certificate(order.certificateSerial.toString("hex")) }),
+  };
+}
+
+/** An order as a reply; clients of several kinds follow `Location` while it is processing (mod_md, x/crypto). */
+export function orderReply(order: Order, urls: Urls, now: Date, status = 200): Reply {
+  return {
+    status,
+    headers: {
+      location: urls.order(order.id),
+      ...(order.status === "processing" && { "retry-after": String(retryAfterSeconds) }),
+    },
+    body: orderJson(order, urls, now),
+  };
+}
+
+/** A pending authorization that ran out is invalid, a valid one is expired (RFC 8555 §7.1.6). */
+export function authorizationStatus({ status, expiresAt }: Authorization, now: Date): Authorization["status"] {
+  if (expiresAt > now) return status;
+  return status === "pending" ? "invalid" : status === "valid" ? "expired" : status;
+}
+
+export function authorizationJson(authorization: Authorization, urls: Urls, now: Date): object {
+  return {
+    status: authorizationStatus(authorization, now),
+    expires: timestamp(authorization.expiresAt),
+    identifier: authorization.identifier,
+    ...(authorization.wildcard && { wildcard: true }),
+    challenges: authorization.challenges.map((challenge) => challengeJson(authorization.id, challenge, urls)),
+  };
+}
+
+export function challengeJson(authorizationId: string, challenge: Challenge, urls: Urls): object {
+  return { ...challenge, url: urls.challenge(authorizationId, challenge.type) };
+}

@@ -1,0 +1,138 @@
+/** The ACME resources (RFC 8555 §7.1) as one table, and the few lines that put it on a server. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+
+import { problem } from "../problem/problem.ts";
+import { account, accountOrders } from "./account.ts";
+import { certificate } from "./certificate.ts";
+import { challenge } from "./challenge.ts";
+import type { AcmeContext, AcmeRequest } from "./context.ts";
+import { directory, type DirectoryFacts } from "./directory.ts";
+import { finalizeOrder } from "./finalizeOrder.ts";
+import { keyChange } from "./keyChange.ts";
+import { newAccount } from "./newAccount.ts";
+import { newOrder } from "./newOrder.ts";
+import { authorization, readOrder } from "./order.ts";
+import { verifyRequest, type PayloadRule, type SignedBy } from "./pipeline.ts";
+import { link, type Reply } from "./resources.ts";
+import { revokeCertificate } from "./revokeCertificate.ts";
+
+interface AcmeResource {
+  readonly name: string;
+  readonly path: string;
+  readonly by: SignedBy;
+  readonly payload: PayloadRule;
+  readonly answer: (request: AcmeRequest, context: AcmeContext) => Promise<Reply>;
+  /** Octets, where this resource takes more than the others. */
+  readonly bodyLimit?: number;
+}
+
+/** Every POST passes the same pipeline (pipeline.ts); a row says only what differs. */
+export const resources: readonly AcmeResource[] = [
+  // name               path                                  signed by        payload            answered by
+  { name: "newAccount", path: "/new-account", by: "jwk", payload: "object", answer: newAccount },
+  { name: "newOrder", path: "/new-order", by: "kid", payload: "object", answer: newOrder },
+  { name: "account", path: "/account/:account", by: "kid", payload: "any", answer: account },
+  { name: "orders", path: "/account/:account/orders", by: "kid", payload: "none", answer: accountOrders },
+  { name: "order", path: "/order/:order", by: "kid", payload: "none", answer: readOrder },
+  { name: "finalize", path: "/order/:order/finalize", by: "kid", payload: "object", answer: finalizeOrder },
+  { name: "authorization", path: "/authorization/:authorization", by: "kid", payload: "any", answer: authorization },
+  {
+    name: "challenge",
+    path: "/challenge/:authorization/:type",
+    by: "kid",
+    payload: "any",
+    answer: challenge,
+    bodyLimit: 1_048_576, // Evidence: 512 KiB at most, base64url twice.
+  },
+  { name: "certificate", path: "/certificate/:serial", by: "kid", payload: "none", answer: certificate },
+  { name: "revokeCert", path: "/revoke-cert", by: "kid|jwk", payload: "object", answer: revokeCertificate },
+  { name: "keyChange", path: "/key-change", by: "kid", payload: "object", answer: keyChange },
+];
+
+/** Methods that a resource of POSTs refuses with 405 (RFC 8555 §6.3). */
+const otherMethods = ["GET", "HEAD", "PUT", "PATCH", "DELETE"];
+
+export interface AcmeRoutesOptions {
+  readonly context: AcmeContext;
+  readonly facts: DirectoryFacts;
+  /** Octets of a POST body; the challenge resource has its own. */
+  readonly bodyLimit: number;
+}
+
+/** Mounts the resources below the prefix that the caller chose. */
+export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
+  return async function plugin(server: FastifyInstance): Promise<void> {
+    const { nonces, urls } = context;
+    const index = link(urls.directory, "index");
+
+    // RFC 8555 §6.2: one media type; §6.5: a nonce with every reply to a POST, errors too.
+    server.removeAllContentTypeParsers();
+    server.addContentTypeParser("application/jose+json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    server.addHook("onRequest", async (request, reply) => {
+      reply.header("cache-control", "no-store");
+      if (request.routeOptions.url === `${server.prefix}/directory`) return;
+      reply.header("link", index);
+      if (request.method !== "GET" && request.method !== "HEAD") reply.header("replay-nonce", nonces.issue());
+    });
+
+    const document = Buffer.from(JSON.stringify(directory(facts)));
+    const sendDirectory = (reply: FastifyReply) => reply.header("content-type", "application/json").send(document);
+    server.get("/directory", { exposeHeadRoute: true }, (_request, reply) => sendDirectory(reply));
+
+    const sendNonce = (reply: FastifyReply, status: number) => reply.code(status).header("replay-nonce", nonces.issue()).send();
+    server.get("/new-nonce", { exposeHeadRoute: false }, (_request, reply) => sendNonce(reply, 204)); // §7.2
+    server.head("/new-nonce", (_request, reply) => sendNonce(reply, 200));
+
+    // §6.3: directory and newNonce may be asked by POST-as-GET as well.
+    signed(server, { name: "directory", path: "/directory", by: "kid|jwk", payload: "none", answer: async () => ({ status: 200, body: document }) });
+    signed(server, { name: "newNonce", path: "/new-nonce", by: "kid|jwk", payload: "none", answer: async () => ({ status: 200, body: "" }) });
+    for (const path of ["/directory", "/new-nonce"]) refuseMethods(server, path, ["PUT", "PATCH", "DELETE"], "GET, HEAD, POST");
+
+    for (const resource of resources) {
+      signed(server, resource);
+      refuseMethods(server, resource.path, otherMethods, "POST");
+    }
+  };
+
+  function signed(server: FastifyInstance, { path, by, payload, answer, ...resource }: AcmeResource): void {
+    server.post(path, { bodyLimit: resource.bodyLimit ?? bodyLimit }, async (request, reply) => {
+      const verified = await verifyRequest({ path: request.raw.url ?? "", body: bodyOf(request) }, { by, payload }, context);
+      const parameters = request.params as Record<string, string>;
+      const query = request.query as Record<string, unknown>;
+      return send(reply, await answer({ ...verified, parameters, query, accept: request.headers.accept }, context));
+    });
+  }
+}
+
+/** §6.2: exactly this media type; a parameter such as a charset makes it another one. */
+function bodyOf(request: FastifyRequest): Buffer {
+  const type = request.headers["content-type"]?.trim().toLowerCase();
+  if (type !== "application/jose+json") throw problem("unsupportedMediaType", "the content type must be application/jose+json");
+  if (!Buffer.isBuffer(request.body)) throw problem("malformed", "the body is empty");
+  return request.body;
+}
+
+function refuseMethods(server: FastifyInstance, url: string, method: string[], allow: string): void {
+  server.route({
+    method,
+    url,
+    // Refused before a body is looked at.
+    onRequest: async () => {
+      throw problem("methodNotAllowed", "the method is not allowed here", { headers: { allow } });
+    },
+    handler: async () => undefined,
+  });
+}
+
+function send(reply: FastifyReply, { status, headers = {}, body, contentType }: Reply): FastifyReply {
+  reply.code(status);
+  for (const [name, value] of Object.entries(headers)) {
+    // RFC 8555 §7.1: `index` stays beside the links that a resource adds.
+    if (name === "link") reply.header("link", [reply.getHeader("link"), value].flat().filter((item) => item !== undefined));
+    else reply.header(name, value);
+  }
+  if (body === undefined || body === "") return reply.send();
+  reply.header("content-type", contentType ?? "application/json");
+  // As octets: fastify would add a charset to a string, which some clients do not expect (RFC 8555 §6.1 names none).
+  return reply.send(Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body)));
+}

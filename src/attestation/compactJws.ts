@@ -1,0 +1,129 @@
+/**
+ * Compact JWS (RFC 7515 §7.1) as platforms sign them: cut strictly, verified with the keys of one source and nothing else.
+ */
+import { compactVerify, createLocalJWKSet, errors } from "jose";
+import { EvidenceRefused, isClaims, type Claims, type ClaimValue, type JsonWebKeySet } from "./evidence.ts";
+import type { Source } from "./sources.ts";
+
+/** What `source` signed. */
+export interface VerifiedJws {
+  readonly payload: Uint8Array;
+  /** BASE64URL(header) "." BASE64URL(payload), the signed text itself. */
+  readonly signingInput: string;
+}
+
+interface Header {
+  readonly alg: string;
+  readonly kid: string | undefined;
+}
+
+const bytesMax = 16_384;
+const kidCharactersMax = 256;
+/** Headers that would bring keys along or change what is signed (RFC 7515 §4.1, RFC 7797): no platform token needs them. */
+const forbiddenHeaders = ["crit", "b64", "jwk", "jku", "x5u", "x5c"] as const;
+/** RFC 7519 §5.1 and JWT-SVID §2.3: what a token that names no more specific type may say. */
+const plainTypes = ["JWT", "JOSE"];
+
+/**
+ * Verifies a signature. Limits come before any work on the value, the signer is the one key of the source that header and key set agree on.
+ * @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid
+ * @throws {SourceUnavailable} when it cannot be told, because the source's keys are out of reach
+ */
+export async function verifyCompactJws(value: string, source: Source): Promise<VerifiedJws> {
+  // Before the value is split: one made of dots would become many strings.
+  if (value.length > bytesMax) throw malformed(`The token is larger than ${bytesMax} bytes`);
+  const parts = value.split(".");
+  const [header = "", payload = "", signature = ""] = parts;
+  if (parts.length !== 3) throw malformed("The token is not a compact JWS");
+  const { alg, kid } = readHeader(header, source);
+  if (!isBase64url(payload) || !isBase64url(signature)) throw malformed("The token is not a compact JWS");
+
+  const verified =
+    (await verifyWith(await source.keys.jwks(), value, alg)) ??
+    // The key may be newer than what is cached.
+    (await verifyWith(await source.keys.jwks({ refresh: true }), value, alg));
+  if (verified === undefined) {
+    const named = kid === undefined ? "The token names no key, and no key" : "No key";
+    throw invalid(`${named} of this source has the token's kid and algorithm`);
+  }
+  return { payload: verified, signingInput: `${header}.${payload}` };
+}
+
+function readHeader(part: string, source: Source): Header {
+  const header = isBase64url(part) ? parseObject(Buffer.from(part, "base64url")) : undefined;
+  if (header === undefined) throw malformed("The token's header is not a JSON object");
+  for (const name of forbiddenHeaders) {
+    if (Object.hasOwn(header, name)) throw invalid(`The token's header may not have ${name}`);
+  }
+  const { alg, kid, typ } = header;
+  if (typeof alg !== "string" || !source.algorithms.some((accepted) => accepted === alg)) {
+    throw invalid("The token's algorithm is not accepted");
+  }
+  if (kid !== undefined && (typeof kid !== "string" || kid.length > kidCharactersMax)) {
+    throw malformed(`The token's kid is not a string of at most ${kidCharactersMax} characters`);
+  }
+  if (!isAcceptedType(typ, source.typ)) throw invalid("The token's typ is not accepted");
+  return { alg, kid };
+}
+
+/** RFC 7515 §4.1.9: a media type, compared without regard to case, its `application/` left out when it has no other slash. */
+function isAcceptedType(typ: unknown, expected: string | undefined): boolean {
+  if (typ === undefined) return expected === undefined;
+  if (typeof typ !== "string") return false;
+  const accepted = expected === undefined ? plainTypes : [expected];
+  return accepted.some((one) => mediaType(one) === mediaType(typ));
+}
+
+function mediaType(typ: string): string {
+  return (typ.includes("/") ? typ : `application/${typ}`).toLowerCase();
+}
+
+/** The payload; undefined when no key of the set fits the header. */
+async function verifyWith(jwks: JsonWebKeySet, value: string, alg: string): Promise<Uint8Array | undefined> {
+  try {
+    return (await compactVerify(value, localKeys(jwks), { algorithms: [alg] })).payload;
+  } catch (error) {
+    if (error instanceof errors.JWKSNoMatchingKey) return undefined;
+    if (error instanceof errors.JWKSMultipleMatchingKeys) {
+      throw invalid("More than one key of this source could have signed the token");
+    }
+    if (error instanceof errors.JOSEError) throw invalid("The token's signature does not verify");
+    throw error;
+  }
+}
+
+type LocalKeys = ReturnType<typeof createLocalJWKSet>;
+const imported = new WeakMap<JsonWebKeySet, LocalKeys>();
+
+/** Imported keys live exactly as long as the set they came from, so no source ever sees another's. */
+function localKeys(jwks: JsonWebKeySet): LocalKeys {
+  let keys = imported.get(jwks);
+  if (keys === undefined) {
+    keys = createLocalJWKSet({ keys: jwks.keys.map((key) => ({ ...key, kty: String(key["kty"]) })) });
+    imported.set(jwks, keys);
+  }
+  return keys;
+}
+
+/** A JSON object from UTF-8 bytes, or undefined. The parser's own message is kept out: it quotes what it read. */
+export function parseObject(bytes: Uint8Array): Claims | undefined {
+  try {
+    const value: ClaimValue = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    return isClaims(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** RFC 7515 §2: no padding, and no spare bits that would let one value be written in several ways. */
+function isBase64url(part: string): boolean {
+  return part !== "" && Buffer.from(part, "base64url").toString("base64url") === part;
+}
+
+function malformed(message: string): EvidenceRefused {
+  return new EvidenceRefused("evidenceMalformed", message);
+}
+
+function invalid(message: string): EvidenceRefused {
+  return new EvidenceRefused("evidenceInvalid", message);
+}

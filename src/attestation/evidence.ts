@@ -1,0 +1,106 @@
+/**
+ * The vocabulary of attestation: what a workload shows, what a verifier makes of it. RFC 9334 (RATS) terms. Knows no ACME.
+ */
+
+/** Binding levels of workload-attest-01, strongest first. */
+export const bindingLevels = ["nonce", "key", "bearer", "document"] as const;
+export type BindingLevel = (typeof bindingLevels)[number];
+
+/** True when `reached` is at least as strong as `least`. */
+export function meetsBindingLevel(reached: BindingLevel, least: BindingLevel): boolean {
+  return bindingLevels.indexOf(reached) <= bindingLevels.indexOf(least);
+}
+
+/** One item of the `evidence` array of a challenge response, already checked for shape and size. */
+export interface EvidenceItem {
+  readonly format: string;
+  readonly ref: string;
+  readonly value: string;
+}
+
+/** What verification may look at besides the evidence itself. Verification is pure in all of it. */
+export interface VerificationContext {
+  readonly now: Date;
+  /** Audience of this server, for example `https://ca.example/wa`; directory `meta.workloadAttestation.audience`. */
+  readonly audience: string;
+  /** The binding value B as base64url (43 characters). Nonce-bound tokens carry `<audience>/<B>` as their audience. */
+  readonly binding: string;
+}
+
+/** A JSON value as found in a claim. */
+export type ClaimValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly ClaimValue[]
+  | { readonly [name: string]: ClaimValue };
+export type Claims = { readonly [name: string]: ClaimValue };
+
+/** True for a JSON object, as opposed to an array, null or a scalar. */
+export function isClaims(value: ClaimValue | undefined): value is Claims {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The value of a claim. Only own members count: one called `constructor` must not be found where there is none. */
+export function claimOf(claims: Claims, name: string): ClaimValue | undefined {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined;
+}
+
+/** Evidence that verified: attestation results in the sense of RFC 9334. */
+export interface VerifiedEvidence {
+  readonly format: string;
+  readonly ref: string;
+  readonly claims: Claims;
+  readonly bindingLevel: BindingLevel;
+  /** SHA-256 of the evidence value as it was sent; what the inventory keeps instead of the evidence. */
+  readonly digest: Buffer;
+  /** What makes it usable once: SHA-256 of source and `jti`, or of the whole evidence. Unique in the store until `replayUntil`. */
+  readonly oneTimeId: Buffer;
+  readonly replayUntil: Date;
+  /** When the evidence itself ends, where it says so; an authorization given for it must not live longer. */
+  readonly expires?: Date;
+  /** The running instance (pod UID, run id …) where the format names one. */
+  readonly instance?: string;
+  /** A certificate issued on this evidence must not outlive this instant. */
+  readonly notAfterCap?: Date;
+}
+
+/** Why evidence was refused: the `subproblems[].type` of workload-attest-01, as a closed set. */
+export type EvidenceRefusal =
+  | "evidenceMalformed"
+  | "evidenceInvalid"
+  | "evidenceExpired"
+  | "evidenceReplayed"
+  | "bindingMissing"
+  | "bindingMismatch"
+  | "sourceNotConfigured"
+  | "formatNotAccepted"
+  | "instancePinned"
+  | "measurementMismatch"
+  | "identityNotDerived"
+  | "approvalRequired";
+
+/** The evidence is bad; the challenge fails for it. `message` is shown to the client and never quotes the evidence. */
+export class EvidenceRefused extends Error {
+  override readonly name = "EvidenceRefused";
+  readonly code: EvidenceRefusal;
+  constructor(code: EvidenceRefusal, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Trust material could not be had (JWKS unreachable …): our trouble, the challenge stays pending with Retry-After. */
+export class SourceUnavailable extends Error {
+  override readonly name = "SourceUnavailable";
+}
+
+/** Key material of one source, behind whatever fetching and caching it needs. */
+export interface SourceKeys {
+  /** The source's JWK Set now. @throws {SourceUnavailable} */
+  jwks(options?: { readonly refresh: boolean }): Promise<JsonWebKeySet>;
+}
+export interface JsonWebKeySet {
+  readonly keys: readonly Record<string, unknown>[];
+}

@@ -1,0 +1,172 @@
+/**
+ * Keys of one source (RFC 7517 §5): from a file or fetched, bounded, cached per source and never by `kid` alone.
+ */
+import { createPublicKey } from "node:crypto";
+import { readFileSync, statSync, type Stats } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { SourceUnavailable, type JsonWebKeySet, type SourceKeys } from "./evidence.ts";
+import type { SourceConfiguration } from "./sources.ts";
+
+/**
+ * The body of a 200 response. Must keep to `maxBytes` and `timeoutMs` and follow no redirect; `allowPrivate` lets plain http reach
+ * loopback. Rejects for anything else.
+ */
+export type FetchHttps = (
+  url: string,
+  options: { maxBytes: number; timeoutMs: number; allowPrivate?: boolean },
+) => Promise<Buffer>;
+
+export interface SourceKeysOptions {
+  readonly fetchHttps: FetchHttps;
+  readonly now: () => Date;
+  /** For one fetch as a whole; 5 s unless said. */
+  readonly fetchTimeoutMs?: number;
+}
+
+const bytesMax = 65_536;
+const keysMax = 100;
+/** How long a fetched set is used without a question. */
+const freshMs = 600_000;
+/** An unknown `kid` asks again, but anybody can make one up. */
+const refreshEveryMs = 30_000;
+/** For how long after that a set still serves while the issuer cannot be reached. */
+const staleMs = 3_600_000;
+/** After a failed fetch: soon when there is nothing to go on with, later when there is. */
+const retryMs = { withoutKeys: 5_000, withKeys: 30_000 };
+
+/**
+ * Opens the key material of a source that passed `checkSource`. A file is read now; nothing is fetched before it is needed.
+ * @throws {Error} with a message for people when the file cannot be used
+ */
+export function openSourceKeys(source: SourceConfiguration, options: SourceKeysOptions): SourceKeys {
+  const { ref, jwksFile, jwksUrl } = source;
+  if (jwksFile !== undefined) return fileKeys(ref, jwksFile);
+  if (jwksUrl !== undefined) return fetchedKeys(ref, jwksUrl, options);
+  throw new Error(`source ${ref} has neither jwksFile nor jwksUrl`);
+}
+
+/** Keys that are known from the start and never change. */
+export function staticKeys(jwks: JsonWebKeySet): SourceKeys {
+  const usable = usableKeys(jwks);
+  return { jwks: () => Promise.resolve(usable) };
+}
+
+function fileKeys(ref: string, path: string): SourceKeys {
+  let found = statSync(path);
+  requireReadable(found, path);
+  let jwks = parseJwkSet(readFileSync(path), path);
+  if (jwks.keys.length === 0) throw new Error(`${path} holds no public key for signatures`);
+
+  async function reread(): Promise<void> {
+    const present = await stat(path);
+    // A file that is swapped by rename may keep its time or its size, but not its inode as well.
+    if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return;
+    requireReadable(present, path);
+    jwks = parseJwkSet(await readFile(path), path);
+    // Only now: a file caught half-written is read again the next time.
+    found = present;
+  }
+
+  return {
+    async jwks() {
+      await reread().catch((cause: unknown) => {
+        throw new SourceUnavailable(`the keys of source ${ref} cannot be read`, { cause });
+      });
+      return jwks;
+    },
+  };
+}
+
+function requireReadable(found: Stats, path: string): void {
+  if (!found.isFile()) throw new Error(`${path} is not a regular file`);
+  if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
+}
+
+function fetchedKeys(
+  ref: string,
+  url: string,
+  { fetchHttps, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
+): SourceKeys {
+  let current: { readonly jwks: JsonWebKeySet; readonly atMs: number } | undefined;
+  let failedAtMs: number | undefined;
+  let cause: unknown;
+  let inFlight: Promise<void> | undefined;
+
+  /** A clock that was set back must not make anything last longer. */
+  const within = (atMs: number | undefined, limitMs: number): boolean => {
+    const ageMs = atMs === undefined ? Infinity : now().getTime() - atMs;
+    return ageMs >= 0 && ageMs < limitMs;
+  };
+
+  async function load(): Promise<void> {
+    try {
+      const body = await fetchHttps(url, { maxBytes: bytesMax, timeoutMs: fetchTimeoutMs, allowPrivate: true });
+      current = { jwks: parseJwkSet(body, url), atMs: now().getTime() };
+      failedAtMs = undefined;
+    } catch (error) {
+      failedAtMs = now().getTime();
+      cause = error;
+    } finally {
+      inFlight = undefined;
+    }
+  }
+
+  return {
+    async jwks({ refresh } = { refresh: false }) {
+      const goodForMs = refresh ? refreshEveryMs : freshMs;
+      if (current !== undefined && within(current.atMs, goodForMs)) return current.jwks;
+      const coolDownMs = current === undefined ? retryMs.withoutKeys : retryMs.withKeys;
+      if (!within(failedAtMs, coolDownMs)) await (inFlight ??= load());
+      // Asked to refresh, an old set is no answer: that the key is missing from it may be the issuer's absence, not the token's fault.
+      const bearableMs = refresh ? goodForMs : freshMs + staleMs;
+      if (current !== undefined && within(current.atMs, bearableMs)) return current.jwks;
+      throw new SourceUnavailable(`the keys of source ${ref} cannot be fetched`, { cause });
+    },
+  };
+}
+
+/**
+ * Reads a JWK Set and keeps what can verify a signature: private members are dropped with their key, symmetric and foreign keys ignored.
+ * @param where - file or URL, for messages
+ */
+function parseJwkSet(bytes: Buffer, where: string): JsonWebKeySet {
+  if (bytes.length > bytesMax) throw new Error(`${where} is larger than ${bytesMax} bytes`);
+  const parsed = parseJson(bytes);
+  if (!isRecord(parsed) || !Array.isArray(parsed["keys"]) || !parsed["keys"].every(isRecord)) {
+    throw new Error(`${where} is not a JWK Set`);
+  }
+  const keys: Record<string, unknown>[] = parsed["keys"];
+  if (keys.length > keysMax) throw new Error(`${where} holds more than ${keysMax} keys`);
+  return usableKeys({ keys });
+}
+
+/** The JSON text, or undefined: the parser's message would quote the content. */
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function usableKeys({ keys }: JsonWebKeySet): JsonWebKeySet {
+  return { keys: keys.filter(verifiesSignatures) };
+}
+
+/** RFC 7518 §6, RFC 8037 §2. RSA moduli are bounded because the time of a verification grows with them. */
+function verifiesSignatures(jwk: Record<string, unknown>): boolean {
+  if (Object.hasOwn(jwk, "d") || Object.hasOwn(jwk, "k")) return false;
+  if (jwk["use"] !== undefined && jwk["use"] !== "sig") return false;
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({ key: jwk, format: "jwk" });
+    const bits = asymmetricKeyDetails?.modulusLength ?? 0;
+    if (asymmetricKeyType === "rsa") return bits >= 2048 && bits <= 8192;
+    return asymmetricKeyType === "ec" || asymmetricKeyType === "ed25519";
+  } catch {
+    return false;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,53 @@
+/**
+ * Evidence → verified evidence. The source is found by its exact `ref` before anything else, and only its keys, algorithms and
+ * audience count.
+ */
+import { EvidenceRefused } from "./evidence.ts";
+import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
+import { verifyJwt } from "./formats/jwt.ts";
+import { verifyK8s } from "./formats/k8s.ts";
+import type { EvidenceFormat, Source } from "./sources.ts";
+
+/** Verification of one format: pure in evidence, source, key material and context. */
+export type FormatVerifier = (
+  item: EvidenceItem,
+  source: Source,
+  context: VerificationContext,
+) => Promise<VerifiedEvidence>;
+
+export interface Verifier {
+  /**
+   * @throws {EvidenceRefused} the evidence is bad
+   * @throws {SourceUnavailable} it cannot be judged now
+   */
+  verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
+  /** Formats of the configured sources, for the directory's `meta.workloadAttestation.formats`. */
+  formats(): string[];
+  /** The configured sources by `ref`. */
+  readonly sources: ReadonlyMap<string, Source>;
+}
+
+const verifiers: Record<EvidenceFormat, FormatVerifier> = { jwt: verifyJwt, k8s: verifyK8s };
+
+/**
+ * A verifier of evidence from these sources, and no others.
+ * @throws {Error} when two sources have one `ref`
+ */
+export function createVerifier(sources: readonly Source[]): Verifier {
+  const byRef = new Map(sources.map((source) => [source.ref, source]));
+  if (byRef.size !== sources.length) throw new Error("two attestation sources have the same ref");
+  return {
+    async verify(item, context) {
+      const source = byRef.get(item.ref);
+      if (source === undefined) {
+        throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
+      }
+      if (item.format !== source.format) {
+        throw new EvidenceRefused("formatNotAccepted", "The source does not take evidence of this format");
+      }
+      return verifiers[source.format](item, source, context);
+    },
+    formats: () => [...new Set(sources.map(({ format }) => format))],
+    sources: byRef,
+  };
+}

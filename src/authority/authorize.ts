@@ -1,0 +1,137 @@
+/**
+ * The decision: who may have a certificate with which names. Pure. Only this file makes an `Authorized` value, and nothing is
+ * prepared or signed without one.
+ */
+import type { Door } from "./ports.ts";
+import type { Profile, RequestedValidity } from "./profile.ts";
+
+declare const authorized: unique symbol;
+
+export interface CertificateNames {
+  readonly dns: readonly string[];
+  readonly ip: readonly string[];
+  readonly uri: readonly string[];
+}
+
+export interface Authorization {
+  readonly door: Door;
+  readonly orderId: string | null;
+  readonly accountId: string | null;
+  readonly names: CertificateNames;
+  readonly profile: Profile;
+  readonly validity: RequestedValidity;
+  /** What proved each name; recorded with the certificate, so it may hold digests and claims but no evidence. */
+  readonly evidence: unknown;
+}
+
+/** Names, profile and proof that belong together. The brand cannot be written outside this file. */
+export type Authorized = Authorization & { readonly [authorized]: true };
+
+/** Names or profile that do not go together; `message` is fit for the client. */
+export class NotAuthorized extends Error {
+  override readonly name = "NotAuthorized";
+}
+
+/** One identifier of an order and how it was proved; `attested` carries the attestation record. */
+export interface Proof {
+  readonly identifier: { readonly type: "dns" | "ip" | "uri"; readonly value: string };
+  readonly proved:
+    | { readonly by: "challenge"; readonly challenge: string; readonly at: string }
+    | { readonly by: "attestation"; readonly record: AttestationProof };
+}
+
+/** The part of an attestation record that the decision looks at; the rest travels with it into the inventory. */
+export interface AttestationProof {
+  readonly grant: string;
+  readonly grantVersion: string;
+  readonly notAfterCap?: string;
+}
+
+/** What a grant says today, as far as the second question at finalize needs it. */
+export interface CurrentGrant {
+  readonly name: string;
+  readonly version: string;
+  readonly profile: string;
+  readonly maxLifetimeSeconds?: number;
+}
+
+/**
+ * Decides an order at finalize, with today's policy: every identifier is proved, the profile admits their types, and each grant
+ * that allowed an identity still reads as it did when the evidence was judged.
+ * @throws {NotAuthorized}
+ */
+export function authorizeOrder(
+  order: { id: string; accountId: string; validity: RequestedValidity },
+  proofs: readonly Proof[],
+  profile: Profile,
+  grants: ReadonlyMap<string, CurrentGrant>,
+  now: Date,
+): Authorized {
+  if (proofs.length === 0) throw new NotAuthorized("the order has no authorized identifier");
+  const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[] };
+  let notAfterCap: Date | undefined;
+  for (const { identifier, proved } of proofs) {
+    names[identifier.type].push(identifier.value);
+    if (identifier.type === "uri" && proved.by !== "attestation") {
+      throw new NotAuthorized("a SPIFFE ID is authorized by evidence only"); // H-26: no downgrade to a weaker challenge.
+    }
+    if (proved.by === "attestation") notAfterCap = earliest(notAfterCap, capOf(proved.record, profile, grants, now));
+  }
+  requireAdmitted(names, profile);
+  return {
+    door: "acme",
+    orderId: order.id,
+    accountId: order.accountId,
+    names,
+    profile,
+    validity: { ...order.validity, notAfterCap },
+    evidence: proofs,
+  } as unknown as Authorized;
+}
+
+/** The server's own listener: names from its configuration, proved by being configured. */
+export function authorizeListener(names: CertificateNames, profile: Profile): Authorized {
+  requireAdmitted(names, profile);
+  return {
+    door: "listener",
+    orderId: null,
+    accountId: null,
+    names,
+    profile,
+    validity: {},
+    evidence: [{ proved: { by: "configuration", key: "externalUrl" } }],
+  } as unknown as Authorized;
+}
+
+function requireAdmitted(names: CertificateNames, profile: Profile): void {
+  for (const type of ["dns", "ip", "uri"] as const) {
+    if (names[type].length > 0 && !profile.identifiers.includes(type)) {
+      throw new NotAuthorized(`profile ${profile.name} does not allow ${type} identifiers`);
+    }
+  }
+  // X.509-SVID §2: exactly one URI SAN.
+  const uris = names.uri.length;
+  if (uris > 1 || (uris === 0 && profile.identifiers.includes("uri"))) {
+    throw new NotAuthorized(`profile ${profile.name} needs exactly one uri identifier`);
+  }
+}
+
+function capOf(
+  record: AttestationProof,
+  profile: Profile,
+  grants: ReadonlyMap<string, CurrentGrant>,
+  now: Date,
+): Date | undefined {
+  const grant = grants.get(record.grant);
+  if (grant === undefined || grant.version !== record.grantVersion) {
+    throw new NotAuthorized("the policy has changed since the evidence was judged; make a new order");
+  }
+  if (grant.profile !== profile.name) throw new NotAuthorized("the grant does not allow this profile");
+  const byEvidence = record.notAfterCap === undefined ? undefined : new Date(record.notAfterCap);
+  const byGrant =
+    grant.maxLifetimeSeconds === undefined ? undefined : new Date(now.getTime() + grant.maxLifetimeSeconds * 1000 - 1000);
+  return earliest(byEvidence, byGrant);
+}
+
+const earliest = (a: Date | undefined, b: Date | undefined): Date | undefined =>
+  a === undefined || (b !== undefined && b < a) ? b : a;

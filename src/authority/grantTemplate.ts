@@ -1,0 +1,175 @@
+/**
+ * Templates of SPIFFE IDs over verified claims: `spiffe://example.org/ns/{namespace}/sa/{serviceAccount}`. Pure.
+ *
+ * A placeholder fills one whole segment, or what a fixed beginning and end leave of it: `build-{run_id|lower}-x`. It never reaches over
+ * a slash and never meets another placeholder, so that two sets of claims cannot be joined to the same ID.
+ */
+import { createHash } from "node:crypto";
+import { claimOf, isClaims, type Claims, type ClaimValue } from "../attestation/evidence.ts";
+import { isPathSegment, parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
+
+/** Names a claim: a member's name, or a JSON Pointer (RFC 6901) into nested objects when it begins with a slash. */
+export type ClaimReference = string;
+
+/** Changes that a placeholder may ask for: lower-case letters, or the SHA-256 of the UTF-8 text as 64 hex digits. */
+export const templateTransforms = ["lower", "sha256hex"] as const;
+export type TemplateTransform = (typeof templateTransforms)[number];
+
+interface Placeholder {
+  readonly claim: ClaimReference;
+  readonly transform: TemplateTransform | undefined;
+}
+
+/** One path segment: fixed text around at most one placeholder. */
+interface TemplateSegment {
+  readonly before: string;
+  readonly placeholder: Placeholder | undefined;
+  readonly after: string;
+}
+
+export interface IdentityTemplate {
+  readonly trustDomain: string;
+  readonly segments: readonly TemplateSegment[];
+}
+
+/** The template breaks a rule. The message says which and quotes at most the segment. */
+export class TemplateError extends Error {
+  override readonly name = "TemplateError";
+}
+
+const scheme = "spiffe://";
+/** What may stand beside a placeholder: characters of a path segment (SPIFFE-ID §2.2). */
+const fixedText = "[A-Za-z0-9._-]*";
+const segmentPattern = new RegExp(`^(?<before>${fixedText})\\{(?<inside>[^{}]*)\\}(?<after>${fixedText})$`);
+
+/**
+ * Takes a template apart.
+ * @throws {TemplateError}
+ */
+export function parseTemplate(text: string): IdentityTemplate {
+  if (!text.startsWith(scheme)) throw new TemplateError("a template begins with spiffe://");
+  const [trustDomain = "", ...segments] = splitOutsideBraces(text.slice(scheme.length));
+  if (segments.length === 0) throw new TemplateError("a template has a path");
+  const template = { trustDomain, segments: segments.map(parseSegment) };
+  requireLegal(template);
+  return template;
+}
+
+/** Claims that a template takes values from. */
+export function templateClaims(template: IdentityTemplate): ClaimReference[] {
+  return template.segments.flatMap(({ placeholder }) => placeholder?.claim ?? []);
+}
+
+/** Slashes inside braces belong to a JSON Pointer. */
+function splitOutsideBraces(text: string): string[] {
+  return text
+    .replaceAll(/\{[^{}]*\}/g, (inside) => inside.replaceAll("/", "\0"))
+    .split("/")
+    .map((part) => part.replaceAll("\0", "/"));
+}
+
+function parseSegment(text: string): TemplateSegment {
+  if (isPathSegment(text)) return { before: text, placeholder: undefined, after: "" };
+  if (text.split("{").length > 2) throw new TemplateError(`the segment "${text}" joins two placeholders`);
+  const parts = segmentPattern.exec(text)?.groups;
+  if (parts === undefined) throw new TemplateError(`"${text}" is not a path segment with at most one {placeholder}`);
+  const { before = "", inside = "", after = "" } = parts;
+  const [claim = "", transform, ...more] = inside.split("|");
+  if (!isClaimReference(claim)) throw new TemplateError(`the placeholder {${inside}} does not name a claim`);
+  if (transform !== undefined && (more.length > 0 || !isTransform(transform))) {
+    throw new TemplateError(
+      `the placeholder {${inside}} has an unknown transform: expected ${templateTransforms.join(" or ")}`,
+    );
+  }
+  return { before, placeholder: { claim, transform }, after };
+}
+
+function isTransform(text: string | undefined): text is TemplateTransform {
+  return templateTransforms.some((transform) => transform === text);
+}
+
+/** Lets the SPIFFE ID parser judge what the template is like with something harmless filled in. */
+function requireLegal(template: IdentityTemplate): void {
+  try {
+    parseSpiffeId(fill(template, () => "x"));
+  } catch (error) {
+    throw error instanceof SpiffeIdError ? new TemplateError(error.message) : error;
+  }
+}
+
+function fill({ trustDomain, segments }: IdentityTemplate, value: (placeholder: Placeholder) => string): string {
+  const path = segments.map(
+    ({ before, placeholder, after }) => before + (placeholder ? value(placeholder) : "") + after,
+  );
+  return `${scheme}${trustDomain}/${path.join("/")}`;
+}
+
+/** True when some claims would make the template this SPIFFE ID. */
+export function couldDerive(template: IdentityTemplate, spiffeId: string): boolean {
+  let id;
+  try {
+    id = parseSpiffeId(spiffeId);
+  } catch (error) {
+    if (error instanceof SpiffeIdError) return false;
+    throw error;
+  }
+  if (id.trustDomain !== template.trustDomain || id.segments.length !== template.segments.length) return false;
+  return template.segments.every((segment, index) => couldFill(segment, id.segments[index] ?? ""));
+}
+
+function couldFill({ before, placeholder, after }: TemplateSegment, text: string): boolean {
+  if (placeholder === undefined) return text === before;
+  if (!text.startsWith(before) || !text.endsWith(after)) return false;
+  // Fixed beginning and end may not share characters: "ab" is no filling of "ab{x}b".
+  if (text.length <= before.length + after.length) return false;
+  const value = text.slice(before.length, text.length - after.length);
+  if (placeholder.transform === "sha256hex") return /^[0-9a-f]{64}$/.test(value);
+  return placeholder.transform !== "lower" || value === value.toLowerCase();
+}
+
+/**
+ * The SPIFFE ID that these claims make, or why they make none. A value that is not legal as it stands is refused, never escaped.
+ */
+export function derive(template: IdentityTemplate, claims: Claims): { spiffeId: string } | { failed: string } {
+  try {
+    const spiffeId = fill(template, (placeholder) => valueOf(placeholder, claims));
+    parseSpiffeId(spiffeId);
+    return { spiffeId };
+  } catch (error) {
+    if (error instanceof TemplateError || error instanceof SpiffeIdError) return { failed: error.message };
+    throw error;
+  }
+}
+
+function valueOf({ claim, transform }: Placeholder, claims: Claims): string {
+  const found = readClaim(claims, claim);
+  if (found === undefined) throw new TemplateError(`claim ${claim} is absent`);
+  const text = typeof found === "number" && Number.isSafeInteger(found) ? String(found) : found;
+  if (typeof text !== "string") throw new TemplateError(`claim ${claim} is neither a string nor an integer`);
+  if (text === "") throw new TemplateError(`claim ${claim} is empty`);
+  if (transform === "sha256hex") {
+    // Every lone surrogate becomes the same UTF-8 bytes, and so would two different values.
+    if (!text.isWellFormed()) throw new TemplateError(`claim ${claim} is not Unicode text`);
+    return createHash("sha256").update(text).digest("hex");
+  }
+  // Before lower-casing: the Kelvin sign, U+212A, would become a plain k.
+  if (!/^[A-Za-z0-9._-]+$/.test(text)) throw new TemplateError(`claim ${claim} has characters that no SPIFFE ID has`);
+  return transform === "lower" ? text.toLowerCase() : text;
+}
+
+/** True for a name without control characters, braces and bars, or a JSON Pointer with legal escapes. */
+export function isClaimReference(text: string): boolean {
+  if (text.length > 256 || !/^[^\p{Cc}{}|]+$/u.test(text)) return false;
+  return !text.startsWith("/") || /^(?:\/(?:[^~/]|~[01])*)+$/.test(text);
+}
+
+/** The claim's value, undefined when it is absent. Pointers lead through objects only, never into arrays. */
+export function readClaim(claims: Claims, reference: ClaimReference): ClaimValue | undefined {
+  if (!reference.startsWith("/")) return claimOf(claims, reference);
+  let value: ClaimValue | undefined = claims;
+  for (const token of reference.slice(1).split("/")) {
+    if (!isClaims(value)) return undefined;
+    value = claimOf(value, token.replaceAll("~1", "/").replaceAll("~0", "~"));
+  }
+  return value;
+}

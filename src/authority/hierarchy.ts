@@ -1,0 +1,169 @@
+/**
+ * The hierarchy: one root, one issuing CA, made at first start or by `mayfly init`, found again afterwards. The root signs the
+ * issuing CA and nothing else.
+ */
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+
+import type { KeyProvider, Signer } from "../keys/signer.ts";
+import { assembleCertificate, encodeTbsCertificate, readCertificate } from "../x509/certificate.ts";
+import { basicConstraints, authorityKeyIdentifier, keyIdentifier, keyUsage, subjectAltName, subjectKeyIdentifier } from "../x509/extensions.ts";
+import { commonNameOf, encodeName } from "../x509/name.ts";
+import { pemEncode } from "../x509/pem.ts";
+import { verifySignature } from "../x509/signatureAlgorithm.ts";
+import type { Hierarchy, Issuer } from "./issuer.ts";
+import type { IssuerStore, StoredIssuer } from "./ports.ts";
+
+export interface HierarchyOptions {
+  readonly keys: KeyProvider;
+  readonly store: IssuerStore;
+  readonly trustDomain: string;
+  /** Label of the issuing key in the token; the root's is this with `-root` behind it. */
+  readonly keyLabel: string;
+  readonly rootLifetimeDays: number;
+  readonly issuingLifetimeDays: number;
+  readonly now: Date;
+}
+
+/**
+ * Finds the hierarchy of this database, or makes it where there is none.
+ * @returns `made: true` when root and issuing CA are new
+ * @throws {Error} with a sentence for the operator, for example when the issuing key is not in the token
+ */
+export async function establishHierarchy(options: HierarchyOptions): Promise<{ hierarchy: Hierarchy; made: boolean }> {
+  return await options.store.exclusively(async () => {
+    const stored = await options.store.readIssuers();
+    if (stored.length > 0) return { hierarchy: await openHierarchy(stored, options.keys), made: false };
+    const made = await makeHierarchy(options);
+    return { hierarchy: await openHierarchy(made, options.keys), made: true };
+  });
+}
+
+async function openHierarchy(stored: readonly StoredIssuer[], keys: KeyProvider): Promise<Hierarchy> {
+  const root = stored.find(({ kind }) => kind === "root");
+  const issuing = stored.find(({ kind }) => kind === "issuing");
+  if (root === undefined || issuing === undefined) throw new Error("the database holds an incomplete CA hierarchy");
+  const { spki } = readCertificate(issuing.certificate);
+  const signer = await keys.find({ spki });
+  if (signer === undefined) {
+    throw new Error(
+      `the key of the issuing CA (label ${issuing.keyLabel}) is not among the ${keys.description}; ` +
+        "start with the key provider that made this CA, or with an empty database",
+    );
+  }
+  const chains = new Map(
+    stored.filter(({ kind }) => kind === "issuing").map(({ id, certificate }) => [id, pemEncode("CERTIFICATE", certificate)]),
+  );
+  return {
+    rootCertificate: root.certificate,
+    rootPem: pemEncode("CERTIFICATE", root.certificate),
+    issuing: issuerOf(issuing, signer),
+    chainPemOf: (id) => chains.get(id),
+  };
+}
+
+function issuerOf(stored: StoredIssuer, signer: Signer): Issuer {
+  const certificate = readCertificate(stored.certificate);
+  return {
+    id: stored.id,
+    certificate: stored.certificate,
+    subject: certificate.subject,
+    subjectKeyIdentifier: keyIdentifier(certificate.spki),
+    notAfter: certificate.notAfter,
+    signer,
+    chainPem: pemEncode("CERTIFICATE", stored.certificate),
+  };
+}
+
+async function makeHierarchy(options: HierarchyOptions): Promise<StoredIssuer[]> {
+  const { keys, store, keyLabel, trustDomain, now } = options;
+  const rootKey = await findOrGenerate(keys, `${keyLabel}-root`);
+  const issuingKey = await findOrGenerate(keys, keyLabel);
+  const start = new Date(Math.floor(now.getTime() / 1000) * 1000 - 60_000);
+  const ends = (days: number): Date => new Date(start.getTime() + days * 86_400_000 - 1000);
+
+  const rootName = encodeName({ organization: "Mayfly", commonName: shortName(`Mayfly Root CA ${trustDomain}`) });
+  const rootNotAfter = ends(options.rootLifetimeDays);
+  const rootCertificate = await signCa(rootKey, {
+    issuer: rootName,
+    authorityKey: rootKey,
+    subject: rootName,
+    subjectKey: rootKey,
+    notBefore: start,
+    notAfter: rootNotAfter,
+    pathLength: 1,
+    trustDomain,
+  });
+
+  const issuingNotAfter = new Date(Math.min(ends(options.issuingLifetimeDays).getTime(), rootNotAfter.getTime()));
+  const issuingCertificate = await signCa(rootKey, {
+    issuer: rootName,
+    authorityKey: rootKey,
+    subject: encodeName({ organization: "Mayfly", commonName: shortName(`Mayfly Issuing CA 1 ${trustDomain}`) }),
+    subjectKey: issuingKey,
+    notBefore: start,
+    notAfter: issuingNotAfter,
+    pathLength: 0,
+    trustDomain,
+  });
+
+  const root: StoredIssuer = { id: randomUUID(), kind: "root", certificate: rootCertificate, keyLabel: rootKey.label, parentId: null };
+  const issuing: StoredIssuer = {
+    id: randomUUID(),
+    kind: "issuing",
+    certificate: issuingCertificate,
+    keyLabel: issuingKey.label,
+    parentId: root.id,
+  };
+  const fact = (notAfter: Date, key: Signer) => ({ notAfter, spkiSha256: createHash("sha256").update(key.spki).digest() });
+  await store.insertHierarchy(root, issuing, [fact(rootNotAfter, rootKey), fact(issuingNotAfter, issuingKey)]);
+  return [root, issuing];
+}
+
+/** A first start that was cut off after the keys were made finds them again instead of filling the token. */
+async function findOrGenerate(keys: KeyProvider, label: string): Promise<Signer> {
+  return (await keys.find({ label })) ?? (await keys.generate(label, "ec-p256"));
+}
+
+interface CaTemplate {
+  readonly issuer: Buffer;
+  readonly authorityKey: Signer;
+  readonly subject: Buffer;
+  readonly subjectKey: Signer;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly pathLength: number;
+  readonly trustDomain: string;
+}
+
+/** A CA certificate after RFC 5280 §4.2.1.9 and X.509-SVID §3.2, §4.1, §4.3: an SVID of the trust domain itself, without a path. */
+async function signCa(signer: Signer, template: CaTemplate): Promise<Buffer> {
+  const serial = randomBytes(16);
+  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40; // Positive and without a leading zero octet; 126 random bits stay.
+  const tbs = encodeTbsCertificate({
+    serialNumber: serial,
+    signatureAlgorithm: signer.algorithm,
+    issuer: template.issuer,
+    notBefore: template.notBefore,
+    notAfter: template.notAfter,
+    subject: template.subject,
+    spki: template.subjectKey.spki,
+    extensions: [
+      authorityKeyIdentifier(keyIdentifier(template.authorityKey.spki)),
+      subjectKeyIdentifier(template.subjectKey.spki),
+      basicConstraints({ cA: true, pathLenConstraint: template.pathLength }),
+      keyUsage(["keyCertSign", "cRLSign"]),
+      subjectAltName({ dns: [], ip: [], uri: [`spiffe://${template.trustDomain}`] }, false),
+    ],
+  });
+  const signature = await signer.sign(tbs);
+  if (!verifySignature(signer.algorithm, signer.publicKey, tbs, signature)) {
+    throw new Error("the token returned a signature that does not verify");
+  }
+  return assembleCertificate(tbs, signer.algorithm, signature);
+}
+
+/** X.520 caps a common name at 64 characters (ub-common-name). */
+const shortName = (name: string): string => name.slice(0, 64);
+
+/** What a person calls a CA certificate: its common name. */
+export const nameOfIssuer = (issuer: Issuer): string => commonNameOf(issuer.subject) ?? issuer.id;

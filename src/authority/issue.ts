@@ -1,0 +1,127 @@
+/**
+ * Issue: the one way to a signature on a certificate, for every door. Intent before signature, record before release.
+ */
+import { randomBytes as systemRandomBytes } from "node:crypto";
+
+import { assembleCertificate } from "../x509/certificate.ts";
+import type { PublicKey } from "../x509/publicKey.ts";
+import { verifySignature } from "../x509/signatureAlgorithm.ts";
+import type { Authorized } from "./authorize.ts";
+import type { Issuer } from "./issuer.ts";
+import { lint, type LintedCertificate } from "./lint.ts";
+import type { Intent, IssuanceLedger, OpenIntent } from "./ports.ts";
+import { prepare, serialRandomOctets } from "./prepare.ts";
+
+export interface IssuingParts {
+  readonly ledger: IssuanceLedger;
+  /** The active issuer. */
+  readonly issuer: () => Issuer;
+  readonly issuerById: (id: string) => Issuer | undefined;
+  readonly now: () => Date;
+  readonly randomBytes?: (size: number) => Buffer;
+  /** Told of a failure after the intent; the settling job will finish it. */
+  readonly onUnfinished: (serial: Buffer, error: unknown) => void;
+}
+
+export type IssueOutcome =
+  | { readonly outcome: "issued"; readonly serial: Buffer; readonly certificate: Buffer; readonly issuer: Issuer }
+  /** The order was not `ready` any more: another request won, or an authorization ended. Nothing was changed. */
+  | { readonly outcome: "notReady" }
+  /** The intent is committed but no certificate is recorded yet (token or database away): it will be settled. */
+  | { readonly outcome: "unfinished"; readonly serial: Buffer };
+
+/** A signature of our own that does not verify, or bytes that changed on the way: never released. */
+export class BadSignature extends Error {
+  override readonly name = "BadSignature";
+}
+
+export interface Issuing {
+  issue(authorized: Authorized, publicKey: PublicKey): Promise<IssueOutcome>;
+  /** Finishes or abandons intents older than `before`; resolves to how many of each. */
+  settle(before: Date): Promise<{ recorded: number; abandoned: number; open: number }>;
+}
+
+/** How many intents one round of settling takes on. */
+const settleBatch = 100;
+
+export function createIssuing(parts: IssuingParts): Issuing {
+  const { ledger, now, onUnfinished } = parts;
+  const randomBytes = parts.randomBytes ?? systemRandomBytes;
+
+  async function issue(authorized: Authorized, publicKey: PublicKey): Promise<IssueOutcome> {
+    const issuer = parts.issuer();
+    const linted = lint(prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }));
+    if ((await ledger.intend(intentOf(linted))) === "notReady") return { outcome: "notReady" };
+    const serial = linted.serialNumber;
+    try {
+      const certificate = await sign(linted.tbs, issuer);
+      await ledger.record(serial, certificate);
+      return { outcome: "issued", serial, certificate, issuer };
+    } catch (error) {
+      onUnfinished(serial, error);
+      return { outcome: "unfinished", serial };
+    }
+  }
+
+  async function settle(before: Date): Promise<{ recorded: number; abandoned: number; open: number }> {
+    const counts = { recorded: 0, abandoned: 0, open: 0 };
+    for (const intent of await ledger.openIntents(before, settleBatch)) {
+      try {
+        counts[await settleOne(intent)]++;
+      } catch (error) {
+        counts.open++;
+        onUnfinished(intent.serial, error);
+      }
+    }
+    return counts;
+  }
+
+  async function settleOne(intent: OpenIntent): Promise<"recorded" | "abandoned"> {
+    const issuer = parts.issuerById(intent.issuerId);
+    const reason =
+      issuer === undefined ? "its issuer is not here any more" : intent.notAfter <= now() ? "its validity has passed" : undefined;
+    if (issuer === undefined || reason !== undefined) {
+      await ledger.abandon(intent.serial, reason ?? "its issuer is not here any more");
+      return "abandoned";
+    }
+    // The same bytes are signed again: whatever became of an earlier signature, the serial stands for one content only.
+    await ledger.record(intent.serial, await sign(intent.tbs, issuer));
+    return "recorded";
+  }
+
+  return { issue, settle };
+}
+
+/** Signs, verifies with the issuer's own public key, and makes sure that the bytes that were linted are those inside. */
+async function sign(tbs: Buffer, { signer }: Issuer): Promise<Buffer> {
+  const signature = await signer.sign(tbs);
+  if (!verifySignature(signer.algorithm, signer.publicKey, tbs, signature)) {
+    throw new BadSignature("the token returned a signature that does not verify");
+  }
+  return assembleCertificate(tbs, signer.algorithm, signature);
+}
+
+function intentOf(linted: LintedCertificate): Intent {
+  const { authorized, issuer, publicKey } = linted;
+  const { names, profile } = authorized;
+  const spiffeId = names.uri[0] ?? null;
+  return {
+    serial: linted.serialNumber,
+    tbs: linted.tbs,
+    issuerId: issuer.id,
+    door: authorized.door,
+    orderId: authorized.orderId,
+    accountId: authorized.accountId,
+    identityKind: spiffeId === null ? "names" : "spiffe",
+    identityName: spiffeId ?? [...names.dns, ...names.ip].sort().join(","),
+    spiffeId,
+    dnsNames: names.dns,
+    ipAddresses: names.ip,
+    profile: profile.name,
+    profileHash: profile.hash,
+    spkiSha256: publicKey.sha256,
+    evidence: authorized.evidence,
+    notBefore: linted.notBefore,
+    notAfter: linted.notAfter,
+  };
+}

@@ -1,0 +1,23 @@
+/** An issuer: a CA key in a token together with its certificate. */
+import type { Signer } from "../keys/signer.ts";
+
+export interface Issuer {
+  readonly id: string;
+  readonly certificate: Buffer;
+  /** DER Name: the subject of the CA certificate, the issuer of its leaves. */
+  readonly subject: Buffer;
+  readonly subjectKeyIdentifier: Buffer;
+  readonly notAfter: Date;
+  readonly signer: Signer;
+  /** PEM of what follows the leaf in the default chain: this issuer, without the root (RFC 8555 §7.4.2). */
+  readonly chainPem: string;
+}
+
+/** The CA certificates of this deployment. */
+export interface Hierarchy {
+  readonly rootCertificate: Buffer;
+  readonly rootPem: string;
+  readonly issuing: Issuer;
+  /** Issuing certificates by id, for chains of certificates that an earlier issuer signed. */
+  readonly chainPemOf: (issuerId: string) => string | undefined;
+}

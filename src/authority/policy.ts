@@ -1,0 +1,39 @@
+/** Grants and verified evidence, joined into the one policy that the ACME room asks. */
+import { EvidenceRefused, type EvidenceItem, type VerificationContext, type VerifiedEvidence } from "../attestation/evidence.ts";
+import type { Verifier } from "../attestation/verify.ts";
+import type { CurrentGrant } from "./authorize.ts";
+import { acceptFor, couldAllow, decideGrant, recordedClaims, type Grant } from "./grants.ts";
+
+export function createIdentityPolicy({
+  trustDomain,
+  grants,
+  verifier,
+  onRefused,
+}: {
+  trustDomain: string;
+  grants: readonly Grant[];
+  verifier: Verifier;
+  /** For the operator's log: the grant that came nearest and what it missed. */
+  onRefused: (spiffeId: string, nearest: object) => void;
+}) {
+  const current: ReadonlyMap<string, CurrentGrant> = new Map(grants.map((grant) => [grant.name, grant]));
+  return {
+    trustDomain,
+    candidates(spiffeId: string) {
+      const able = grants.filter((grant) => couldAllow(grant, spiffeId));
+      return { accept: acceptFor(able, verifier.sources, spiffeId), profiles: [...new Set(able.map(({ profile }) => profile))] };
+    },
+    verify: (item: EvidenceItem, context: VerificationContext) => verifier.verify(item, context),
+    /** @throws {EvidenceRefused} */
+    decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {
+      const decision = decideGrant(grants.filter((grant) => grant.profile === profile), spiffeId, verified);
+      if ("refused" in decision) {
+        if (decision.nearest !== undefined) onRefused(spiffeId, decision.nearest);
+        throw new EvidenceRefused(decision.refused, decision.message);
+      }
+      const { grant, evidence } = decision;
+      return { grant: grant.name, grantVersion: grant.version, evidence, recordedClaims: recordedClaims(grant, evidence.claims) };
+    },
+    grants: () => current,
+  };
+}

@@ -1,0 +1,71 @@
+/** What the authority needs from a store. The guarantees in the comments are what `nothing lost` rests on. */
+
+/** Which way a request for a certificate came in. */
+export type Door = "acme" | "listener";
+
+/** One line of the inventory, before it has a signature: everything that will be recorded, and the bytes to be signed. */
+export interface Intent {
+  readonly serial: Buffer;
+  /** DER TBSCertificate: signed as it is, now or when the intent is settled later. */
+  readonly tbs: Buffer;
+  readonly issuerId: string;
+  readonly door: Door;
+  readonly orderId: string | null;
+  readonly accountId: string | null;
+  readonly identityKind: "spiffe" | "names";
+  readonly identityName: string;
+  readonly spiffeId: string | null;
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly profile: string;
+  readonly profileHash: Buffer;
+  readonly spkiSha256: Buffer;
+  /** What proved the identity: attestation record or validated challenges, as the inventory shows it. */
+  readonly evidence: unknown;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** An intent that a stopped or failed process left behind. */
+export interface OpenIntent {
+  readonly serial: Buffer;
+  readonly tbs: Buffer;
+  readonly issuerId: string;
+  readonly orderId: string | null;
+  readonly notAfter: Date;
+}
+
+/** Where issuance is recorded. */
+export interface IssuanceLedger {
+  /**
+   * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
+   * its account valid and all its authorizations valid now: `notReady` means that one of these did not hold and nothing changed.
+   * @throws when the serial was ever intended or used
+   */
+  intend(intent: Intent): Promise<"intended" | "notReady">;
+  /**
+   * Atomic: the certificate, its identity, the order's state, the audit entry and the outbox event, or nothing. False when the
+   * intent was settled by somebody else meanwhile: then that certificate counts, not this one.
+   */
+  record(serial: Buffer, certificate: Buffer): Promise<boolean>;
+  /** Intents older than `before` that nobody finished. */
+  openIntents(before: Date, limit: number): Promise<OpenIntent[]>;
+  /** Ends an intent that cannot be finished; its serial stays used, its order becomes invalid. */
+  abandon(serial: Buffer, reason: string): Promise<void>;
+}
+
+export interface StoredIssuer {
+  readonly id: string;
+  readonly kind: "root" | "issuing";
+  readonly certificate: Buffer;
+  readonly keyLabel: string;
+  readonly parentId: string | null;
+}
+
+export interface IssuerStore {
+  readIssuers(): Promise<StoredIssuer[]>;
+  /** Both or neither; refuses when the database already has a hierarchy. */
+  insertHierarchy(root: StoredIssuer, issuing: StoredIssuer, facts: { notAfter: Date; spkiSha256: Buffer }[]): Promise<void>;
+  /** Runs `action` while no other process runs one: two first starts must not make two hierarchies. */
+  exclusively<T>(action: () => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,79 @@
+/**
+ * Prepare: an `Authorized` value and a public key become the bytes that will be signed. Pure; nothing of the CSR but its key comes
+ * this far, so nothing else of it can reach a certificate.
+ */
+import { encodeName } from "../x509/name.ts";
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  extendedKeyUsage,
+  keyUsage,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from "../x509/extensions.ts";
+import { encodeTbsCertificate } from "../x509/certificate.ts";
+import type { PublicKey } from "../x509/publicKey.ts";
+import type { Authorized } from "./authorize.ts";
+import type { Issuer } from "./issuer.ts";
+import { validityOf } from "./profile.ts";
+
+/** A certificate without a signature, and without the lints' blessing. */
+export interface PreparedCertificate {
+  readonly authorized: Authorized;
+  readonly issuer: Issuer;
+  readonly publicKey: PublicKey;
+  readonly serialNumber: Buffer;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly tbs: Buffer;
+}
+
+/** Octets of randomness in a serial number: 112 bits, of which RFC 5280 and the BRs ask 64. */
+export const serialRandomOctets = 14;
+
+/**
+ * A serial number: two octets with the day of notAfter since 1970 (the high bit stays clear until 2059), then 112 random bits. The
+ * prefix keeps neighbours in time near each other in the index and lets revocation lists be cut by day.
+ */
+export function serialNumber(notAfter: Date, random: Buffer): Buffer {
+  if (random.length !== serialRandomOctets) throw new RangeError(`a serial needs ${serialRandomOctets} random octets`);
+  const day = Math.floor(notAfter.getTime() / 86_400_000);
+  if (day < 0x100 || day > 0x7fff) throw new RangeError("notAfter lies outside the range of serial numbers");
+  const prefix = Buffer.alloc(2);
+  prefix.writeUInt16BE(day);
+  return Buffer.concat([prefix, random]);
+}
+
+/**
+ * Builds the TBSCertificate (RFC 5280 §4.1, X.509-SVID §2–4).
+ * @throws {ValidityRefused} when the asked validity is outside the profile
+ */
+export function prepare(
+  authorized: Authorized,
+  publicKey: PublicKey,
+  issuer: Issuer,
+  { now, random }: { now: Date; random: Buffer },
+): PreparedCertificate {
+  const { names, profile } = authorized;
+  const { notBefore, notAfter } = validityOf(profile, now, authorized.validity);
+  const serial = serialNumber(notAfter, random);
+  const purposes = profile.extendedKeyUsage;
+  const tbs = encodeTbsCertificate({
+    serialNumber: serial,
+    signatureAlgorithm: issuer.signer.algorithm,
+    issuer: issuer.subject,
+    notBefore,
+    notAfter,
+    subject: encodeName({}), // Empty: names are in the SAN, which is critical therefore (RFC 5280 §4.2.1.6).
+    spki: publicKey.spki,
+    extensions: [
+      authorityKeyIdentifier(issuer.subjectKeyIdentifier),
+      subjectKeyIdentifier(publicKey.spki),
+      basicConstraints({ cA: false }),
+      keyUsage(publicKey.kind === "rsa" ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"]),
+      ...(purposes.length > 0 ? [extendedKeyUsage([...purposes])] : []),
+      subjectAltName({ dns: [...names.dns], ip: [...names.ip], uri: [...names.uri] }, true),
+    ],
+  });
+  return { authorized, issuer, publicKey, serialNumber: serial, notBefore, notAfter, tbs };
+}

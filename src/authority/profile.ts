@@ -1,0 +1,110 @@
+/**
+ * Profiles: what a certificate may be. Pure. A profile is frozen when it is read; its hash is pinned to an order when that is made
+ * and stored with each certificate, so that two versions of one name never mix (Let's Encrypt, 2023-06-15).
+ */
+import { createHash } from "node:crypto";
+import Type, { type Static } from "typebox";
+
+export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
+export const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;
+export const identifierTypes = ["uri", "dns", "ip"] as const;
+
+const oneOf = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.Enum([...values]));
+
+export const profileSchema = Type.Object(
+  {
+    description: Type.String({ minLength: 1, maxLength: 200, description: "Shown to clients in the directory (meta.profiles)." }),
+    identifiers: Type.Array(oneOf(identifierTypes), {
+      minItems: 1,
+      description: "Identifier types an order under this profile may hold. `uri` makes it a SPIFFE X.509-SVID profile: exactly one is then required.",
+    }),
+    lifetimeDefaultSeconds: Type.Integer({ minimum: 60, maximum: 34_560_000, description: "Lifetime where the order names no notAfter." }),
+    lifetimeMinSeconds: Type.Integer({ minimum: 60, maximum: 34_560_000, description: "Shortest lifetime an order may ask for." }),
+    lifetimeMaxSeconds: Type.Integer({ minimum: 60, maximum: 34_560_000, description: "Longest lifetime an order may ask for." }),
+    backdateSeconds: Type.Integer({
+      minimum: 0,
+      maximum: 3600,
+      description: "notBefore lies this far in the past, for peers whose clocks are behind; at most a tenth of the lifetime.",
+    }),
+    keyKinds: Type.Array(oneOf(keyKinds), { minItems: 1, description: "Kinds of certificate keys that are accepted." }),
+    extendedKeyUsage: Type.Array(oneOf(extendedKeyUsages), {
+      description: "RFC 5280 §4.2.1.12. A SPIFFE profile has both or none (X.509-SVID §4.4).",
+    }),
+  },
+  { additionalProperties: false },
+);
+
+export type ProfileConfiguration = Static<typeof profileSchema>;
+
+export interface Profile extends Readonly<ProfileConfiguration> {
+  readonly name: string;
+  /** SHA-256 over the profile's canonical JSON. */
+  readonly hash: Buffer;
+}
+
+/**
+ * Freezes one configured profile.
+ * @throws {Error} naming key, value and what was expected
+ */
+export function readProfile(name: string, configuration: ProfileConfiguration): Profile {
+  const at = `profiles.${name}`;
+  const { lifetimeMinSeconds: least, lifetimeDefaultSeconds: normal, lifetimeMaxSeconds: most } = configuration;
+  if (least > normal) throw new Error(`${at}.lifetimeMinSeconds: ${least} is more than lifetimeDefaultSeconds (${normal})`);
+  if (normal > most) throw new Error(`${at}.lifetimeDefaultSeconds: ${normal} is more than lifetimeMaxSeconds (${most})`);
+  if (configuration.identifiers.includes("uri") && configuration.extendedKeyUsage.length === 1) {
+    throw new Error(`${at}.extendedKeyUsage: [${configuration.extendedKeyUsage.join()}]: a profile with uri identifiers needs both serverAuth and clientAuth, or neither (X.509-SVID §4.4)`);
+  }
+  const canonical = JSON.stringify(
+    Object.entries({ ...configuration, name }).sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  return Object.freeze({ ...configuration, name, hash: createHash("sha256").update(canonical).digest() });
+}
+
+/** A client's wish for a validity; undefined where it named nothing. */
+export interface RequestedValidity {
+  readonly notBefore?: Date | undefined;
+  readonly notAfter?: Date | undefined;
+  /** From evidence: shortens silently where the client named no notAfter, refuses otherwise (workload-attest-01, rule 6). */
+  readonly notAfterCap?: Date | undefined;
+}
+
+/** The validity asked for lies outside the profile; refused, never clamped. `message` is fit for the client. */
+export class ValidityRefused extends Error {
+  override readonly name = "ValidityRefused";
+}
+
+const wholeSecond = (milliseconds: number): number => Math.floor(milliseconds / 1000);
+
+/**
+ * The validity of a certificate issued at `now`: whole seconds, notAfter inclusive (RFC 5280 §4.1.2.5), so that
+ * `notAfter − notBefore + 1 s` is the lifetime the profile speaks of.
+ * @throws {ValidityRefused}
+ */
+export function validityOf(profile: Profile, now: Date, wish: RequestedValidity): { notBefore: Date; notAfter: Date } {
+  const at = wholeSecond(now.getTime());
+  const cap = wish.notAfterCap && wholeSecond(wish.notAfterCap.getTime());
+  const backdate = Math.min(profile.backdateSeconds, Math.floor(profile.lifetimeDefaultSeconds / 10));
+  const start = wish.notBefore ? wholeSecond(wish.notBefore.getTime()) : undefined;
+  if (start !== undefined && (start < at - profile.backdateSeconds || start > at + 3600)) {
+    throw new ValidityRefused(`notBefore must lie between ${profile.backdateSeconds} seconds ago and an hour from now`);
+  }
+
+  const asked = wish.notAfter && wholeSecond(wish.notAfter.getTime());
+  if (asked !== undefined && cap !== undefined && asked > cap) {
+    throw new ValidityRefused("notAfter lies beyond what the evidence allows");
+  }
+  // The allowance for slow clocks gives way where it would make the asked lifetime too long.
+  const from =
+    start ?? (asked === undefined ? at - backdate : Math.min(at, Math.max(at - backdate, asked + 1 - profile.lifetimeMaxSeconds)));
+  const end = asked ?? Math.min(from + profile.lifetimeDefaultSeconds - 1, cap ?? Infinity);
+
+  const lifetime = end - from + 1;
+  if (lifetime > profile.lifetimeMaxSeconds) {
+    throw new ValidityRefused(`a lifetime of ${lifetime} s is more than profile ${profile.name} allows (${profile.lifetimeMaxSeconds} s)`);
+  }
+  if (lifetime < profile.lifetimeMinSeconds || end <= at) {
+    const why = asked === undefined ? "the evidence ends too soon: " : "";
+    throw new ValidityRefused(`${why}a lifetime of ${end - at} s is less than profile ${profile.name} allows (${profile.lifetimeMinSeconds} s)`);
+  }
+  return { notBefore: new Date(from * 1000), notAfter: new Date(end * 1000) };
+}

@@ -1,0 +1,29 @@
+/** `mayfly check-config`: reads the configuration and says what it means, without starting anything. */
+import { defineCommand, type CommandContext } from "./command.ts";
+import { configOption } from "./configurationOption.ts";
+
+export const command = defineCommand({
+  name: "check-config",
+  summary: "check the configuration without starting anything",
+  usage: "[--config FILE]",
+  description:
+    "Reads file, environment and defaults as `serve` would. Unknown keys, wrong types and impossible combinations are named with key, value and what was expected.",
+  options: configOption,
+  examples: [{ does: "check a file", command: "mayfly check-config --config config/default.yaml" }],
+  run: checkConfig,
+});
+
+async function checkConfig({ values, env, stdout }: CommandContext<typeof configOption>): Promise<void> {
+  const { loadConfiguration } = await import("../config/load.ts");
+  const configuration = loadConfiguration(values.config, env);
+  const list = (names: Iterable<string>): string => [...names].join(", ") || "none";
+  stdout.write(`The configuration is valid (${configuration.origin}).
+  listens at     ${configuration.listen}, seen as ${configuration.externalUrl}
+  trust domain   ${configuration.trustDomain}
+  keys           ${configuration.keys.provider}, label ${configuration.keys.label}
+  database       ${configuration.databaseUrl === undefined ? "embedded PostgreSQL" : "as configured"}
+  profiles       ${list(configuration.profiles.keys())}
+  sources        ${list([...configuration.attestation.sources.map(({ ref }) => ref), ...(configuration.attestation.developmentSource ? ["dev (development)"] : [])])}
+  grants         ${list(configuration.grants.map(({ name }) => name))}
+`);
+}

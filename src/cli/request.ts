@@ -1,0 +1,225 @@
+/**
+ * `mayfly request`: the agent's command. Evidence in, a directory with key, chain and bundle out.
+ */
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { constants } from "node:fs";
+import { access, mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeCertificateFiles } from "../client/certificateFiles.ts";
+import { createSecretFile, fileErrorCode, readSecretFile } from "../keys/secretFile.ts";
+import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
+import { type CommandContext, defineCommand, UsageError, wholeNumber } from "./command.ts";
+import { fetchEvidence, readEvidenceOption } from "./evidenceOption.ts";
+
+const options = {
+  "spiffe-id": {
+    type: "string",
+    value: "ID",
+    required: true,
+    description: "the identity to be certified, spiffe://TRUST-DOMAIN/PATH",
+  },
+  evidence: {
+    type: "string",
+    value: "SOURCE",
+    required: true,
+    description:
+      "what proves it: jwt:FILE or k8s:FILE for a token in a file (- reads standard input), or exec:COMMAND for a command that prints one",
+  },
+  out: { type: "string", value: "DIR", required: true, description: "where key.pem, cert.pem and bundle.pem go" },
+  directory: {
+    type: "string",
+    value: "URL",
+    env: "MAYFLY_DIRECTORY",
+    default: "https://localhost:8443/acme/directory",
+    description: "the ACME directory of the server",
+  },
+  root: {
+    type: "string",
+    value: "FILE",
+    defaultText: "root.pem in MAYFLY_DATA_DIR, or in ./data",
+    description: "PEM of the root that the server and the certificate must lead to",
+  },
+  ref: {
+    type: "string",
+    value: "NAME",
+    description: "the evidence source as the server names it, where more than one would fit",
+  },
+  format: {
+    type: "string",
+    value: "FORMAT",
+    description: "of what exec: prints, jwt or k8s, where more than one would fit",
+  },
+  profile: {
+    type: "string",
+    value: "NAME",
+    description: "the certificate profile",
+    defaultText: "the server's choice",
+  },
+  dns: { type: "string", value: "NAME", multiple: true, description: "a DNS name beside the SPIFFE ID" },
+  "account-key": {
+    type: "string",
+    value: "FILE",
+    defaultText: "a fresh account each time",
+    description: "PEM of the account key, kept for renewals; created when absent",
+  },
+  lifetime: {
+    type: "string",
+    value: "SECONDS",
+    defaultText: "the profile's",
+    description: "how long the certificate is to be valid",
+  },
+  timeout: { type: "string", value: "SECONDS", default: "30", description: "the most that all of it may take" },
+  json: { type: "boolean", description: "print the result as JSON" },
+} as const;
+
+export const command = defineCommand({
+  name: "request",
+  summary: "obtain a certificate for a workload by showing evidence of what it is",
+  usage: "--spiffe-id ID --evidence SOURCE --out DIR [OPTION …]",
+  description: [
+    "Makes a key, proves to the server what this workload is, obtains a certificate for the key, verifies its chain against the root,",
+    "and writes key.pem (mode 0600), cert.pem (with intermediates) and bundle.pem (the root), all three replaced in one step.",
+    "\n\nexec:COMMAND runs in /bin/sh and prints the evidence on standard output. It finds in its environment MAYFLY_AUDIENCE (what a",
+    "token bound to this request carries as its audience), MAYFLY_FIXED_AUDIENCE (the audience where that is impossible),",
+    "MAYFLY_BINDING, MAYFLY_TOKEN and MAYFLY_SPIFFE_ID.",
+  ].join(" "),
+  options,
+  examples: [
+    {
+      does: "a token from the development source of a local server",
+      command:
+        "mayfly request --spiffe-id spiffe://mayfly.localhost/dev/agent --evidence 'exec:mayfly dev-token --subject agent' --out ./agent",
+    },
+    {
+      does: "a projected service-account token, in Kubernetes",
+      command:
+        "mayfly request --spiffe-id spiffe://example.org/ns/shop/sa/cart --evidence k8s:/var/run/secrets/tokens/mayfly --out /run/mayfly",
+    },
+  ],
+  run: request,
+});
+
+async function request({ values, env, stdin, stdout }: CommandContext<typeof options>): Promise<void> {
+  const evidence = readEvidenceOption(values.evidence, values.ref, values.format);
+  const timeoutSeconds = wholeNumber("timeout", values.timeout, { least: 1, most: 86_400, unit: "seconds" });
+  const notAfter = values.lifetime === undefined ? undefined : lifetimeEnd(values.lifetime);
+  const spiffeId = values["spiffe-id"];
+  requireSpiffeId(spiffeId);
+  const root = await readRoot(values.root ?? join(env["MAYFLY_DATA_DIR"] || "data", "root.pem"));
+  const accountKey = values["account-key"] === undefined ? undefined : await openAccountKey(values["account-key"]);
+  // Evidence can be shown once: that the result has a place is found out before it is.
+  await requireWritable(values.out);
+
+  const { MayflyClient } = await import("../client/mayflyClient.ts");
+  const client = new MayflyClient({
+    directoryUrl: values.directory,
+    root,
+    timeoutMs: timeoutSeconds * 1000,
+    ...(accountKey === undefined ? {} : { accountKey }),
+  });
+  try {
+    const issued = await client.request({
+      spiffeId,
+      evidence: (binding) => fetchEvidence(evidence, binding, { env, stdin }),
+      dns: values.dns,
+      ...(values.profile === undefined ? {} : { profile: values.profile }),
+      ...(notAfter === undefined ? {} : { notAfter }),
+    });
+    const { privateKeyPem, certificatePem, bundlePem, serial } = issued;
+    const files = await writeCertificateFiles(values.out, {
+      key: privateKeyPem,
+      cert: certificatePem,
+      bundle: bundlePem,
+    });
+    const result = { spiffeId, serial, notAfter: issued.notAfter.toISOString(), files };
+    stdout.write(values.json ? `${JSON.stringify(result)}\n` : summaryOf(result));
+  } finally {
+    client.close();
+  }
+}
+
+function lifetimeEnd(lifetime: string): Date {
+  const seconds = wholeNumber("lifetime", lifetime, { least: 1, most: 31_536_000, unit: "seconds" });
+  return new Date(Date.now() + seconds * 1000);
+}
+
+function requireSpiffeId(value: string): void {
+  try {
+    parseSpiffeId(value);
+  } catch (error) {
+    if (!(error instanceof SpiffeIdError)) throw error;
+    throw new UsageError(`--spiffe-id is "${value}": ${error.message}`);
+  }
+}
+
+async function requireWritable(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await access(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new Error(`the directory ${directory} cannot be written to (${fileErrorCode(error)})`, { cause: error });
+  }
+}
+
+function summaryOf({
+  spiffeId,
+  serial,
+  notAfter,
+  files,
+}: {
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly notAfter: string;
+  readonly files: { readonly key: string; readonly cert: string; readonly bundle: string };
+}): string {
+  return [
+    spiffeId,
+    `  serial     ${serial}`,
+    `  not after  ${notAfter}`,
+    `  key        ${files.key}`,
+    `  chain      ${files.cert}`,
+    `  bundle     ${files.bundle}`,
+    "",
+  ].join("\n");
+}
+
+async function readRoot(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new Error(
+      `the root certificate ${path} cannot be read (${fileErrorCode(error)}); --root FILE names another`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The key in the file, or a new one that is then in the file. */
+async function openAccountKey(path: string): Promise<KeyObject> {
+  const pem = (await readAccountKey(path)) ?? (await createAccountKey(path));
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // Without the cause: it may quote what the file holds.
+    throw new Error(`the account key ${path} is not an unencrypted private key in PEM`);
+  }
+}
+
+/** Never replaces a key: of two processes that come here at once, both go on with the first's. */
+async function createAccountKey(path: string): Promise<string> {
+  const pem = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" });
+  try {
+    await createSecretFile(path, pem.toString());
+    return pem.toString();
+  } catch (error) {
+    const first = fileErrorCode(error) === "EEXIST" ? await readAccountKey(path) : undefined;
+    if (first !== undefined) return first;
+    throw new Error(`the account key ${path} cannot be written (${fileErrorCode(error)})`, { cause: error });
+  }
+}
+
+function readAccountKey(path: string): Promise<string | undefined> {
+  return readSecretFile(path, "account key", 16_384);
+}

@@ -1,0 +1,40 @@
+/** `mayfly serve`: runs the certificate authority until it is told to stop. */
+import { defineCommand, type CommandContext } from "./command.ts";
+import { configOption } from "./configurationOption.ts";
+
+export const command = defineCommand({
+  name: "serve",
+  summary: "run the certificate authority",
+  usage: "[--config FILE]",
+  description:
+    "Starts the listener and prints where everything is. The first start makes root and issuing CA, database and operator token in the data directory; later starts go on with them. Ctrl-C stops it cleanly.",
+  options: configOption,
+  examples: [
+    { does: "try it out, without any configuration", command: "mayfly serve" },
+    { does: "with a configuration", command: "mayfly serve --config /etc/mayfly/mayfly.yaml" },
+  ],
+  run: serve,
+});
+
+async function serve({ values, env, stdout }: CommandContext<typeof configOption>): Promise<void> {
+  const { loadConfiguration } = await import("../config/load.ts");
+  const configuration = loadConfiguration(values.config, env);
+  const stop = Promise.withResolvers<void>();
+  // A terminal sends Ctrl-C to npm and to us, and npm passes it on: the same signal twice is one wish.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.resolve());
+
+  const { compose } = await import("../compose.ts");
+  const authority = await compose(configuration);
+  try {
+    await authority.server.listen({ host: configuration.listenHost, port: configuration.listenPort });
+  } catch (error) {
+    await authority.close();
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new Error(`${configuration.listen} is in use; set MAYFLY_LISTEN to another host:port`, { cause: error });
+  }
+  const { banner } = await import("./banner.ts");
+  stdout.write(banner(authority));
+  await stop.promise;
+  stdout.write("Stopping.\n");
+  await authority.close();
+}

@@ -1,0 +1,56 @@
+/**
+ * The time one request for a certificate may take: a timer and the caller's signal as one AbortSignal.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { ClientError } from "./errors.ts";
+
+export interface Deadline {
+  /** Aborts with a `ClientError` (timeout or aborted) as its reason. */
+  readonly signal: AbortSignal;
+  /** True when `milliseconds` from now are still inside. */
+  allows(milliseconds: number): boolean;
+  /**
+   * Sleeps, unless that would outlast the deadline. `why` says what is waited for: it becomes part of a timeout's message.
+   * @throws {ClientError} timeout · aborted
+   */
+  wait(milliseconds: number, why: string): Promise<void>;
+  /** Must be called when the work is over: the timer would hold the process. */
+  end(): void;
+}
+
+export function openDeadline(timeoutMs: number, caller: AbortSignal | undefined): Deadline {
+  const controller = new AbortController();
+  const endsAt = performance.now() + timeoutMs;
+  let waitingFor = "";
+  const timedOut = (): ClientError =>
+    new ClientError("timeout", `no certificate within ${timeoutMs / 1000} s${waitingFor}`);
+  const timer = setTimeout(() => controller.abort(timedOut()), timeoutMs);
+  const onCallerAbort = (): void => {
+    controller.abort(new ClientError("aborted", "the request was aborted", { cause: caller?.reason }));
+  };
+  if (caller?.aborted) onCallerAbort();
+  else caller?.addEventListener("abort", onCallerAbort, { once: true });
+
+  const allows = (milliseconds: number): boolean => performance.now() + milliseconds < endsAt;
+  return {
+    signal: controller.signal,
+    allows,
+    async wait(milliseconds, why) {
+      waitingFor = `: ${why}`;
+      controller.signal.throwIfAborted();
+      if (!allows(milliseconds)) throw timedOut();
+      await sleep(milliseconds, undefined, { signal: controller.signal }).catch(() =>
+        controller.signal.throwIfAborted(),
+      );
+    },
+    end() {
+      clearTimeout(timer);
+      caller?.removeEventListener("abort", onCallerAbort);
+    },
+  };
+}
+
+/** How long to pause before try number `round` (from 1) where the server names no time: 250 ms, doubled up to 4 s. */
+export function backOffMs(round: number): number {
+  return Math.min(250 * 2 ** (round - 1), 4_000);
+}

@@ -1,0 +1,238 @@
+/** Reads the configuration: file, environment, defaults; refuses what it does not understand before anything is started. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { Value } from "typebox/value";
+import { parseDocument } from "yaml";
+
+import type { SourceKeys } from "../attestation/evidence.ts";
+import { checkSource, configureSource } from "../attestation/sources.ts";
+import { parseGrants, type Grant, type GrantConfiguration, type GrantSource } from "../authority/grants.ts";
+import { readProfile, type Profile } from "../authority/profile.ts";
+import { isTrustDomain } from "../x509/spiffeId.ts";
+import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
+import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
+
+/** A configuration that stops the start. `message` names key, value and what was expected. */
+export class ConfigurationError extends Error {
+  override readonly name = "ConfigurationError";
+}
+
+export interface Configuration extends Omit<RawConfiguration, "profiles" | "grants" | "externalUrl"> {
+  /** Where it came from: a file, or the built-in development defaults. */
+  readonly origin: string;
+  /** True without a configuration file: everything is set up for trying Mayfly out on one machine. */
+  readonly noConfigurationMode: boolean;
+  readonly listenHost: string;
+  readonly listenPort: number;
+  readonly externalUrl: string;
+  readonly audience: string;
+  readonly databaseUrl: string | undefined;
+  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly grants: readonly Grant[];
+}
+
+/** What the no-configuration mode adds to the defaults. */
+const developmentDefaults = {
+  validation: { http01Port: 5002, tlsAlpn01Port: 5001, allowLocalhostNames: true },
+  attestation: { developmentSource: true },
+};
+
+const fileLimit = 1_048_576;
+
+/**
+ * Loads `file`, or the file that MAYFLY_CONFIG names, or no file at all.
+ * @throws {ConfigurationError}
+ */
+export function loadConfiguration(file: string | undefined, env: Environment = process.env): Configuration {
+  const name = file ?? (env["MAYFLY_CONFIG"] || undefined);
+  const written = name === undefined ? structuredClone(developmentDefaults) : readYaml(name);
+  const tree = environmentOverrides(written as Record<string, unknown>, env);
+  if (tree["profiles"] === undefined || tree["profiles"] === null) tree["profiles"] = structuredClone(defaultProfiles);
+  const complete = Value.Default(configurationSchema, tree);
+  const errors = [...Value.Errors(configurationSchema, complete)];
+  if (errors.length > 0) throw new ConfigurationError(describe(errors, complete, env));
+  const raw = complete as RawConfiguration;
+  return finish(raw, name);
+}
+
+function readYaml(file: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(`the configuration file ${file} cannot be read: ${(error as Error).message}`);
+  }
+  if (text.length > fileLimit) throw new ConfigurationError(`the configuration file ${file} is larger than ${fileLimit} characters`);
+  const document = parseDocument(text, { uniqueKeys: true });
+  const [error] = document.errors;
+  if (error !== undefined) throw new ConfigurationError(`${file}: ${error.message.split("\n")[0]}`);
+  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  if (value === null || value === undefined) return {};
+  if (typeof value !== "object" || Array.isArray(value)) throw new ConfigurationError(`${file}: expected keys and values at the top`);
+  return withoutNulls(value);
+}
+
+/** `key:` with nothing behind it means the default, as in `config/default.yaml`. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, inner]) => inner !== null)
+      .map(([key, inner]) => [key, withoutNulls(inner)]),
+  );
+}
+
+interface SchemaError {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly params: object;
+  readonly message: string;
+}
+
+/** One line for each fault: key, value, expectation. */
+function describe(errors: readonly SchemaError[], tree: unknown, env: Environment): string {
+  const lines = new Set<string>();
+  for (const { keyword, instancePath, params, message } of errors) {
+    const key = instancePath.slice(1).replaceAll("/", ".").replaceAll("~1", "/");
+    const facts = params as { additionalProperties?: string[]; requiredProperties?: string[]; allowedValues?: unknown[]; pattern?: string };
+    if (keyword === "boolean") continue; // The parent's additionalProperties names the same key.
+    if (keyword === "additionalProperties") {
+      for (const unknown of facts.additionalProperties ?? []) {
+        lines.add(`${key === "" ? "" : `${key}.`}${unknown}: unknown key; config/default.yaml names every key`);
+      }
+      continue;
+    }
+    if (keyword === "required") {
+      for (const missing of facts.requiredProperties ?? []) lines.add(`${key === "" ? "" : `${key}.`}${missing}: is missing`);
+      continue;
+    }
+    const expected =
+      keyword === "enum" ? `one of ${(facts.allowedValues ?? []).join(", ")}` : message.replace(/^must (be |have |match )?/, "");
+    const variable = environmentVariables.find((row) => row.key === key && env[row.variable])?.variable;
+    lines.add(`${key}: ${shown(valueAt(tree, instancePath))}: expected ${expected}${variable ? ` (from ${variable})` : ""}`);
+  }
+  return [...lines].slice(0, 20).join("\n");
+}
+
+function valueAt(tree: unknown, pointer: string): unknown {
+  let value = tree;
+  for (const step of pointer.split("/").slice(1)) value = (value as Record<string, unknown> | undefined)?.[step.replaceAll("~1", "/")];
+  return value;
+}
+
+const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 100);
+
+/** What no schema says: values that belong together, and the values derived from others. */
+function finish(raw: RawConfiguration, file: string | undefined): Configuration {
+  const colon = raw.listen.lastIndexOf(":");
+  const listenHost = raw.listen.slice(0, colon).replace(/^\[|\]$/g, "");
+  const listenPort = Number(raw.listen.slice(colon + 1));
+  if (listenPort > 65_535) throw new ConfigurationError(`listen: ${shown(raw.listen)}: expected a port up to 65535`);
+  if (!isTrustDomain(raw.trustDomain)) {
+    throw new ConfigurationError(`trustDomain: ${shown(raw.trustDomain)}: expected lower-case letters, digits, dots, dashes and underscores`);
+  }
+  checkTls(raw);
+  checkKeys(raw);
+  const externalUrl = raw.externalUrl?.replace(/\/$/, "") ?? derivedUrl(raw, listenHost, listenPort);
+  const profiles = new Map(Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]));
+  return {
+    ...raw,
+    origin: file ?? "built-in development defaults",
+    noConfigurationMode: file === undefined,
+    dataDir: path.resolve(raw.dataDir),
+    listenHost,
+    listenPort,
+    externalUrl,
+    audience: raw.attestation.audience ?? `${externalUrl}/wa`,
+    databaseUrl: databaseUrl(raw),
+    profiles,
+    grants: readGrants(raw, profiles),
+  };
+}
+
+function derivedUrl(raw: RawConfiguration, host: string, port: number): string {
+  if (raw.tls.mode === "off") throw new ConfigurationError("externalUrl: is missing: expected the proxy's https URL when tls.mode is off");
+  const name = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
+  return `https://${name}${port === 443 ? "" : `:${port}`}`;
+}
+
+function checkTls({ tls }: RawConfiguration): void {
+  if (tls.mode === "files" && (tls.certificateFile === undefined || tls.keyFile === undefined)) {
+    throw new ConfigurationError('tls.mode: "files": expected tls.certificateFile and tls.keyFile as well');
+  }
+  if (tls.mode !== "files" && (tls.certificateFile ?? tls.keyFile) !== undefined) {
+    throw new ConfigurationError(`tls.mode: "${tls.mode}": expected "files" where tls.certificateFile or tls.keyFile is set`);
+  }
+}
+
+function checkKeys({ keys: { provider, pkcs11 } }: RawConfiguration): void {
+  if (provider !== "pkcs11") {
+    const set = (["module", "token", "slot", "pinFile"] as const).find((key) => pkcs11[key] !== undefined);
+    if (set !== undefined) throw new ConfigurationError(`keys.provider: "${provider}": expected "pkcs11" where keys.pkcs11.${set} is set`);
+    return;
+  }
+  if (pkcs11.module === undefined) throw new ConfigurationError("keys.pkcs11.module: is missing: expected the path of a PKCS#11 module (MAYFLY_PKCS11_MODULE)");
+  if (pkcs11.pinFile === undefined) throw new ConfigurationError("keys.pkcs11.pinFile: is missing: expected a file with the user PIN (MAYFLY_PKCS11_PIN_FILE)");
+  if ((pkcs11.token === undefined) === (pkcs11.slot === undefined)) {
+    throw new ConfigurationError("keys.pkcs11: expected exactly one of token (MAYFLY_PKCS11_TOKEN) and slot");
+  }
+}
+
+function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string | undefined {
+  if (url !== undefined && urlFile !== undefined) throw new ConfigurationError("database: expected one of url and urlFile");
+  if (urlFile === undefined) return url;
+  try {
+    return readFileSync(urlFile, "utf8").trim();
+  } catch (error) {
+    throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: ${(error as Error).message}`);
+  }
+}
+
+function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile>): Grant[] {
+  const sources = new Map<string, GrantSource>();
+  for (const configuration of raw.attestation.sources) {
+    wrapped(() => checkSource(configuration, `attestation.sources.${configuration.ref}`));
+    if (sources.has(configuration.ref) || configuration.ref === developmentRef) {
+      throw new ConfigurationError(`attestation.sources: ref ${shown(configuration.ref)}: expected a ref that no other source has`);
+    }
+    sources.set(configuration.ref, configureSource(configuration, noKeys));
+  }
+  const written = [...raw.grants];
+  if (raw.attestation.developmentSource) {
+    sources.set(developmentRef, { format: "jwt", claimNames: undefined, tenantClaims: undefined });
+    written.push(...developmentGrants(raw.trustDomain, profiles));
+  }
+  return wrapped(() => parseGrants(written, { trustDomain: raw.trustDomain, sources, profiles }));
+}
+
+/** Reading grants needs what a source is, not its keys. */
+const noKeys: SourceKeys = { jwks: () => Promise.reject(new Error("the configuration has no keys")) };
+
+/** The `ref` of the development evidence source. */
+export const developmentRef = "dev";
+
+/** `spiffe://<trust domain>/dev/<subject>` for whoever holds the development issuer's key. */
+function developmentGrants(trustDomain: string, profiles: ReadonlyMap<string, Profile>): GrantConfiguration[] {
+  const profile = [...profiles.values()].find(({ identifiers }) => identifiers.includes("uri"));
+  if (profile === undefined) return [];
+  return [
+    {
+      name: "development",
+      spiffeId: `spiffe://${trustDomain}/dev/{sub}`,
+      source: developmentRef,
+      minBinding: "bearer",
+      profile: profile.name,
+      recordClaims: ["iss", "sub"],
+    },
+  ];
+}
+
+/** Faults found by the rooms that own a part of the configuration, as the one error a start knows. */
+function wrapped<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new ConfigurationError((error as Error).message, { cause: error });
+  }
+}

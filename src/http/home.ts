@@ -1,0 +1,61 @@
+/** `GET /`: one page for people. Static, without scripts; everything on it can be copied. */
+
+export interface HomeFacts {
+  readonly externalUrl: string;
+  readonly trustDomain: string;
+  readonly rootName: string;
+  /** SHA-256 of the root certificate, hexadecimal. */
+  readonly rootFingerprint: string;
+  readonly development: boolean;
+}
+
+const escape = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+
+export function homePage(facts: HomeFacts): string {
+  const url = escape(facts.externalUrl);
+  const fingerprint = (facts.rootFingerprint.toUpperCase().match(/../g) ?? []).join(":");
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Mayfly · ${escape(facts.trustDomain)}</title>
+<style>
+:root { color-scheme: light dark; --ink: #1d2430; --soft: #5b6676; --paper: #fbfaf7; --line: #d9d5ca; --accent: #14606b; --code: #f1eee6 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ec; --soft: #a0a9b8; --paper: #14181f; --line: #333b47; --accent: #7cc4cf; --code: #1d232c } }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.6 system-ui, sans-serif }
+main { max-width: 46rem; margin: 0 auto; padding: 3rem 1.25rem 4rem }
+h1 { font-size: 1.9rem; margin: 0 } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem }
+p.lead { color: var(--soft); margin-top: .3rem }
+a { color: var(--accent) }
+table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+th { font-weight: 500; white-space: nowrap; color: var(--soft) } td { overflow-wrap: anywhere }
+pre, code { font: .875rem/1.5 ui-monospace, monospace; background: var(--code); border-radius: 4px } code { padding: .1rem .3rem } pre { padding: .8rem 1rem; overflow-x: auto }
+.note { border-left: 4px solid #b4532a; padding: .1rem 1rem; margin: 1.5rem 0 }
+</style>
+</head>
+<body>
+<main>
+<h1>Mayfly</h1>
+<p class="lead">The certificate authority of <code>${escape(facts.trustDomain)}</code>. Workloads prove what they are over ACME and get
+certificates that live for minutes; every one of them is in the inventory.</p>
+${facts.development ? '<div class="note"><p><strong>For development.</strong> This server signs with keys that no hardware protects, or trusts an evidence source whose private key lies on its disk. Do not rely on its certificates.</p></div>' : ""}
+<h2>Trust the root</h2>
+<p><strong>${escape(facts.rootName)}</strong>. Fetch it, compare its SHA-256 fingerprint with the one your operator gave you, then hand it to your client.</p>
+<pre>curl -k -o root.pem ${url}/root.pem
+openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
+<p><code>${fingerprint}</code></p>
+<h2>Where things are</h2>
+<table>
+<tr><th>ACME directory</th><td><a href="${url}/acme/directory">${url}/acme/directory</a></td></tr>
+<tr><th>SPIFFE bundle</th><td><a href="${url}/spiffe/bundle.json">${url}/spiffe/bundle.json</a></td></tr>
+<tr><th>Root certificate</th><td><a href="${url}/root.pem">${url}/root.pem</a></td></tr>
+<tr><th>Inventory (REST)</th><td>${url}/api/v1/certificates and ${url}/api/v1/identities, with the operator's token</td></tr>
+<tr><th>Health</th><td><a href="${url}/healthz">healthz</a> · <a href="${url}/readyz">readyz</a> · <a href="${url}/metrics">metrics</a></td></tr>
+</table>
+</main>
+</body>
+</html>
+`;
+}

@@ -1,0 +1,58 @@
+/** Prometheus metrics, at `/metrics`. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export interface Metrics {
+  observeRequest(request: { route: string; method: string; status: number; seconds: number }): void;
+  certificateIssued(profile: string, door: string): void;
+  challengeAnswered(outcome: { type: string; status: string }): void;
+  issuanceUnfinished(): void;
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+/** @param statements SQL statements sent since the start */
+export function createMetrics({ statements }: { statements: () => number }): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const requests = new Histogram({
+    name: "mayfly_http_request_duration_seconds",
+    help: "Duration of HTTP requests, by route",
+    labelNames: ["route", "method", "status"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  });
+  const issued = new Counter({
+    name: "mayfly_certificates_issued_total",
+    help: "Certificates recorded and released, by profile and door",
+    labelNames: ["profile", "door"],
+    registers,
+  });
+  const challenges = new Counter({
+    name: "mayfly_challenges_total",
+    help: "Challenges that ended, by type and status",
+    labelNames: ["type", "status"],
+    registers,
+  });
+  const unfinished = new Counter({
+    name: "mayfly_issuance_unfinished_total",
+    help: "Issuances that stopped between intent and record and were left to the settling job",
+    registers,
+  });
+  new Gauge({
+    name: "mayfly_sql_statements",
+    help: "SQL statements sent since the start",
+    registers,
+    collect() {
+      this.set(statements());
+    },
+  });
+  return {
+    observeRequest: ({ route, method, status, seconds }) => requests.observe({ route, method, status: String(status) }, seconds),
+    certificateIssued: (profile, door) => issued.inc({ profile, door }),
+    challengeAnswered: ({ type, status }) => challenges.inc({ type, status }),
+    issuanceUnfinished: () => unfinished.inc(),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

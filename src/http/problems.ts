@@ -1,0 +1,47 @@
+/** The one place where an error becomes a reply (RFC 9457): ours as they are, the framework's by a table, all else as 500 without detail. */
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+
+import { KeyUnavailable } from "../keys/signer.ts";
+import { Problem, problem, problemDocument } from "../problem/problem.ts";
+
+export const problemContentType = "application/problem+json";
+
+/** Installs the handlers for errors and for unknown paths. */
+export function installProblems(server: FastifyInstance): void {
+  server.setErrorHandler((error, request, reply) => sendProblem(asProblem(error, request), request, reply));
+  server.setNotFoundHandler((request, reply) => sendProblem(problem("notFound", "there is no such resource"), request, reply));
+}
+
+/** Sends the document as octets (fastify would add a charset to a string, which some ACME clients do not expect), and logs: our own faults with their cause, the client's as a line. */
+export function sendProblem(refusal: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { retryAfterSeconds, headers } = refusal.options;
+  if (refusal.status >= 500) request.log.error({ err: refusal.cause ?? refusal }, refusal.message);
+  else request.log.info({ problem: refusal.code }, refusal.message);
+  if (retryAfterSeconds !== undefined) reply.header("retry-after", String(retryAfterSeconds));
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    reply.header(name, name === "link" ? [reply.getHeader("link"), value].flat().filter((item) => item !== undefined) : value);
+  }
+  return reply.code(refusal.status).header("content-type", problemContentType).send(Buffer.from(JSON.stringify(problemDocument(refusal))));
+}
+
+/** @returns what the client may see; the original error stays in `cause` for the log */
+export function asProblem(error: unknown, request: Pick<FastifyRequest, "url">): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof KeyUnavailable) {
+    return problem("unavailable", "the signing key is not available right now", { retryAfterSeconds: 5, cause: error });
+  }
+  const { code, statusCode, validation } = (error ?? {}) as Partial<FastifyError>;
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE" || statusCode === 413) return problem("payloadTooLarge", "the request body is too large");
+  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE" || statusCode === 415) {
+    return problem("unsupportedMediaType", "the content type is not supported here");
+  }
+  if (validation !== undefined) {
+    const [first] = validation;
+    return problem("restInvalid", `${first?.instancePath.slice(1) || "the request"} ${first?.message ?? "is not valid"}`);
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    const rest = request.url.startsWith("/api/");
+    return problem(rest ? "restInvalid" : "malformed", "the request is malformed", { status: statusCode });
+  }
+  return problem("serverInternal", "the server had an internal error", { cause: error });
+}

@@ -1,0 +1,58 @@
+/** What anybody may read: health, metrics, the SPIFFE bundle, the root, and a page for people. */
+import type { FastifyInstance } from "fastify";
+
+import { problem } from "../problem/problem.ts";
+import { homePage, type HomeFacts } from "./home.ts";
+import type { Metrics } from "./metrics.ts";
+
+export interface PublicRoutesOptions {
+  readonly home: HomeFacts;
+  readonly rootPem: string;
+  readonly bundle: object;
+  readonly metrics: Metrics;
+  /** Tries the database and the signing key for real. @throws when one of them does not answer */
+  readonly ready: () => Promise<void>;
+  /** Public key of the development evidence source, where there is one. */
+  readonly developmentJwks: object | undefined;
+}
+
+const getOnly = ["POST", "PUT", "PATCH", "DELETE"];
+
+export function publicRoutes(options: PublicRoutesOptions) {
+  return async function plugin(server: FastifyInstance): Promise<void> {
+    const documents: Record<string, { type: string; body: string }> = {
+      "/": { type: "text/html; charset=utf-8", body: homePage(options.home) },
+      "/root.pem": { type: "application/x-pem-file", body: options.rootPem },
+      "/spiffe/bundle.json": { type: "application/json", body: JSON.stringify(options.bundle) },
+      "/healthz": { type: "application/json", body: '{"status":"ok"}' },
+    };
+    if (options.developmentJwks !== undefined) {
+      documents["/dev/jwks.json"] = { type: "application/json", body: JSON.stringify(options.developmentJwks) };
+    }
+    for (const [path, { type, body }] of Object.entries(documents)) {
+      server.get(path, async (_request, reply) => reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body));
+    }
+    server.get("/readyz", async () => {
+      try {
+        await options.ready();
+      } catch (cause) {
+        throw problem("unavailable", "the database or the signing key does not answer", { retryAfterSeconds: 5, cause });
+      }
+      return { status: "ready" };
+    });
+    server.get("/metrics", async (_request, reply) => reply.header("content-type", options.metrics.contentType).send(await options.metrics.text()));
+
+    for (const url of [...Object.keys(documents), "/readyz", "/metrics"]) {
+      server.route({
+        method: getOnly,
+        url,
+        onRequest: async () => {
+          throw problem("methodNotAllowed", "the method is not allowed here", { headers: { allow: "GET, HEAD" } });
+        },
+        handler: async () => undefined,
+      });
+    }
+  };
+}
+
+const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

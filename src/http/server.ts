@@ -1,0 +1,59 @@
+/** The listener: fastify with its limits, TLS, problem replies and the resources that need no authentication. */
+import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from "fastify";
+
+import { problem } from "../problem/problem.ts";
+import { installProblems, sendProblem } from "./problems.ts";
+
+export interface ListenerTls {
+  /** PEM chain, leaf first. */
+  readonly certificate: string;
+  /** PEM private key. */
+  readonly key: string;
+}
+
+export interface ServerOptions {
+  /** Undefined behind a TLS proxy. */
+  readonly tls: ListenerTls | undefined;
+  readonly logLevel: string;
+  /** Octets of a request body where a route says nothing else. */
+  readonly bodyLimit: number;
+  readonly onRequestDone: (request: { route: string; method: string; status: number; seconds: number }) => void;
+}
+
+/** Makes the server, without routes. */
+export function createServer(options: ServerOptions): FastifyInstance {
+  const common: FastifyServerOptions = {
+    logger: {
+      level: options.logLevel,
+      // Evidence, tokens and keys travel in bodies and in Authorization: neither is ever logged.
+      serializers: {
+        req: (request: { method: string; url: string; remoteAddress?: string }) => ({ method: request.method, url: request.url.slice(0, 300) }),
+      },
+    },
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: options.bodyLimit,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000,
+    routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false, caseSensitive: true },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    exposeHeadRoutes: true,
+    // A path that cannot be decoded, and a request that is no HTTP, get a problem like everything else.
+    frameworkErrors: (_error, request, reply) => void sendProblem(problem("malformed", "the path is not valid"), request, reply),
+  };
+  const server = options.tls
+    ? (Fastify({
+        ...common,
+        https: { cert: options.tls.certificate, key: options.tls.key, minVersion: "TLSv1.2", maxHeaderSize: 16_384 },
+      } as FastifyServerOptions) as unknown as FastifyInstance)
+    : Fastify({ ...common, http: { maxHeaderSize: 16_384 } } as FastifyServerOptions);
+  installProblems(server);
+  server.addHook("onSend", async (_request, reply) => {
+    reply.header("x-content-type-options", "nosniff");
+    reply.header("strict-transport-security", "max-age=31536000");
+  });
+  server.addHook("onResponse", async (request, reply) => {
+    const { url: route = "none", method } = { ...request.routeOptions, method: request.method };
+    options.onRequestDone({ route, method, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
+  });
+  return server;
+}

@@ -1,0 +1,101 @@
+/**
+ * The one door to `pkcs11js`: loads it, loads a vendor's module with it, and shares the initialized module between everyone in the
+ * process who uses it, since C_Initialize and C_Finalize concern the whole process (PKCS#11 v2.40 §5.4).
+ */
+import { access, realpath } from "node:fs/promises";
+import type { PKCS11 } from "pkcs11js";
+
+type Binding = typeof import("pkcs11js");
+
+/** A loaded and initialized PKCS#11 module. */
+export interface Pkcs11Module {
+  readonly cryptoki: PKCS11;
+  /** The names and numbers of PKCS#11 (`CKA_…`, `CKM_…`), as pkcs11js carries them. */
+  readonly ck: Binding;
+  /** C_Initialize; harmless where the module is initialized already. */
+  initialize(): void;
+  /**
+   * Ends this user's share. The last one finalizes the module, unless `quiet` is false (a call still runs inside it) or the
+   * module was initialized by somebody else.
+   */
+  release(quiet: boolean): void;
+}
+
+interface LoadedModule {
+  readonly cryptoki: PKCS11;
+  users: number;
+  /** True when our C_Initialize was the one that counted, so that C_Finalize is ours too. */
+  initialized: boolean;
+}
+
+/** Kept for the life of the process: unloading a vendor's library is asking for trouble, and a module opened again is the same one. */
+const loadedModules = new Map<string, LoadedModule>();
+
+/** The value that a PKCS#11 function returned, for example "CKR_DEVICE_REMOVED", or undefined when `error` is not such a return. */
+export function returnValueOf(error: unknown): string | undefined {
+  // pkcs11js puts the name alone, or the name and its number, into the message. Sentences of ours that quote a name do not match.
+  return error instanceof Error ? /^(CKR_\w+)(?::\d+)?$/.exec(error.message)?.[1] : undefined;
+}
+
+/**
+ * Loads and initializes the PKCS#11 module at `path`.
+ * @throws {Error} with one sentence for people: pkcs11js not built, no such file, not a PKCS#11 module, C_Initialize refused
+ */
+export async function openPkcs11Module(path: string): Promise<Pkcs11Module> {
+  const ck = await loadBinding();
+  await access(path).catch(() => {
+    throw new Error(`there is no PKCS#11 module at ${path}; install the token's library or correct the path`);
+  });
+  const name = await realpath(path);
+  const loaded = loadedModules.get(name) ?? load(ck, name);
+  loadedModules.set(name, loaded);
+
+  function initialize(): void {
+    try {
+      // Signatures run on the thread pool, so the module must lock.
+      loaded.cryptoki.C_Initialize({ flags: ck.CKF_OS_LOCKING_OK });
+      loaded.initialized = true;
+    } catch (error) {
+      if (returnValueOf(error) === "CKR_CRYPTOKI_ALREADY_INITIALIZED") return;
+      const reason = returnValueOf(error) ?? "unknown error";
+      throw new Error(`the PKCS#11 module ${path} cannot be initialized: ${reason}`, { cause: error });
+    }
+  }
+
+  initialize();
+  loaded.users += 1;
+  return {
+    ck,
+    cryptoki: loaded.cryptoki,
+    initialize,
+    release(quiet) {
+      loaded.users -= 1;
+      if (!quiet || loaded.users > 0 || !loaded.initialized) return;
+      loaded.initialized = false;
+      try {
+        loaded.cryptoki.C_Finalize();
+      } catch {
+        // Somebody else finalized it, or the token is gone; either way nothing is left to give back.
+      }
+    },
+  };
+}
+
+function load(ck: Binding, path: string): LoadedModule {
+  try {
+    return { cryptoki: new ck.PKCS11(path), users: 0, initialized: false };
+  } catch {
+    throw new Error(`${path} is not a PKCS#11 module that can be loaded here`);
+  }
+}
+
+async function loadBinding(): Promise<Binding> {
+  try {
+    // CommonJS: only the default export carries all of its names.
+    return (await import("pkcs11js")).default;
+  } catch {
+    throw new Error(
+      "PKCS#11 tokens need the package pkcs11js, which is not built here; install python3, make and g++ and run `npm run pkcs11`",
+    );
+  }
+}

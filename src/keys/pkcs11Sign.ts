@@ -1,0 +1,92 @@
+/**
+ * One signature in a token: what goes in, which mechanism, and how the token's answer becomes the octets that X.509 carries.
+ */
+import { createHash } from "node:crypto";
+import type { Pkcs11Module } from "./pkcs11Module.ts";
+import { findPrivateKey, type KeyReference } from "./pkcs11Objects.ts";
+import type { TokenSession } from "./pkcs11Token.ts";
+import { KeyUnavailable, type SignatureAlgorithm } from "./signer.ts";
+
+/** A PKCS#11 mechanism. The numbers are written here because pkcs11js names only those of v2.40. */
+export interface Mechanism {
+  readonly name: string;
+  readonly value: number;
+}
+
+interface Signing {
+  readonly mechanism: Mechanism;
+  /** What the token is given. A copy in every case: another thread reads it while the caller may do as it likes with `message`. */
+  readonly input: (message: Uint8Array) => Buffer;
+  /** The octets that X.509 carries. A copy too: the next signature writes over what the token gave. */
+  readonly output: (raw: Buffer) => Buffer;
+}
+
+const ecdsa: Mechanism = { name: "CKM_ECDSA", value: 0x1041 };
+
+/** ECDSA is given our digest, so that any token with EC keys will do; the others hash by themselves. */
+const signings: Record<SignatureAlgorithm, Signing> = {
+  "ecdsa-p256-sha256": {
+    mechanism: ecdsa,
+    input: (message) => createHash("sha256").update(message).digest(),
+    output: (raw) => ecdsaSigValue(raw, 32),
+  },
+  "ecdsa-p384-sha384": {
+    mechanism: ecdsa,
+    input: (message) => createHash("sha384").update(message).digest(),
+    output: (raw) => ecdsaSigValue(raw, 48),
+  },
+  "rsa-pkcs1-sha256": {
+    mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 },
+    input: (message) => Buffer.from(message),
+    output: (raw) => Buffer.from(raw),
+  },
+  ed25519: {
+    mechanism: { name: "CKM_EDDSA", value: 0x1057 },
+    input: (message) => Buffer.from(message),
+    output: (raw) => Buffer.from(raw),
+  },
+};
+
+/** The mechanism that an algorithm signs with. */
+export function signingMechanism(algorithm: SignatureAlgorithm): Mechanism {
+  return signings[algorithm].mechanism;
+}
+
+/**
+ * C_SignInit and C_Sign, the latter on the thread pool. The session must be on loan to this call until it settles.
+ * @throws {KeyUnavailable} when the key is gone or the token's answer has the wrong size · what the token returns
+ */
+export async function signInToken(
+  module: Pkcs11Module,
+  session: TokenSession,
+  key: KeyReference & { readonly algorithm: SignatureAlgorithm },
+  message: Uint8Array,
+): Promise<Buffer> {
+  const { cryptoki } = module;
+  const privateKey = findPrivateKey(module, session, key);
+  if (!privateKey) throw new KeyUnavailable("the private key is no longer in the token");
+  const { mechanism, input, output } = signings[key.algorithm];
+  session.input = input(message);
+  cryptoki.C_SignInit(session.handle, { mechanism: mechanism.value }, privateKey);
+  const raw = await cryptoki.C_SignAsync(session.handle, session.input, session.output);
+  return output(raw);
+}
+
+/**
+ * DER Ecdsa-Sig-Value (RFC 3279 §2.2.3) of the r‖s that CKM_ECDSA gives. Every length here is below 128, so one octet holds it.
+ * @throws {KeyUnavailable} when `raw` is not two integers of `bytes` octets
+ */
+export function ecdsaSigValue(raw: Buffer, bytes: number): Buffer {
+  if (raw.length !== 2 * bytes) throw new KeyUnavailable(`the token gave an ECDSA signature of ${raw.length} octets`);
+  const integers = Buffer.concat([unsignedInteger(raw.subarray(0, bytes)), unsignedInteger(raw.subarray(bytes))]);
+  return Buffer.concat([Buffer.of(0x30, integers.length), integers]);
+}
+
+/** DER INTEGER with the fewest octets that keep it positive (X.690 §8.3). */
+function unsignedInteger(bigEndian: Buffer): Buffer {
+  let start = 0;
+  while (start < bigEndian.length - 1 && bigEndian[start] === 0) start += 1;
+  const sign = (bigEndian[start] ?? 0) >= 0x80 ? [0] : [];
+  const content = Buffer.concat([Buffer.from(sign), bigEndian.subarray(start)]);
+  return Buffer.concat([Buffer.of(0x02, content.length), content]);
+}

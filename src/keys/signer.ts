@@ -1,0 +1,51 @@
+/**
+ * The Signer port: what the authority needs of a private key, wherever it lives. Knows no certificate.
+ */
+import type { KeyObject } from "node:crypto";
+
+/** Signature algorithms an issuing key may use; the names are ours, the X.509 AlgorithmIdentifier is made in `x509/`. */
+export type SignatureAlgorithm = "ecdsa-p256-sha256" | "ecdsa-p384-sha384" | "rsa-pkcs1-sha256" | "ed25519";
+
+/** Key kinds that `KeyProvider.generate` can make. */
+export type KeyKind = "ec-p256" | "ec-p384" | "rsa-3072" | "ed25519";
+
+/** One private key that can sign. Safe for concurrent use: an implementation queues or pools as its token needs. */
+export interface Signer {
+  /** The key's label in its token, or its file name without the suffix. */
+  readonly label: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7). */
+  readonly spki: Buffer;
+  readonly publicKey: KeyObject;
+  /**
+   * Signs `message` (hashing it as the algorithm says) and resolves to the signature as X.509 carries it:
+   * DER `Ecdsa-Sig-Value` for ECDSA (RFC 3279 §2.2.3), the plain octets for RSA and Ed25519.
+   * @throws {KeyUnavailable} when the token is away, too slow or its queue is full; nothing was signed as far as we know.
+   */
+  sign(message: Uint8Array): Promise<Buffer>;
+}
+
+/** A place where keys live: a PKCS#11 token or the development key directory. */
+export interface KeyProvider {
+  /** For people: "PKCS#11 token mayfly (SoftHSM2)", "development key files in /…". Never holds a PIN. */
+  readonly description: string;
+  /** True when the keys are not protected by hardware; the server says so loudly. */
+  readonly development: boolean;
+  /**
+   * Makes a key pair inside, not extractable where the provider has that notion.
+   * @throws {KeyUnavailable} · {Error} when `label` is taken
+   */
+  generate(label: string, kind: KeyKind): Promise<Signer>;
+  /**
+   * Finds a key by its public key (preferred: labels can be mixed up) or, where no `spki` is given, by label.
+   * Resolves to undefined when there is none. Refuses a label that names more than one key.
+   */
+  find(wanted: { label?: string; spki?: Uint8Array }): Promise<Signer | undefined>;
+  /** Gives sessions and file handles back. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The key cannot be used now; our own trouble, never the client's: 503 at the edge. */
+export class KeyUnavailable extends Error {
+  override readonly name = "KeyUnavailable";
+}

@@ -1,0 +1,78 @@
+/** The listener's TLS: files of the operator's, a certificate of our own that renews itself, or none behind a proxy. */
+import type { KeyObject } from "node:crypto";
+import { promises as fs } from "node:fs";
+import type { Server as TlsServer } from "node:https";
+import path from "node:path";
+import type { FastifyInstance } from "fastify";
+
+import { authorizeListener } from "./authority/authorize.ts";
+import type { Issuing } from "./authority/issue.ts";
+import type { Hierarchy } from "./authority/issuer.ts";
+import { readProfile } from "./authority/profile.ts";
+import type { Configuration } from "./config/load.ts";
+import { ensureListenerCertificate, listenerNames } from "./http/listenerCertificate.ts";
+import type { ListenerTls } from "./http/server.ts";
+import { pemEncode } from "./x509/pem.ts";
+import { keyOf } from "./x509/publicKey.ts";
+
+/** How often the certificate's age is looked at. */
+const lookEveryMs = 3_600_000;
+
+/** The built-in profile of the listener's certificate; not on offer to clients. */
+const listenerProfile = readProfile("listener", {
+  description: "TLS certificate of this server's own listener",
+  identifiers: ["dns", "ip"],
+  lifetimeDefaultSeconds: 30 * 86_400,
+  lifetimeMinSeconds: 60,
+  lifetimeMaxSeconds: 30 * 86_400,
+  backdateSeconds: 300,
+  keyKinds: ["ec-p256"],
+  extendedKeyUsage: ["serverAuth"],
+});
+
+export interface Listener {
+  tls(): Promise<ListenerTls | undefined>;
+  /** Looks after the certificate while the server runs. */
+  keepFresh(server: FastifyInstance, onError: (error: unknown) => void): { stop(): void };
+}
+
+export function createListener(configuration: Configuration, hierarchy: Hierarchy, issuing: Issuing, now: () => Date): Listener {
+  const { tls, externalUrl, dataDir } = configuration;
+
+  async function issue(publicKey: KeyObject): Promise<string> {
+    const authorized = authorizeListener({ ...listenerNames(externalUrl), uri: [] }, listenerProfile);
+    const outcome = await issuing.issue(authorized, keyOf(publicKey));
+    if (outcome.outcome !== "issued") throw new Error("the listener's certificate could not be issued");
+    return pemEncode("CERTIFICATE", outcome.certificate) + outcome.issuer.chainPem;
+  }
+
+  const ensure = () =>
+    ensureListenerCertificate({
+      directory: dataDir,
+      names: listenerNames(externalUrl),
+      issuerCertificate: hierarchy.issuing.certificate,
+      issue,
+      now: now(),
+    });
+
+  return {
+    async tls() {
+      if (tls.mode === "off") return undefined;
+      if (tls.mode === "auto") return await ensure();
+      return {
+        certificate: await fs.readFile(path.resolve(tls.certificateFile ?? ""), "utf8"),
+        key: await fs.readFile(path.resolve(tls.keyFile ?? ""), "utf8"),
+      };
+    },
+    keepFresh(server, onError) {
+      if (tls.mode !== "auto") return { stop: () => undefined };
+      const look = async (): Promise<void> => {
+        const { certificate, key, renewed } = await ensure();
+        if (renewed) (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
+      };
+      const timer = setInterval(() => void look().catch(onError), lookEveryMs);
+      timer.unref();
+      return { stop: () => clearInterval(timer) };
+    },
+  };
+}

@@ -1,0 +1,104 @@
+/** Accounts (RFC 8555 §7.1.2) in Postgres: implements `AccountStore` of the ACME room. */
+import type { Account, AccountStore, NewAccount } from "../acme/ports.ts";
+import type { AccountStatus } from "../acme/state.ts";
+import { sqlState, statement, type Database } from "./database.ts";
+
+interface AccountRow {
+  id: string;
+  jwk_thumbprint: Buffer;
+  jwk: Record<string, string>;
+  status: AccountStatus;
+  contact: string[];
+  terms_agreed_at: Date | null;
+}
+
+const columns = "id, jwk_thumbprint, jwk, status, contact, terms_agreed_at";
+
+const insert = statement(
+  "account_insert",
+  `with made as (
+     insert into account (id, jwk_thumbprint, jwk, contact, terms_agreed_at) values ($1, $2, $3, $4, $5)
+     on conflict (jwk_thumbprint) do nothing
+     returning ${columns}
+   )
+   select true as created, made.* from made
+   union all
+   select false, ${columns} from account where jwk_thumbprint = $2 and not exists (select from made)`,
+);
+const byThumbprint = statement("account_by_thumbprint", `select ${columns} from account where jwk_thumbprint = $1`);
+const byId = statement("account_by_id", `select ${columns} from account where id = $1`);
+const setContact = statement(
+  "account_contact",
+  `update account set contact = $2 where id = $1 and status = 'valid' returning ${columns}`,
+);
+
+// RFC 8555 §7.3.6: deactivation cancels what is pending; certificates stay as they are.
+const deactivate = statement(
+  "account_deactivate",
+  `with gone as (
+     update account set status = 'deactivated' where id = $1 and status = 'valid' returning ${columns}
+   ), authorizations as (
+     update acme_authorization z set status = 'deactivated' from gone
+     where z.account_id = gone.id and z.status in ('pending', 'valid')
+   ), orders as (
+     update acme_order o set status = 'invalid' from gone
+     where o.account_id = gone.id and o.status in ('pending', 'ready')
+   ), audit as (
+     insert into audit_entry (event, actor, subject) select 'account.deactivated', 'account:' || id, 'account:' || id from gone
+   )
+   select * from gone`,
+);
+
+const changeKey = statement(
+  "account_change_key",
+  `with changed as (
+     update account set jwk_thumbprint = $3, jwk = $4
+     where id = $1 and jwk_thumbprint = $2 and status = 'valid' and not exists (select from account where jwk_thumbprint = $3)
+     returning id
+   ), audit as (
+     insert into audit_entry (event, actor, subject) select 'account.keyChanged', 'account:' || id, 'account:' || id from changed
+   )
+   select id, true as changed from changed
+   union all
+   select id, false from account where jwk_thumbprint = $3 and not exists (select from changed)`,
+);
+
+const accountOf = (row: AccountRow): Account => ({
+  id: row.id,
+  status: row.status,
+  jwk: row.jwk,
+  thumbprint: row.jwk_thumbprint,
+  contact: row.contact,
+  termsAgreedAt: row.terms_agreed_at,
+});
+
+/** How often to look again when another insert of the same key commits between our insert and our select. */
+const insertAttempts = 3;
+
+export function createAccountStore(db: Database): AccountStore {
+  const one = (rows: AccountRow[]): Account | undefined => rows[0] && accountOf(rows[0]);
+  return {
+    async createAccount({ id, thumbprint, jwk, contact, termsAgreedAt }: NewAccount) {
+      for (let attempt = 0; attempt < insertAttempts; attempt++) {
+        const values = [id, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt];
+        const [row] = await db.run<AccountRow & { created: boolean }>(insert, values);
+        if (row !== undefined) return { created: row.created, account: accountOf(row) };
+      }
+      throw new Error("an account could neither be made nor found");
+    },
+    findAccountByThumbprint: async (thumbprint) => one(await db.run<AccountRow>(byThumbprint, [thumbprint])),
+    findAccount: async (id) => one(await db.run<AccountRow>(byId, [id])),
+    updateContact: async (id, contact) => one(await db.run<AccountRow>(setContact, [id, contact])),
+    deactivateAccount: async (id) => one(await db.run<AccountRow>(deactivate, [id])),
+    async changeKey(id, oldThumbprint, key) {
+      const values = [id, oldThumbprint, key.thumbprint, JSON.stringify(key.jwk)];
+      const [row] = await db.run<{ id: string; changed: boolean }>(changeKey, values).catch((error: unknown) => {
+        // Two changes to one key at once: the unique constraint decides, and the second look finds the winner.
+        if (sqlState(error) !== "23505") throw error;
+        return db.run<{ id: string; changed: boolean }>(changeKey, values);
+      });
+      if (row === undefined) return { outcome: "stale" };
+      return row.changed ? { outcome: "changed" } : { outcome: "taken", by: row.id };
+    },
+  };
+}

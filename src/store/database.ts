@@ -1,0 +1,108 @@
+/**
+ * The door to Postgres: one pool, named prepared statements for the issuing path, kysely for searches and migrations.
+ */
+import { Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
+
+import { problem } from "../problem/problem.ts";
+import type { Tables } from "./tables.ts";
+
+/** Where Postgres is: a URL, or the embedded server's socket. */
+export type DatabaseAddress =
+  | { readonly url: string }
+  | { readonly host: string; readonly port: number; readonly user: string; readonly password: string; readonly database: string };
+
+export interface DatabaseOptions {
+  readonly address: DatabaseAddress;
+  readonly poolSize: number;
+  /** A statement that takes longer is cancelled by Postgres; milliseconds. */
+  readonly statementTimeoutMs: number;
+  readonly onError: (error: Error) => void;
+}
+
+export interface Database {
+  /** Runs a prepared statement; its name makes Postgres plan it once per connection. */
+  run<Row extends object>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+  /** For searches whose shape depends on the request, and for migrations. */
+  readonly kysely: Kysely<Tables>;
+  /** Runs `action` while this process alone holds the advisory lock `key`, waiting for whoever holds it now. */
+  exclusively<T>(key: number, action: () => Promise<T>): Promise<T>;
+  /** Statements sent so far, for the benchmark and `/metrics`. */
+  readonly statistics: { statements: number };
+  close(): Promise<void>;
+}
+
+/** SQL text with a name that is unique in the program. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Declares a statement. The name appears in Postgres' own statistics. */
+export function statement(name: string, text: string): Statement {
+  return { name, text };
+}
+
+// timestamptz as Date, bigint as number: counts and ids stay far below 2^53.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+/** Opens the pool; connects lazily, so a database that is away shows at the first statement as 503, not as a crash. */
+export function openDatabase({ address, poolSize, statementTimeoutMs, onError }: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    ...("url" in address ? { connectionString: address.url } : address),
+    max: poolSize,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: statementTimeoutMs,
+    keepAlive: true,
+    application_name: "mayfly",
+  });
+  pool.on("error", onError); // An idle connection that breaks must not end the process.
+  const statistics = { statements: 0 };
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  return {
+    kysely,
+    statistics,
+    async run<Row extends object>({ name, text }: Statement, values: readonly unknown[]): Promise<Row[]> {
+      statistics.statements++;
+      try {
+        const result = await pool.query<Row>({ name, text, values: values as unknown[] });
+        return result.rows;
+      } catch (error) {
+        throw databaseTrouble(error);
+      }
+    },
+    async exclusively<T>(key: number, action: () => Promise<T>): Promise<T> {
+      const client = await pool.connect().catch((error: unknown) => {
+        throw databaseTrouble(error);
+      });
+      try {
+        await client.query("select pg_advisory_lock($1)", [key]);
+        return await action();
+      } finally {
+        // A broken connection has lost the lock already; the error is thrown away so that the action's own one is seen.
+        await client.query("select pg_advisory_unlock($1)", [key]).catch(() => undefined);
+        client.release();
+      }
+    },
+    close: () => kysely.destroy(),
+  };
+}
+
+/** SQLSTATE classes that mean "Postgres is away or busy", not "our statement is wrong". PostgreSQL, appendix A. */
+const transientClasses = new Set(["08", "53", "57", "40"]);
+
+/** Makes a lost database a 503 with Retry-After; anything else stays what it is and becomes a 500 without detail. */
+export function databaseTrouble(error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const lost = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT)$/.test(code);
+  const cut = error instanceof Error && /connection terminated|timeout exceeded when trying to connect/i.test(error.message);
+  if (lost || cut || (code.length === 5 && transientClasses.has(code.slice(0, 2))) || code === "25006") {
+    return problem("unavailable", "the database is not available right now", { retryAfterSeconds: 5, cause: error });
+  }
+  return error;
+}
+
+/** The SQLSTATE of a Postgres error, or undefined. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}

@@ -1,0 +1,46 @@
+/**
+ * One server per data directory.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+/** A data directory that is ours until released, or until this process ends, however it ends. */
+export interface DataDirectoryClaim {
+  /** Idempotent. */
+  release(): void;
+}
+
+const SQLITE_BUSY = 5;
+
+const held = new Set<DatabaseSync>();
+
+/**
+ * Claims `directory` (made, 0700, where it is missing) for this process.
+ *
+ * The lock belongs to the kernel and goes with the process, so a kill -9 leaves nothing stale and no process id has to
+ * be believed. Node has no flock(2) of its own; what it has is SQLite, whose file lock is just that. Nothing is ever
+ * stored in the file.
+ * @throws {Error} when another process holds it
+ */
+export async function claimDataDirectory(directory: string): Promise<DataDirectoryClaim> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const lock = new DatabaseSync(join(directory, "lock"));
+  try {
+    lock.exec("BEGIN EXCLUSIVE");
+  } catch (cause) {
+    lock.close();
+    if (!(cause instanceof Error && "errcode" in cause && cause.errcode === SQLITE_BUSY)) throw cause;
+    throw new Error(
+      `the data directory ${directory} is in use by another Mayfly server: stop that one, or set MAYFLY_DATA_DIR to another folder`,
+      { cause },
+    );
+  }
+  // Held in a set because an unreferenced handle would be collected, and the lock with it.
+  held.add(lock);
+  return {
+    release() {
+      if (held.delete(lock)) lock.close();
+    },
+  };
+}

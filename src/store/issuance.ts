@@ -1,0 +1,184 @@
+/** The ledger of issuance: implements `IssuanceLedger` and `IssuerStore` of the authority. Two statements per certificate. */
+import type { IssuanceLedger, IssuerStore, OpenIntent, StoredIssuer } from "../authority/ports.ts";
+import { statement, type Database } from "./database.ts";
+
+const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
+  ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
+
+// Without an order (the listener's own certificate) the intent stands alone. There is no `on conflict` on purpose: a serial that
+// is taken is an error, here by the intents' key and at record by the certificates' key.
+const intend = statement(
+  "issuance_intend",
+  `with moved as (
+     update acme_order o set status = 'processing'
+     where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now()
+       and exists (select from account where id = $6 and status = 'valid')
+       and not exists (
+         select from acme_authorization z
+         where z.id = any(o.authorization_ids) and (z.status <> 'valid' or z.expires_at <= now()))
+     returning o.id
+   )
+   insert into issuance_intent (${intentColumns})
+   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+   where $5::uuid is null or exists (select from moved)
+   returning serial`,
+);
+
+const record = statement(
+  "issuance_record",
+  `with intent as (
+     delete from issuance_intent where serial = $1 and abandoned_at is null returning *
+   ), identified as (
+     insert into identity (id, kind, name, first_issued_at, last_issued_at, newest_serial)
+     select gen_random_uuid(), identity_kind, identity_name, now(), now(), serial from intent
+     on conflict (name) do update set
+       last_issued_at = excluded.last_issued_at,
+       certificate_count = identity.certificate_count + 1,
+       newest_serial = excluded.newest_serial
+     returning id
+   ), recorded as (
+     insert into certificate (serial, fingerprint, der, issuer_id, identity_id, door, order_id, account_id, spiffe_id, dns_names,
+                              ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, issued_at)
+     select serial, sha256($2), $2, issuer_id, identified.id, door, order_id, account_id, spiffe_id, dns_names,
+            ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, date_trunc('milliseconds', now())
+     from intent, identified
+     returning serial
+   ), orders as (
+     update acme_order o set status = 'valid', certificate_serial = intent.serial
+     from intent where o.id = intent.order_id and o.status = 'processing'
+   ), audit as (
+     insert into audit_entry (event, actor, subject, detail)
+     select 'certificate.issued', coalesce('account:' || account_id, 'door:' || door), 'certificate:' || encode(serial, 'hex'),
+            jsonb_build_object('identity', identity_name, 'profile', profile, 'notAfter', not_after)
+     from intent
+   ), event as (
+     insert into outbox (topic, payload)
+     select 'certificate.issued', jsonb_build_object('serial', encode(serial, 'hex'), 'identity', identity_name,
+                                                     'profile', profile, 'door', door, 'notAfter', not_after)
+     from intent
+   )
+   select serial from recorded`,
+);
+
+const openIntents = statement(
+  "issuance_open_intents",
+  `select serial, tbs, issuer_id, order_id, not_after from issuance_intent
+   where abandoned_at is null and created_at < $1 order by created_at limit $2`,
+);
+
+const abandon = statement(
+  "issuance_abandon",
+  `with ended as (
+     update issuance_intent set abandoned_at = now() where serial = $1 and abandoned_at is null returning *
+   ), orders as (
+     update acme_order o set status = 'invalid', error = $3 from ended where o.id = ended.order_id and o.status = 'processing'
+   )
+   insert into audit_entry (event, actor, subject, detail)
+   select 'issuance.abandoned', 'job:settle', 'certificate:' || encode(serial, 'hex'),
+          jsonb_build_object('identity', identity_name, 'reason', $2::text)
+   from ended`,
+);
+
+interface IntentRow {
+  serial: Buffer;
+  tbs: Buffer;
+  issuer_id: string;
+  order_id: string | null;
+  not_after: Date;
+}
+
+export function createIssuanceLedger(db: Database): IssuanceLedger {
+  return {
+    async intend(intent) {
+      const rows = await db.run(intend, [
+        intent.serial,
+        intent.tbs,
+        intent.issuerId,
+        intent.door,
+        intent.orderId,
+        intent.accountId,
+        intent.identityKind,
+        intent.identityName,
+        intent.spiffeId,
+        intent.dnsNames,
+        intent.ipAddresses,
+        intent.profile,
+        intent.profileHash,
+        intent.spkiSha256,
+        JSON.stringify(intent.evidence),
+        intent.notBefore,
+        intent.notAfter,
+      ]);
+      return rows.length === 1 ? "intended" : "notReady";
+    },
+    record: async (serial, certificate) => (await db.run(record, [serial, certificate])).length === 1,
+    async openIntents(before, limit): Promise<OpenIntent[]> {
+      const rows = await db.run<IntentRow>(openIntents, [before, limit]);
+      return rows.map((row) => ({
+        serial: row.serial,
+        tbs: row.tbs,
+        issuerId: row.issuer_id,
+        orderId: row.order_id,
+        notAfter: row.not_after,
+      }));
+    },
+    async abandon(serial, reason) {
+      const error = {
+        type: "urn:ietf:params:acme:error:serverInternal",
+        status: 500,
+        detail: `issuance was interrupted and could not be finished: ${reason}`,
+      };
+      await db.run(abandon, [serial, reason, JSON.stringify(error)]);
+    },
+  };
+}
+
+const readIssuers = statement(
+  "issuer_read",
+  `select id, kind, certificate, key_label, parent_id from issuer where status = 'active' order by created_at, kind desc`,
+);
+
+interface IssuerRow {
+  id: string;
+  kind: "root" | "issuing";
+  certificate: Buffer;
+  key_label: string;
+  parent_id: string | null;
+}
+
+/** Advisory lock that stands for "somebody makes or opens the hierarchy"; any number that nothing else uses. */
+const hierarchyLock = 0x6d61_7966;
+
+export function createIssuerStore(db: Database): IssuerStore {
+  return {
+    async readIssuers() {
+      const rows = await db.run<IssuerRow>(readIssuers, []);
+      return rows.map(
+        (row): StoredIssuer => ({
+          id: row.id,
+          kind: row.kind,
+          certificate: row.certificate,
+          keyLabel: row.key_label,
+          parentId: row.parent_id,
+        }),
+      );
+    },
+    async insertHierarchy(root, issuing, facts) {
+      const rows = [root, issuing].map((issuer, index) => {
+        const fact = facts[index];
+        if (fact === undefined) throw new RangeError("each issuer needs its facts");
+        return {
+          id: issuer.id,
+          kind: issuer.kind,
+          parent_id: issuer.parentId,
+          certificate: issuer.certificate,
+          spki_sha256: fact.spkiSha256,
+          key_label: issuer.keyLabel,
+          not_after: fact.notAfter,
+        };
+      });
+      await db.kysely.insertInto("issuer").values(rows).execute();
+    },
+    exclusively: (action) => db.exclusively(hierarchyLock, action),
+  };
+}

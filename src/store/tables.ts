@@ -1,0 +1,67 @@
+/** The tables that kysely queries, as TypeScript sees their rows. `test/store/tables.test.ts` holds this against the schema. */
+import type { Generated } from "kysely";
+
+export interface CertificateTable {
+  serial: Buffer;
+  fingerprint: Buffer;
+  der: Buffer;
+  issuer_id: string;
+  identity_id: string;
+  door: string;
+  order_id: string | null;
+  account_id: string | null;
+  spiffe_id: string | null;
+  dns_names: string[];
+  ip_addresses: string[];
+  profile: string;
+  profile_hash: Buffer;
+  spki_sha256: Buffer;
+  evidence: unknown;
+  not_before: Date;
+  not_after: Date;
+  issued_at: Date;
+}
+
+export interface RevocationTable {
+  serial: Buffer;
+  revoked_at: Date;
+  reason: number | null;
+  revoked_by: string;
+}
+
+export interface IdentityTable {
+  id: string;
+  kind: "spiffe" | "names";
+  name: string;
+  first_issued_at: Date;
+  last_issued_at: Date;
+  certificate_count: number;
+  newest_serial: Buffer;
+}
+
+export interface OutboxTable {
+  id: Generated<number>;
+  topic: string;
+  payload: unknown;
+  created_at: Generated<Date>;
+}
+
+export interface IssuerTable {
+  id: string;
+  kind: "root" | "issuing";
+  status: Generated<"active" | "retired">;
+  parent_id: string | null;
+  certificate: Buffer;
+  spki_sha256: Buffer;
+  key_label: string;
+  not_after: Date;
+  created_at: Generated<Date>;
+}
+
+export interface Tables {
+  issuer: IssuerTable;
+  certificate: CertificateTable;
+  revocation: RevocationTable;
+  identity: IdentityTable;
+  outbox: OutboxTable;
+}

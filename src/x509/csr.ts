@@ -1,0 +1,97 @@
+/**
+ * Certification requests (PKCS #10, RFC 2986), reading. What a request asks for beyond its key and names is ignored, never copied.
+ */
+import {
+  type DerElement,
+  DerError,
+  encodingOf,
+  membersOf,
+  octetAlignedBitsOf,
+  oidOf,
+  readDer,
+  smallIntegerOf,
+  tags,
+} from "./der.ts";
+import { type GeneralNames, readExtensions, readSubjectAltName } from "./extensions.ts";
+import { commonNameIn } from "./name.ts";
+import { oids } from "./oid.ts";
+import { KeyRefused, type PublicKey, readPublicKey } from "./publicKey.ts";
+import { isRequestAlgorithm, verifyRequestSignature } from "./signatureAlgorithm.ts";
+
+/** The request is not acceptable. The message is a sentence fit for a client and quotes nothing. */
+export class CsrError extends Error {
+  override readonly name = "CsrError";
+}
+
+/** What a request proves (that its sender holds the key) and what it asks for. */
+export interface CertificationRequest {
+  readonly publicKey: PublicKey;
+  /** Of the subjectAltName; as written, so the caller canonicalises DNS names. All empty where there is none. */
+  readonly names: GeneralNames;
+  readonly commonName?: string;
+}
+
+/**
+ * Reads exactly one DER request whose self-signature verifies. The size of `der` is the caller's to limit.
+ * @throws {CsrError}
+ */
+export function readCsr(der: Uint8Array): CertificationRequest {
+  try {
+    const members = membersOf(readDer(der), tags.sequence, "The request");
+    if (members.length !== 3) throw new CsrError("The request has not three members");
+    const [info, algorithm, signature] = members;
+    const request = readInfo(membersOf(info, tags.sequence, "The information of the request"));
+    requireSelfSignature(request.publicKey, info, algorithm, signature);
+    return request;
+  } catch (error) {
+    if (error instanceof DerError || error instanceof KeyRefused) throw new CsrError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** RFC 2986 §4.1: version, subject, key, attributes. Names are cheaper to refuse than keys, and so go first. */
+function readInfo(members: readonly DerElement[]): CertificationRequest {
+  if (members.length !== 4) throw new CsrError("The information of the request has not four members");
+  const [version, subject, spki, attributes] = members;
+  if (smallIntegerOf(version, "The version") !== 0) throw new CsrError("The version of the request is not 0");
+  const commonName = commonNameIn(subject);
+  const names = readNames(membersOf(attributes, 0xa0, "The list of attributes"));
+  membersOf(spki, tags.sequence, "The public key");
+  const publicKey = readPublicKey(spki === undefined ? Buffer.alloc(0) : encodingOf(spki));
+  return commonName === undefined ? { publicKey, names } : { publicKey, names, commonName };
+}
+
+/** The names of the one extensionRequest (RFC 2985 §5.4.2); other attributes and extensions are passed over. */
+function readNames(attributes: readonly DerElement[]): GeneralNames {
+  const requests: (readonly DerElement[])[] = [];
+  for (const attribute of attributes) {
+    const members = membersOf(attribute, tags.sequence, "An attribute");
+    const type = oidOf(members[0], "The type of an attribute");
+    if (members.length !== 2) throw new CsrError("An attribute has not two members");
+    const values = membersOf(members[1], tags.set, "The values of an attribute");
+    if (type === oids.extensionRequest) requests.push(values);
+  }
+  if (requests.length > 1) throw new CsrError("The request has more than one extensionRequest");
+  const [values] = requests;
+  if (values === undefined) return { dns: [], ip: [], uri: [], other: [] };
+  if (values.length !== 1) throw new CsrError("The extensionRequest has not exactly one value"); // RFC 2985: SINGLE VALUE TRUE
+  const san = readExtensions(values[0]).find(({ oid }) => oid === oids.subjectAltName);
+  return san === undefined ? { dns: [], ip: [], uri: [], other: [] } : readSubjectAltName(san.value);
+}
+
+/** Proof of possession (RFC 2986 §4.2). */
+function requireSelfSignature(
+  { key }: PublicKey,
+  info: DerElement | undefined,
+  algorithm: DerElement | undefined,
+  signature: DerElement | undefined,
+): void {
+  membersOf(algorithm, tags.sequence, "The signature algorithm");
+  const signatureOctets = octetAlignedBitsOf(signature, "The signature");
+  if (info === undefined || algorithm === undefined) throw new CsrError("The request is cut short");
+  const identifier = encodingOf(algorithm);
+  if (!isRequestAlgorithm(identifier)) throw new CsrError("The signature algorithm of the request is not accepted");
+  if (!verifyRequestSignature(identifier, key, encodingOf(info), signatureOctets)) {
+    throw new CsrError("The signature of the request does not verify with its own key");
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * `npm test`: brings what the tests need, checks the sources, runs the tests. Arguments are files or patterns of tests
+ * to run instead of all. Node's own totals are the last thing printed.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+/** What the tests call, with Debian's package for it. */
+const needs = [
+  { package: "softhsm2", there: () => hasCommand("softhsm2-util") && softhsmModules.some((file) => existsSync(file)) },
+  { package: "certbot", there: () => hasCommand("certbot") },
+  { package: "lego", there: () => hasCommand("lego") },
+  { package: "openssl", there: () => hasCommand("openssl") },
+  { package: "make", there: () => hasCommand("make") },
+  { package: "g++", there: () => hasCommand("g++") },
+  { package: "python3", there: () => hasCommand("python3") },
+];
+
+/** Where Debian, Ubuntu, Fedora, Arch and Homebrew put it. */
+const softhsmModules = [
+  "/usr/lib/softhsm/libsofthsm2.so",
+  "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+  "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+  "/usr/lib64/pkcs11/libsofthsm2.so",
+  "/usr/lib/libsofthsm2.so",
+  "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+];
+
+const testMsMax = 300_000;
+
+if (Number(process.versions.node.split(".")[0]) < 24)
+  fail("the tests need Node 24; npm brings it along: npm ci && npm test");
+installMissing();
+run("node", ["bin/build-pkcs11.js"]);
+run("npm", ["run", "--silent", "check"]);
+const patterns = process.argv.length > 2 ? process.argv.slice(2) : ["test/**/*.test.ts"];
+process.exitCode =
+  step("node", ["--test", "--test-concurrency=2", `--test-timeout=${testMsMax}`, ...patterns]).status ?? 1;
+
+function installMissing() {
+  const missing = missingPackages();
+  if (missing.length === 0) return;
+  const install = `apt-get update && apt-get install -y --no-install-recommends ${missing.join(" ")}`;
+  if (process.getuid?.() !== 0 || !hasCommand("apt-get"))
+    fail(
+      `the tests need programs that are not installed: ${missing.join(", ")}\nOn Debian or Ubuntu, as root:\n\n  ${install}\n`,
+    );
+  console.log(`Installing what the tests need: ${missing.join(", ")}`);
+  run("sh", ["-c", install], { DEBIAN_FRONTEND: "noninteractive" });
+  const still = missingPackages();
+  if (still.length > 0) fail(`these are installed, and yet not found: ${still.join(", ")}`);
+}
+
+function missingPackages() {
+  return needs.filter(({ there }) => !there()).map((need) => need.package);
+}
+
+function hasCommand(name) {
+  return (process.env.PATH ?? "").split(":").some((folder) => folder !== "" && existsSync(join(folder, name)));
+}
+
+/** Runs a step; when it fails, that is the end. */
+function run(command, parameters, environment) {
+  const { status, error } = step(command, parameters, environment);
+  if (status !== 0) fail(error?.message ?? `failed: ${[command, ...parameters].join(" ")}`);
+}
+
+function step(command, parameters, environment = {}) {
+  return spawnSync(command === "node" ? process.execPath : command, parameters, {
+    cwd: join(import.meta.dirname, ".."),
+    env: { ...process.env, ...environment },
+    stdio: "inherit",
+  });
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
