@@ -69,7 +69,12 @@ export async function compose(configuration: Configuration, replacements: Replac
   }
 }
 
-async function build(configuration: Configuration, foundation: Foundation, now: () => Date, replacements: Replacements): Promise<Authority> {
+async function build(
+  configuration: Configuration,
+  foundation: Foundation,
+  now: () => Date,
+  replacements: Replacements,
+): Promise<Authority> {
   const { db, keys, hierarchy, log } = foundation;
   const { externalUrl, dataDir } = configuration;
   const accounts = createAccountStore(db);
@@ -98,7 +103,8 @@ async function build(configuration: Configuration, foundation: Foundation, now: 
     trustDomain: configuration.trustDomain,
     grants: configuration.grants,
     verifier,
-    onRefused: (spiffeId, nearest) => log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence"),
+    onRefused: (spiffeId, nearest) =>
+      log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence"),
   });
 
   const { validation } = configuration;
@@ -107,7 +113,8 @@ async function build(configuration: Configuration, foundation: Foundation, now: 
   const validations = createValidationRunner({
     orders,
     accounts,
-    validate: (type, asked, signal) => validateWithRetries(type, asked, outbound, { attempts: validation.attempts, delaysMs, signal }),
+    validate: (type, asked, signal) =>
+      validateWithRetries(type, asked, outbound, { attempts: validation.attempts, delaysMs, signal }),
     now,
     patienceMs: validation.patienceMs,
     validSeconds: configuration.acme.orderLifetimeSeconds,
@@ -139,7 +146,11 @@ async function build(configuration: Configuration, foundation: Foundation, now: 
     profiles: configuration.profiles,
     website: configuration.acme.website ?? externalUrl,
     termsOfService: configuration.acme.termsOfService,
-    workloadAttestation: { trustDomain: configuration.trustDomain, formats: verifier.formats(), audience: configuration.audience },
+    workloadAttestation: {
+      trustDomain: configuration.trustDomain,
+      formats: verifier.formats(),
+      audience: configuration.audience,
+    },
   };
 
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
@@ -154,8 +165,16 @@ async function build(configuration: Configuration, foundation: Foundation, now: 
     onRequestDone: metrics.observeRequest,
   });
   const root = new X509Certificate(hierarchy.rootCertificate);
-  await server.register(acmeRoutes({ context, facts, bodyLimit: configuration.acme.bodyLimitBytes }), { prefix: "/acme" });
-  const inventory = inventoryRoutes({ store: createInventoryStore(db), access, externalUrl, chainPemOf: hierarchy.chainPemOf, now });
+  await server.register(acmeRoutes({ context, facts, bodyLimit: configuration.acme.bodyLimitBytes }), {
+    prefix: "/acme",
+  });
+  const inventory = inventoryRoutes({
+    store: createInventoryStore(db),
+    access,
+    externalUrl,
+    chainPemOf: hierarchy.chainPemOf,
+    now,
+  });
   await server.register(inventory, { prefix: "/api/v1" });
   await server.register(
     publicRoutes({
@@ -175,8 +194,18 @@ async function build(configuration: Configuration, foundation: Foundation, now: 
   );
 
   await validations.resume(now());
-  const work = startWork({ db, issuing, validations, metrics, log, now, orderLifetimeSeconds: configuration.acme.orderLifetimeSeconds });
-  const renewal = listener.keepFresh(server, (error) => log.error({ err: error }, "the listener's certificate could not be renewed"));
+  const work = startWork({
+    db,
+    issuing,
+    validations,
+    metrics,
+    log,
+    now,
+    orderLifetimeSeconds: configuration.acme.orderLifetimeSeconds,
+  });
+  const renewal = listener.keepFresh(server, (error) =>
+    log.error({ err: error }, "the listener's certificate could not be renewed"),
+  );
 
   return {
     server,
@@ -196,14 +225,22 @@ async function build(configuration: Configuration, foundation: Foundation, now: 
 }
 
 /** The configured sources with their keys, and the development one where it is asked for. */
-function openSources(configuration: Configuration, developmentKey: Readonly<Record<string, string>> | undefined, now: () => Date): Source[] {
-  const fetchKeys = (url: string, options: Parameters<typeof fetchHttps>[1]) => fetchHttps(url, { ...options, allowPrivate: true });
+function openSources(
+  configuration: Configuration,
+  developmentKey: Readonly<Record<string, string>> | undefined,
+  now: () => Date,
+): Source[] {
+  const fetchKeys = (url: string, options: Parameters<typeof fetchHttps>[1]) =>
+    fetchHttps(url, { ...options, allowPrivate: true });
   const sources = configuration.attestation.sources.map((source) =>
     configureSource(source, openSourceKeys(source, { fetchHttps: fetchKeys, now })),
   );
   if (developmentKey === undefined) return sources;
   const issuer = `${configuration.externalUrl}/dev`;
-  const development = configureSource({ ref: developmentRef, format: "jwt", issuer, jwksFile: "" }, staticKeys({ keys: [developmentKey] }));
+  const development = configureSource(
+    { ref: developmentRef, format: "jwt", issuer, jwksFile: "" },
+    staticKeys({ keys: [developmentKey] }),
+  );
   return [...sources, development];
 }
 

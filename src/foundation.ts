@@ -33,7 +33,10 @@ export async function openStore(configuration: Configuration): Promise<Store> {
   const claim = await claimDataDirectory(configuration.dataDir);
   const embedded =
     configuration.databaseUrl === undefined
-      ? await startEmbeddedPostgres({ directory: path.join(configuration.dataDir, "postgres"), log: (message) => log.info(message) })
+      ? await startEmbeddedPostgres({
+          directory: path.join(configuration.dataDir, "postgres"),
+          log: (message) => log.info(message),
+        })
       : undefined;
   const db = openDatabase({
     address: { url: configuration.databaseUrl ?? embedded?.url ?? "" },

@@ -36,7 +36,12 @@ export interface Listener {
   keepFresh(server: FastifyInstance, onError: (error: unknown) => void): { stop(): void };
 }
 
-export function createListener(configuration: Configuration, hierarchy: Hierarchy, issuing: Issuing, now: () => Date): Listener {
+export function createListener(
+  configuration: Configuration,
+  hierarchy: Hierarchy,
+  issuing: Issuing,
+  now: () => Date,
+): Listener {
   const { tls, externalUrl, dataDir } = configuration;
 
   async function issue(publicKey: KeyObject): Promise<string> {
@@ -68,7 +73,8 @@ export function createListener(configuration: Configuration, hierarchy: Hierarch
       if (tls.mode !== "auto") return { stop: () => undefined };
       const look = async (): Promise<void> => {
         const { certificate, key, renewed } = await ensure();
-        if (renewed) (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
+        if (renewed)
+          (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
       };
       const timer = setInterval(() => void look().catch(onError), lookEveryMs);
       timer.unref();

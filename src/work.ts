@@ -27,7 +27,15 @@ export interface WorkParts {
   readonly orderLifetimeSeconds: number;
 }
 
-export function startWork({ db, issuing, validations, metrics, log, now, orderLifetimeSeconds }: WorkParts): RunningJobs {
+export function startWork({
+  db,
+  issuing,
+  validations,
+  metrics,
+  log,
+  now,
+  orderLifetimeSeconds,
+}: WorkParts): RunningJobs {
   const ago = (milliseconds: number): Date => new Date(now().getTime() - milliseconds);
   const outbox = createOutboxStore(db);
 
@@ -38,9 +46,17 @@ export function startWork({ db, issuing, validations, metrics, log, now, orderLi
 
   const jobs = [
     { name: "settle", everyMs: 10_000, run: async () => void (await issuing.settle(ago(intentAgeMs))) },
-    { name: "resume-validations", everyMs: 15_000, run: async () => void (await validations.resume(ago(validationAgeMs))) },
+    {
+      name: "resume-validations",
+      everyMs: 15_000,
+      run: async () => void (await validations.resume(ago(validationAgeMs))),
+    },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
-    { name: "prune", everyMs: 60_000, run: () => prune(db, now(), firstIdOf(ago(orderLifetimeSeconds * 1000 + retentionMs))) },
+    {
+      name: "prune",
+      everyMs: 60_000,
+      run: () => prune(db, now(), firstIdOf(ago(orderLifetimeSeconds * 1000 + retentionMs))),
+    },
   ];
   return startJobs(jobs, (job, error) => log.error({ err: error, job }, "a job failed and will run again"));
 }

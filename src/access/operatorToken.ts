@@ -15,7 +15,8 @@ export interface OperatorAccess {
  */
 export async function openOperatorAccess(file: string): Promise<OperatorAccess> {
   const token = await readOrMake(file);
-  if (token.length < 32) throw new Error(`the operator token in ${file} is shorter than 32 characters; remove the file to get a new one`);
+  if (token.length < 32)
+    throw new Error(`the operator token in ${file} is shorter than 32 characters; remove the file to get a new one`);
   const expected = sha256(token);
   return {
     require(authorization) {

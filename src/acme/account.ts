@@ -35,7 +35,11 @@ export async function accountOrders(request: AcmeRequest, { orders, limits, urls
   const page = ids.slice(0, limits.ordersPerPage);
   const last = page.at(-1);
   const more = ids.length > page.length && last !== undefined;
-  return { status: 200, headers: { ...(more && { link: link(urls.orders(id, last), "next") }) }, body: { orders: page.map(urls.order) } };
+  return {
+    status: 200,
+    headers: { ...(more && { link: link(urls.orders(id, last), "next") }) },
+    body: { orders: page.map(urls.order) },
+  };
 }
 
 function own(request: AcmeRequest): { id: string } {

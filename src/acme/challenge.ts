@@ -24,7 +24,10 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
     return challengeReply(authorization, answered, context.urls);
   }
 
-  const started = await context.orders.beginValidation(account.id, authorization.id, { ...asked, status: "processing" });
+  const started = await context.orders.beginValidation(account.id, authorization.id, {
+    ...asked,
+    status: "processing",
+  });
   if (started === undefined) {
     // Somebody was first, or the account or authorization ended meanwhile; whatever holds now is the answer.
     const read = required(await context.orders.readAuthorization(account.id, authorization.id));

@@ -9,7 +9,11 @@ export interface DirectoryFacts {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly website: string;
   readonly termsOfService: string | undefined;
-  readonly workloadAttestation: { readonly trustDomain: string; readonly formats: readonly string[]; readonly audience: string };
+  readonly workloadAttestation: {
+    readonly trustDomain: string;
+    readonly formats: readonly string[];
+    readonly audience: string;
+  };
 }
 
 /** The directory object. Public, so it names no issuer, cluster or tenant. */

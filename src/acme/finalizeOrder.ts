@@ -26,7 +26,9 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
   const id = idOf(request, "order");
   const read = attempt(() => readRequest(request.payload ?? {}));
   const keyThumbprint = read.ok ? thumbprintOf(read.value.publicKey) : undefined;
-  const { order, authorizations, keyIsAccountKey } = required(await context.orders.readForFinalize(account.id, id, keyThumbprint));
+  const { order, authorizations, keyIsAccountKey } = required(
+    await context.orders.readForFinalize(account.id, id, keyThumbprint),
+  );
 
   const status = orderStatus(order, context.now());
   if (status !== "ready") throw problem("orderNotReady", `the order is ${status}`); // §7.4: 403 in any other state
@@ -82,12 +84,17 @@ function pinnedProfile(order: Order, { profiles }: AcmeContext): Profile {
 
 /** §7.4: exactly the names of the order. A CN must be one of them; what else a CSR asks for is ignored. */
 function requireSameNames({ names, commonName }: CertificationRequest, { identifiers }: Order): void {
-  if (names.other.length > 0) throw problem("badCSR", `the CSR holds names of a kind that is not issued: ${names.other.join(", ").slice(0, 100)}`);
+  if (names.other.length > 0)
+    throw problem(
+      "badCSR",
+      `the CSR holds names of a kind that is not issued: ${names.other.join(", ").slice(0, 100)}`,
+    );
   const asked = new Set<string>();
   for (const name of names.dns) asked.add(`dns ${canonical(name)}`);
   for (const address of names.ip) asked.add(`ip ${address}`);
   for (const uri of names.uri) asked.add(`uri ${uri}`);
-  if (asked.size !== names.dns.length + names.ip.length + names.uri.length) throw problem("badCSR", "the CSR names something twice");
+  if (asked.size !== names.dns.length + names.ip.length + names.uri.length)
+    throw problem("badCSR", "the CSR names something twice");
   const ordered = new Set(identifiers.map(({ type, value }) => `${type} ${value}`));
   if (commonName !== undefined) {
     const asDns = attempt(() => canonical(commonName));
@@ -122,7 +129,8 @@ function requireCommittedKey({ publicKey }: CertificationRequest, authorizations
 }
 
 function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile): void {
-  if (!profile.keyKinds.includes(publicKey.kind)) throw problem("badCSR", `profile ${profile.name} does not allow ${publicKey.kind} keys`);
+  if (!profile.keyKinds.includes(publicKey.kind))
+    throw problem("badCSR", `profile ${profile.name} does not allow ${publicKey.kind} keys`);
 }
 
 function decide(
@@ -134,7 +142,13 @@ function decide(
 ): Authorized {
   const validity = { notBefore: order.notBefore ?? undefined, notAfter: order.notAfter ?? undefined };
   try {
-    return authorizeOrder({ id: order.id, accountId, validity }, authorizations.map(proofOf), profile, policy.grants(), now());
+    return authorizeOrder(
+      { id: order.id, accountId, validity },
+      authorizations.map(proofOf),
+      profile,
+      policy.grants(),
+      now(),
+    );
   } catch (error) {
     if (error instanceof NotAuthorized) throw problem("rejectedIdentifier", error.message);
     throw error;
@@ -153,7 +167,8 @@ async function issue(authorized: Authorized, { publicKey }: CertificationRequest
   try {
     return await issuing.issue(authorized, publicKey);
   } catch (error) {
-    if (error instanceof ValidityRefused) throw problem("malformed", `the order cannot be fulfilled any more: ${error.message}`);
+    if (error instanceof ValidityRefused)
+      throw problem("malformed", `the order cannot be fulfilled any more: ${error.message}`);
     throw error;
   }
 }

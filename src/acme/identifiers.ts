@@ -11,7 +11,8 @@ import type { Identifier } from "./ports.ts";
  * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier, with one subproblem each where several are bad
  */
 export function readIdentifiers(value: JsonValue | undefined, limit: number, policy: IdentityPolicy): Identifier[] {
-  if (!Array.isArray(value) || value.length === 0) throw problem("malformed", "identifiers is not a list with at least one entry");
+  if (!Array.isArray(value) || value.length === 0)
+    throw problem("malformed", "identifiers is not a list with at least one entry");
   if (value.length > limit) throw problem("malformed", `an order may hold at most ${limit} identifiers`);
   const identifiers: Identifier[] = [];
   const refusals: Subproblem[] = [];
@@ -27,9 +28,11 @@ export function readIdentifiers(value: JsonValue | undefined, limit: number, pol
 }
 
 function shapeOf(entry: JsonValue): { type: string; value: string } {
-  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) throw problem("malformed", "an identifier is not an object");
+  if (typeof entry !== "object" || entry === null || Array.isArray(entry))
+    throw problem("malformed", "an identifier is not an object");
   const { type, value } = entry;
-  if (typeof type !== "string" || typeof value !== "string") throw problem("malformed", "an identifier needs a type and a value");
+  if (typeof type !== "string" || typeof value !== "string")
+    throw problem("malformed", "an identifier needs a type and a value");
   if (value.length > 4096) throw problem("malformed", "an identifier is too long");
   return { type, value };
 }
@@ -47,7 +50,8 @@ function readIdentifier(type: string, value: string, policy: IdentityPolicy): Id
         return { code: "unsupportedIdentifier", detail: "identifier types are dns, ip and uri" };
     }
   } catch (error) {
-    if (error instanceof NameError || error instanceof SpiffeIdError) return { code: "malformed", detail: error.message };
+    if (error instanceof NameError || error instanceof SpiffeIdError)
+      return { code: "malformed", detail: error.message };
     throw error;
   }
 }
@@ -71,7 +75,8 @@ function refused(refusals: readonly Subproblem[]): Problem {
   const [first] = refusals;
   const same = first !== undefined && refusals.every(({ code }) => code === first.code);
   const code = same ? first.code : "malformed";
-  const detail = refusals.length === 1 && first !== undefined ? first.detail : `${refusals.length} identifiers are refused`;
+  const detail =
+    refusals.length === 1 && first !== undefined ? first.detail : `${refusals.length} identifiers are refused`;
   return problem(code, detail, { subproblems: refusals });
 }
 

@@ -27,7 +27,8 @@ export function parseJsonObject(octets: Uint8Array, what: string): JsonObject {
   } catch {
     throw new JsonRefused(`${what} is not JSON`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new JsonRefused(`${what} is not a JSON object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new JsonRefused(`${what} is not a JSON object`);
   refuseDuplicates(text, what);
   return value;
 }

@@ -44,14 +44,24 @@ export function thumbprintOf({ key }: PublicKey): Buffer {
 
 /** RFC 7638 §3: the required members, in the order of their names, without white space. */
 function thumbprint(members: Record<string, string | undefined>): Buffer {
-  const sorted = Object.entries(members).filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash("sha256").update(JSON.stringify(Object.fromEntries(sorted))).digest();
+  const sorted = Object.entries(members)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256")
+    .update(JSON.stringify(Object.fromEntries(sorted)))
+    .digest();
 }
 
 function ecKey(jwk: JsonObject): AccountKey {
   const { crv } = jwk;
-  if (crv !== "P-256" && crv !== "P-384" && crv !== "P-521") throw problem("badPublicKey", "the jwk's curve is not supported");
-  const members = { kty: "EC", crv, x: member(jwk, "x", coordinateOctets[crv]), y: member(jwk, "y", coordinateOctets[crv]) };
+  if (crv !== "P-256" && crv !== "P-384" && crv !== "P-521")
+    throw problem("badPublicKey", "the jwk's curve is not supported");
+  const members = {
+    kty: "EC",
+    crv,
+    x: member(jwk, "x", coordinateOctets[crv]),
+    y: member(jwk, "y", coordinateOctets[crv]),
+  };
   return { key: imported(members), thumbprint: thumbprint(members), jwk: members, kind: crv };
 }
 

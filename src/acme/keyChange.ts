@@ -23,9 +23,11 @@ export async function keyChange(request: AcmeRequest, { accounts, keys, urls }: 
   if (url !== request.url) throw problem("malformed", "the inner JWS is signed for another url");
 
   const payload = jsonObject(inner.payload, "the inner payload");
-  if (payload["account"] !== urls.account(account.id)) throw problem("malformed", "the inner payload names another account");
+  if (payload["account"] !== urls.account(account.id))
+    throw problem("malformed", "the inner payload names another account");
   const { oldKey } = payload;
-  if (typeof oldKey !== "object" || oldKey === null || Array.isArray(oldKey)) throw problem("malformed", "oldKey is not a jwk");
+  if (typeof oldKey !== "object" || oldKey === null || Array.isArray(oldKey))
+    throw problem("malformed", "oldKey is not a jwk");
   if (!readJwk(oldKey).thumbprint.equals(account.key.thumbprint)) {
     throw problem("malformed", "oldKey is not the key that signed the outer JWS");
   }
@@ -33,7 +35,10 @@ export async function keyChange(request: AcmeRequest, { accounts, keys, urls }: 
   const change = await accounts.changeKey(account.id, account.key.thumbprint, newKey);
   keys.delete(account.id);
   if (change.outcome === "taken") {
-    throw problem("malformed", "the new key already has an account", { status: 409, headers: { location: urls.account(change.by) } });
+    throw problem("malformed", "the new key already has an account", {
+      status: 409,
+      headers: { location: urls.account(change.by) },
+    });
   }
   const now = await accounts.findAccount(account.id);
   if (now === undefined) throw problem("accountDoesNotExist", "there is no such account");

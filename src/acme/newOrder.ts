@@ -27,7 +27,10 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
 
   const attested = identifiers.some(({ type }) => type === "uri");
   const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
-  const expiresAt = later(now, attested && identifiers.length === 1 ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
+  const expiresAt = later(
+    now,
+    attested && identifiers.length === 1 ? attestationChallengeSeconds * 2 : orderLifetimeSeconds,
+  );
   const authorizations = identifiers.map((identifier) => newAuthorization(identifier, expiresAt, now, context));
   const order: Order = {
     id: context.newId(),
@@ -52,7 +55,11 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
 const later = (now: Date, seconds: number): Date => new Date((Math.floor(now.getTime() / 1000) + seconds) * 1000);
 
 /** The profile asked for, or the first that fits; draft-ietf-acme-profiles §4. */
-function chooseProfile(asked: JsonValue | undefined, identifiers: readonly Identifier[], context: AcmeContext): Profile {
+function chooseProfile(
+  asked: JsonValue | undefined,
+  identifiers: readonly Identifier[],
+  context: AcmeContext,
+): Profile {
   const uri = identifiers.find(({ type }) => type === "uri");
   const granted = uri && context.policy.candidates(uri.value).profiles;
   const fits = (profile: Profile): boolean =>
@@ -60,7 +67,8 @@ function chooseProfile(asked: JsonValue | undefined, identifiers: readonly Ident
     (granted === undefined ? !profile.identifiers.includes("uri") : granted.includes(profile.name));
   if (asked === undefined) {
     const first = [...context.profiles.values()].find(fits);
-    if (first === undefined) throw problem("rejectedIdentifier", `no profile allows ${identifiers.map(named).join(", ").slice(0, 200)}`);
+    if (first === undefined)
+      throw problem("rejectedIdentifier", `no profile allows ${identifiers.map(named).join(", ").slice(0, 200)}`);
     return first;
   }
   const profile = typeof asked === "string" ? context.profiles.get(asked) : undefined;
@@ -70,7 +78,11 @@ function chooseProfile(asked: JsonValue | undefined, identifiers: readonly Ident
 }
 
 /** notBefore and notAfter are honoured or refused (§7.4). A Go program's unset time means absent. */
-function readValidity(payload: JsonObject, profile: Profile, now: Date): { notBefore: Date | null; notAfter: Date | null } {
+function readValidity(
+  payload: JsonObject,
+  profile: Profile,
+  now: Date,
+): { notBefore: Date | null; notAfter: Date | null } {
   const notBefore = readTime(payload["notBefore"], "notBefore");
   const notAfter = readTime(payload["notAfter"], "notAfter");
   try {
@@ -103,7 +115,12 @@ function challengeTypes({ type, value }: Identifier): readonly ChallengeType[] {
   }
 }
 
-function newAuthorization(identifier: Identifier, orderExpiresAt: Date, now: Date, context: AcmeContext): NewAuthorization {
+function newAuthorization(
+  identifier: Identifier,
+  orderExpiresAt: Date,
+  now: Date,
+  context: AcmeContext,
+): NewAuthorization {
   const wildcard = identifier.type === "dns" && identifier.value.startsWith("*.");
   const challengeEnds = later(now, context.limits.attestationChallengeSeconds);
   return {
@@ -115,7 +132,13 @@ function newAuthorization(identifier: Identifier, orderExpiresAt: Date, now: Dat
       const challenge = { type, token: context.newToken(), status: "pending" } as const;
       if (type !== "workload-attest-01") return challenge;
       const { accept } = context.policy.candidates(identifier.value);
-      return { ...challenge, expires: timestamp(challengeEnds), binding: "wa1-sha256", audience: context.audience, accept };
+      return {
+        ...challenge,
+        expires: timestamp(challengeEnds),
+        binding: "wa1-sha256",
+        audience: context.audience,
+        accept,
+      };
     }),
   };
 }

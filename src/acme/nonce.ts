@@ -3,7 +3,7 @@
  * counter ‖ HMAC-SHA-256(key, counter)[0..15], with a key of this process: unpredictable, and worthless after a restart (the client
  * gets `badNonce` with a fresh one and repeats).
  */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from "node:crypto";
 
 import { decodeBase64url } from "./base64url.ts";
 
@@ -20,7 +20,8 @@ export interface NonceSource {
 /**
  * @param window how many nonces may be outstanding; older ones are refused. One bit of memory each.
  */
-export function createNonceSource(window = 1 << 20, key: Buffer = randomBytes(32)): NonceSource {
+export function createNonceSource(window = 1 << 20, secret: Buffer = randomBytes(32)): NonceSource {
+  const key = createSecretKey(secret); // A KeyObject: a quarter of the cost of a Buffer at every HMAC.
   const spent = new Uint8Array(window / 8);
   let next = 0;
 

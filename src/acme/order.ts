@@ -28,7 +28,8 @@ export async function authorization(request: AcmeRequest, { orders, urls, now }:
     const read = required(await orders.readAuthorization(accountId, id));
     return { status: 200, body: authorizationJson(read, urls, now()) };
   }
-  if (payload["status"] !== "deactivated") throw problem("malformed", "the only change to an authorization is status: deactivated");
+  if (payload["status"] !== "deactivated")
+    throw problem("malformed", "the only change to an authorization is status: deactivated");
   const ended = await orders.deactivateAuthorization(accountId, id);
   if (ended !== undefined) return { status: 200, body: authorizationJson(ended, urls, now()) };
   const read = await orders.readAuthorization(accountId, id);

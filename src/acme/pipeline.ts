@@ -90,10 +90,12 @@ async function findKey(
   by: SignedBy,
   parts: PipelineParts,
 ): Promise<{ account: SigningAccount | undefined; key: AccountKey }> {
-  if ((jwk === undefined) === (kid === undefined)) throw problem("malformed", "the JWS needs exactly one of jwk and kid");
+  if ((jwk === undefined) === (kid === undefined))
+    throw problem("malformed", "the JWS needs exactly one of jwk and kid");
   if (jwk !== undefined) {
     if (by === "kid") throw problem("malformed", "this resource needs a kid, not a jwk");
-    if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) throw problem("malformed", "the jwk is not an object");
+    if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk))
+      throw problem("malformed", "the jwk is not an object");
     return { account: undefined, key: readJwk(jwk) };
   }
   if (by === "jwk") throw problem("malformed", "this resource needs a jwk, not a kid");

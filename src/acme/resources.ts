@@ -42,7 +42,8 @@ export function orderJson(order: Order, urls: Urls, now: Date): object {
     ...(order.error && { error: order.error }),
     authorizations: order.authorizationIds.map(urls.authorization),
     finalize: urls.finalize(order.id),
-    ...(order.status === "valid" && order.certificateSerial && { certificate: urls.certificate(order.certificateSerial.toString("hex")) }),
+    ...(order.status === "valid" &&
+      order.certificateSerial && { certificate: urls.certificate(order.certificateSerial.toString("hex")) }),
   };
 }
 

@@ -27,7 +27,10 @@ export async function revokeCertificate(request: AcmeRequest, context: AcmeConte
     requireValid(account?.status);
   }
   if (!(await mayRevoke(request, stored, context))) {
-    throw problem("unauthorized", "the signer is neither the certificate's key, nor its account, nor authorized for all its names");
+    throw problem(
+      "unauthorized",
+      "the signer is neither the certificate's key, nor its account, nor authorized for all its names",
+    );
   }
   const outcome = await context.certificates.revoke({
     serial: stored.serial,
@@ -36,7 +39,8 @@ export async function revokeCertificate(request: AcmeRequest, context: AcmeConte
     requireAccount: request.account?.id,
   });
   if (outcome === "alreadyRevoked") throw problem("alreadyRevoked", "the certificate is revoked already");
-  if (outcome === "accountNotValid") throw problem("unauthorized", "the account is not valid any more", { status: 401 });
+  if (outcome === "accountNotValid")
+    throw problem("unauthorized", "the account is not valid any more", { status: 401 });
   return { status: 200, body: "" };
 }
 
@@ -69,7 +73,11 @@ async function find(der: Buffer, { certificates }: AcmeContext): Promise<StoredC
   return stored;
 }
 
-async function mayRevoke({ account, key }: AcmeRequest, stored: StoredCertificate, { certificates }: AcmeContext): Promise<boolean> {
+async function mayRevoke(
+  { account, key }: AcmeRequest,
+  stored: StoredCertificate,
+  { certificates }: AcmeContext,
+): Promise<boolean> {
   if (account === undefined) {
     return key.thumbprint.equals(thumbprintOf(readPublicKey(readCertificate(stored.der).spki)));
   }

@@ -67,7 +67,9 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
 
     // RFC 8555 §6.2: one media type; §6.5: a nonce with every reply to a POST, errors too.
     server.removeAllContentTypeParsers();
-    server.addContentTypeParser("application/jose+json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    server.addContentTypeParser("application/jose+json", { parseAs: "buffer" }, (_request, body, done) =>
+      done(null, body),
+    );
     server.addHook("onRequest", async (request, reply) => {
       reply.header("cache-control", "no-store");
       if (request.routeOptions.url === `${server.prefix}/directory`) return;
@@ -79,14 +81,29 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
     const sendDirectory = (reply: FastifyReply) => reply.header("content-type", "application/json").send(document);
     server.get("/directory", { exposeHeadRoute: true }, (_request, reply) => sendDirectory(reply));
 
-    const sendNonce = (reply: FastifyReply, status: number) => reply.code(status).header("replay-nonce", nonces.issue()).send();
+    const sendNonce = (reply: FastifyReply, status: number) =>
+      reply.code(status).header("replay-nonce", nonces.issue()).send();
     server.get("/new-nonce", { exposeHeadRoute: false }, (_request, reply) => sendNonce(reply, 204)); // §7.2
-    server.head("/new-nonce", (_request, reply) => sendNonce(reply, 200));
+    // A HEAD reply without a length makes clients give the connection up, and the next request pays for a TLS handshake.
+    server.head("/new-nonce", (_request, reply) => sendNonce(reply.header("content-length", "0"), 200));
 
     // §6.3: directory and newNonce may be asked by POST-as-GET as well.
-    signed(server, { name: "directory", path: "/directory", by: "kid|jwk", payload: "none", answer: async () => ({ status: 200, body: document }) });
-    signed(server, { name: "newNonce", path: "/new-nonce", by: "kid|jwk", payload: "none", answer: async () => ({ status: 200, body: "" }) });
-    for (const path of ["/directory", "/new-nonce"]) refuseMethods(server, path, ["PUT", "PATCH", "DELETE"], "GET, HEAD, POST");
+    signed(server, {
+      name: "directory",
+      path: "/directory",
+      by: "kid|jwk",
+      payload: "none",
+      answer: async () => ({ status: 200, body: document }),
+    });
+    signed(server, {
+      name: "newNonce",
+      path: "/new-nonce",
+      by: "kid|jwk",
+      payload: "none",
+      answer: async () => ({ status: 200, body: "" }),
+    });
+    for (const path of ["/directory", "/new-nonce"])
+      refuseMethods(server, path, ["PUT", "PATCH", "DELETE"], "GET, HEAD, POST");
 
     for (const resource of resources) {
       signed(server, resource);
@@ -96,7 +113,11 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
 
   function signed(server: FastifyInstance, { path, by, payload, answer, ...resource }: AcmeResource): void {
     server.post(path, { bodyLimit: resource.bodyLimit ?? bodyLimit }, async (request, reply) => {
-      const verified = await verifyRequest({ path: request.raw.url ?? "", body: bodyOf(request) }, { by, payload }, context);
+      const verified = await verifyRequest(
+        { path: request.raw.url ?? "", body: bodyOf(request) },
+        { by, payload },
+        context,
+      );
       const parameters = request.params as Record<string, string>;
       const query = request.query as Record<string, unknown>;
       return send(reply, await answer({ ...verified, parameters, query, accept: request.headers.accept }, context));
@@ -107,7 +128,8 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
 /** §6.2: exactly this media type; a parameter such as a charset makes it another one. */
 function bodyOf(request: FastifyRequest): Buffer {
   const type = request.headers["content-type"]?.trim().toLowerCase();
-  if (type !== "application/jose+json") throw problem("unsupportedMediaType", "the content type must be application/jose+json");
+  if (type !== "application/jose+json")
+    throw problem("unsupportedMediaType", "the content type must be application/jose+json");
   if (!Buffer.isBuffer(request.body)) throw problem("malformed", "the body is empty");
   return request.body;
 }
@@ -128,7 +150,11 @@ function send(reply: FastifyReply, { status, headers = {}, body, contentType }: 
   reply.code(status);
   for (const [name, value] of Object.entries(headers)) {
     // RFC 8555 §7.1: `index` stays beside the links that a resource adds.
-    if (name === "link") reply.header("link", [reply.getHeader("link"), value].flat().filter((item) => item !== undefined));
+    if (name === "link")
+      reply.header(
+        "link",
+        [reply.getHeader("link"), value].flat().filter((item) => item !== undefined),
+      );
     else reply.header(name, value);
   }
   if (body === undefined || body === "") return reply.send();

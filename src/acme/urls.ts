@@ -22,7 +22,8 @@ export function createUrls(externalUrl: string) {
     revokeCert: `${at}/revoke-cert`,
     keyChange: `${at}/key-change`,
     account: (id: string) => `${at}/account/${id}`,
-    orders: (accountId: string, after?: string) => `${at}/account/${accountId}/orders${after === undefined ? "" : `?after=${after}`}`,
+    orders: (accountId: string, after?: string) =>
+      `${at}/account/${accountId}/orders${after === undefined ? "" : `?after=${after}`}`,
     order: (id: string) => `${at}/order/${id}`,
     finalize: (id: string) => `${at}/order/${id}/finalize`,
     authorization: (id: string) => `${at}/authorization/${id}`,

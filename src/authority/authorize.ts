@@ -129,7 +129,9 @@ function capOf(
   if (grant.profile !== profile.name) throw new NotAuthorized("the grant does not allow this profile");
   const byEvidence = record.notAfterCap === undefined ? undefined : new Date(record.notAfterCap);
   const byGrant =
-    grant.maxLifetimeSeconds === undefined ? undefined : new Date(now.getTime() + grant.maxLifetimeSeconds * 1000 - 1000);
+    grant.maxLifetimeSeconds === undefined
+      ? undefined
+      : new Date(now.getTime() + grant.maxLifetimeSeconds * 1000 - 1000);
   return earliest(byEvidence, byGrant);
 }
 

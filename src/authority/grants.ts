@@ -113,9 +113,9 @@ export function parseGrant(
     throw new Error(`grants.${name}.${key}: ${JSON.stringify(value)}: ${expected}`);
   };
   const template = readTemplate(configuration.spiffeId, (fault) => refuse("spiffeId", rest.spiffeId, fault));
-  if (template.trustDomain !== trustDomain)
+  if (template.trustDomain !== trustDomain) {
     refuse("spiffeId", rest.spiffeId, `expected the trust domain ${trustDomain}`);
-
+  }
   const source = sources.get(rest.source) ?? refuse("source", rest.source, "expected the ref of a configured source");
   const requireClaim = (key: string, claim: string): void => {
     if (!isClaimReference(claim)) refuse(key, claim, "expected a claim's name or a JSON Pointer");

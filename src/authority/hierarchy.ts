@@ -6,7 +6,14 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 
 import type { KeyProvider, Signer } from "../keys/signer.ts";
 import { assembleCertificate, encodeTbsCertificate, readCertificate } from "../x509/certificate.ts";
-import { basicConstraints, authorityKeyIdentifier, keyIdentifier, keyUsage, subjectAltName, subjectKeyIdentifier } from "../x509/extensions.ts";
+import {
+  basicConstraints,
+  authorityKeyIdentifier,
+  keyIdentifier,
+  keyUsage,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from "../x509/extensions.ts";
 import { commonNameOf, encodeName } from "../x509/name.ts";
 import { pemEncode } from "../x509/pem.ts";
 import { verifySignature } from "../x509/signatureAlgorithm.ts";
@@ -51,7 +58,9 @@ async function openHierarchy(stored: readonly StoredIssuer[], keys: KeyProvider)
     );
   }
   const chains = new Map(
-    stored.filter(({ kind }) => kind === "issuing").map(({ id, certificate }) => [id, pemEncode("CERTIFICATE", certificate)]),
+    stored
+      .filter(({ kind }) => kind === "issuing")
+      .map(({ id, certificate }) => [id, pemEncode("CERTIFICATE", certificate)]),
   );
   return {
     rootCertificate: root.certificate,
@@ -106,7 +115,13 @@ async function makeHierarchy(options: HierarchyOptions): Promise<StoredIssuer[]>
     trustDomain,
   });
 
-  const root: StoredIssuer = { id: randomUUID(), kind: "root", certificate: rootCertificate, keyLabel: rootKey.label, parentId: null };
+  const root: StoredIssuer = {
+    id: randomUUID(),
+    kind: "root",
+    certificate: rootCertificate,
+    keyLabel: rootKey.label,
+    parentId: null,
+  };
   const issuing: StoredIssuer = {
     id: randomUUID(),
     kind: "issuing",
@@ -114,7 +129,10 @@ async function makeHierarchy(options: HierarchyOptions): Promise<StoredIssuer[]>
     keyLabel: issuingKey.label,
     parentId: root.id,
   };
-  const fact = (notAfter: Date, key: Signer) => ({ notAfter, spkiSha256: createHash("sha256").update(key.spki).digest() });
+  const fact = (notAfter: Date, key: Signer) => ({
+    notAfter,
+    spkiSha256: createHash("sha256").update(key.spki).digest(),
+  });
   await store.insertHierarchy(root, issuing, [fact(rootNotAfter, rootKey), fact(issuingNotAfter, issuingKey)]);
   return [root, issuing];
 }

@@ -50,7 +50,9 @@ export function createIssuing(parts: IssuingParts): Issuing {
 
   async function issue(authorized: Authorized, publicKey: PublicKey): Promise<IssueOutcome> {
     const issuer = parts.issuer();
-    const linted = lint(prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }));
+    const linted = lint(
+      prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),
+    );
     if ((await ledger.intend(intentOf(linted))) === "notReady") return { outcome: "notReady" };
     const serial = linted.serialNumber;
     try {
@@ -79,7 +81,11 @@ export function createIssuing(parts: IssuingParts): Issuing {
   async function settleOne(intent: OpenIntent): Promise<"recorded" | "abandoned"> {
     const issuer = parts.issuerById(intent.issuerId);
     const reason =
-      issuer === undefined ? "its issuer is not here any more" : intent.notAfter <= now() ? "its validity has passed" : undefined;
+      issuer === undefined
+        ? "its issuer is not here any more"
+        : intent.notAfter <= now()
+          ? "its validity has passed"
+          : undefined;
     if (issuer === undefined || reason !== undefined) {
       await ledger.abandon(intent.serial, reason ?? "its issuer is not here any more");
       return "abandoned";

@@ -48,7 +48,8 @@ const lints: readonly Lint[] = [
   {
     name: "serialEntropy",
     source: "RFC 5280 §4.1.2.2; BR §7.1",
-    holds: ({ serialNumber }) => serialNumber.length >= 9 && serialNumber.length <= 20 && (serialNumber[0] ?? 0x80) < 0x80,
+    holds: ({ serialNumber }) =>
+      serialNumber.length >= 9 && serialNumber.length <= 20 && (serialNumber[0] ?? 0x80) < 0x80,
   },
   {
     name: "issuerIsOurs",
@@ -153,13 +154,19 @@ const lints: readonly Lint[] = [
         oids.extendedKeyUsage,
         oids.subjectAltName,
       ];
-      return extensions.every(({ oid }) => known.includes(oid)) && new Set(extensions.map(({ oid }) => oid)).size === extensions.length;
+      return (
+        extensions.every(({ oid }) => known.includes(oid)) &&
+        new Set(extensions.map(({ oid }) => oid)).size === extensions.length
+      );
     },
   },
 ];
 
 /** Names and sources of all rules, for documentation and tests. */
-export const lintNames: readonly { name: string; source: string }[] = lints.map(({ name, source }) => ({ name, source }));
+export const lintNames: readonly { name: string; source: string }[] = lints.map(({ name, source }) => ({
+  name,
+  source,
+}));
 
 /**
  * Reads the bytes back and holds them against every rule.
@@ -169,7 +176,9 @@ export function lint(prepared: PreparedCertificate): LintedCertificate {
   // The reader wants a whole certificate; a signature of one zero octet completes it and never leaves this function.
   const whole = assembleCertificate(prepared.tbs, prepared.issuer.signer.algorithm, Buffer.alloc(1));
   const certificate = readCertificate(whole);
-  const findings = lints.filter((rule) => !rule.holds(certificate, prepared)).map(({ name, source }) => `${name} (${source})`);
+  const findings = lints
+    .filter((rule) => !rule.holds(certificate, prepared))
+    .map(({ name, source }) => `${name} (${source})`);
   if (findings.length > 0) throw new LintFailed(findings);
   return prepared as LintedCertificate;
 }

@@ -1,5 +1,10 @@
 /** Grants and verified evidence, joined into the one policy that the ACME room asks. */
-import { EvidenceRefused, type EvidenceItem, type VerificationContext, type VerifiedEvidence } from "../attestation/evidence.ts";
+import {
+  EvidenceRefused,
+  type EvidenceItem,
+  type VerificationContext,
+  type VerifiedEvidence,
+} from "../attestation/evidence.ts";
 import type { Verifier } from "../attestation/verify.ts";
 import type { CurrentGrant } from "./authorize.ts";
 import { acceptFor, couldAllow, decideGrant, recordedClaims, type Grant } from "./grants.ts";
@@ -21,18 +26,30 @@ export function createIdentityPolicy({
     trustDomain,
     candidates(spiffeId: string) {
       const able = grants.filter((grant) => couldAllow(grant, spiffeId));
-      return { accept: acceptFor(able, verifier.sources, spiffeId), profiles: [...new Set(able.map(({ profile }) => profile))] };
+      return {
+        accept: acceptFor(able, verifier.sources, spiffeId),
+        profiles: [...new Set(able.map(({ profile }) => profile))],
+      };
     },
     verify: (item: EvidenceItem, context: VerificationContext) => verifier.verify(item, context),
     /** @throws {EvidenceRefused} */
     decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {
-      const decision = decideGrant(grants.filter((grant) => grant.profile === profile), spiffeId, verified);
+      const decision = decideGrant(
+        grants.filter((grant) => grant.profile === profile),
+        spiffeId,
+        verified,
+      );
       if ("refused" in decision) {
         if (decision.nearest !== undefined) onRefused(spiffeId, decision.nearest);
         throw new EvidenceRefused(decision.refused, decision.message);
       }
       const { grant, evidence } = decision;
-      return { grant: grant.name, grantVersion: grant.version, evidence, recordedClaims: recordedClaims(grant, evidence.claims) };
+      return {
+        grant: grant.name,
+        grantVersion: grant.version,
+        evidence,
+        recordedClaims: recordedClaims(grant, evidence.claims),
+      };
     },
     grants: () => current,
   };

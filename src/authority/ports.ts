@@ -65,7 +65,11 @@ export interface StoredIssuer {
 export interface IssuerStore {
   readIssuers(): Promise<StoredIssuer[]>;
   /** Both or neither; refuses when the database already has a hierarchy. */
-  insertHierarchy(root: StoredIssuer, issuing: StoredIssuer, facts: { notAfter: Date; spkiSha256: Buffer }[]): Promise<void>;
+  insertHierarchy(
+    root: StoredIssuer,
+    issuing: StoredIssuer,
+    facts: { notAfter: Date; spkiSha256: Buffer }[],
+  ): Promise<void>;
   /** Runs `action` while no other process runs one: two first starts must not make two hierarchies. */
   exclusively<T>(action: () => Promise<T>): Promise<T>;
 }

@@ -13,18 +13,36 @@ const oneOf = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[nu
 
 export const profileSchema = Type.Object(
   {
-    description: Type.String({ minLength: 1, maxLength: 200, description: "Shown to clients in the directory (meta.profiles)." }),
+    description: Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: "Shown to clients in the directory (meta.profiles).",
+    }),
     identifiers: Type.Array(oneOf(identifierTypes), {
       minItems: 1,
-      description: "Identifier types an order under this profile may hold. `uri` makes it a SPIFFE X.509-SVID profile: exactly one is then required.",
+      description:
+        "Identifier types an order under this profile may hold. `uri` makes it a SPIFFE X.509-SVID profile: exactly one is then required.",
     }),
-    lifetimeDefaultSeconds: Type.Integer({ minimum: 60, maximum: 34_560_000, description: "Lifetime where the order names no notAfter." }),
-    lifetimeMinSeconds: Type.Integer({ minimum: 60, maximum: 34_560_000, description: "Shortest lifetime an order may ask for." }),
-    lifetimeMaxSeconds: Type.Integer({ minimum: 60, maximum: 34_560_000, description: "Longest lifetime an order may ask for." }),
+    lifetimeDefaultSeconds: Type.Integer({
+      minimum: 60,
+      maximum: 34_560_000,
+      description: "Lifetime where the order names no notAfter.",
+    }),
+    lifetimeMinSeconds: Type.Integer({
+      minimum: 60,
+      maximum: 34_560_000,
+      description: "Shortest lifetime an order may ask for.",
+    }),
+    lifetimeMaxSeconds: Type.Integer({
+      minimum: 60,
+      maximum: 34_560_000,
+      description: "Longest lifetime an order may ask for.",
+    }),
     backdateSeconds: Type.Integer({
       minimum: 0,
       maximum: 3600,
-      description: "notBefore lies this far in the past, for peers whose clocks are behind; at most a tenth of the lifetime.",
+      description:
+        "notBefore lies this far in the past, for peers whose clocks are behind; at most a tenth of the lifetime.",
     }),
     keyKinds: Type.Array(oneOf(keyKinds), { minItems: 1, description: "Kinds of certificate keys that are accepted." }),
     extendedKeyUsage: Type.Array(oneOf(extendedKeyUsages), {
@@ -49,14 +67,16 @@ export interface Profile extends Readonly<ProfileConfiguration> {
 export function readProfile(name: string, configuration: ProfileConfiguration): Profile {
   const at = `profiles.${name}`;
   const { lifetimeMinSeconds: least, lifetimeDefaultSeconds: normal, lifetimeMaxSeconds: most } = configuration;
-  if (least > normal) throw new Error(`${at}.lifetimeMinSeconds: ${least} is more than lifetimeDefaultSeconds (${normal})`);
-  if (normal > most) throw new Error(`${at}.lifetimeDefaultSeconds: ${normal} is more than lifetimeMaxSeconds (${most})`);
+  if (least > normal)
+    throw new Error(`${at}.lifetimeMinSeconds: ${least} is more than lifetimeDefaultSeconds (${normal})`);
+  if (normal > most)
+    throw new Error(`${at}.lifetimeDefaultSeconds: ${normal} is more than lifetimeMaxSeconds (${most})`);
   if (configuration.identifiers.includes("uri") && configuration.extendedKeyUsage.length === 1) {
-    throw new Error(`${at}.extendedKeyUsage: [${configuration.extendedKeyUsage.join()}]: a profile with uri identifiers needs both serverAuth and clientAuth, or neither (X.509-SVID §4.4)`);
+    throw new Error(
+      `${at}.extendedKeyUsage: [${configuration.extendedKeyUsage.join()}]: a profile with uri identifiers needs both serverAuth and clientAuth, or neither (X.509-SVID §4.4)`,
+    );
   }
-  const canonical = JSON.stringify(
-    Object.entries({ ...configuration, name }).sort(([a], [b]) => (a < b ? -1 : 1)),
-  );
+  const canonical = JSON.stringify(Object.entries({ ...configuration, name }).sort(([a], [b]) => (a < b ? -1 : 1)));
   return Object.freeze({ ...configuration, name, hash: createHash("sha256").update(canonical).digest() });
 }
 
@@ -95,16 +115,23 @@ export function validityOf(profile: Profile, now: Date, wish: RequestedValidity)
   }
   // The allowance for slow clocks gives way where it would make the asked lifetime too long.
   const from =
-    start ?? (asked === undefined ? at - backdate : Math.min(at, Math.max(at - backdate, asked + 1 - profile.lifetimeMaxSeconds)));
+    start ??
+    (asked === undefined
+      ? at - backdate
+      : Math.min(at, Math.max(at - backdate, asked + 1 - profile.lifetimeMaxSeconds)));
   const end = asked ?? Math.min(from + profile.lifetimeDefaultSeconds - 1, cap ?? Infinity);
 
   const lifetime = end - from + 1;
   if (lifetime > profile.lifetimeMaxSeconds) {
-    throw new ValidityRefused(`a lifetime of ${lifetime} s is more than profile ${profile.name} allows (${profile.lifetimeMaxSeconds} s)`);
+    throw new ValidityRefused(
+      `a lifetime of ${lifetime} s is more than profile ${profile.name} allows (${profile.lifetimeMaxSeconds} s)`,
+    );
   }
   if (lifetime < profile.lifetimeMinSeconds || end <= at) {
     const why = asked === undefined ? "the evidence ends too soon: " : "";
-    throw new ValidityRefused(`${why}a lifetime of ${end - at} s is less than profile ${profile.name} allows (${profile.lifetimeMinSeconds} s)`);
+    throw new ValidityRefused(
+      `${why}a lifetime of ${end - at} s is less than profile ${profile.name} allows (${profile.lifetimeMinSeconds} s)`,
+    );
   }
   return { notBefore: new Date(from * 1000), notAfter: new Date(end * 1000) };
 }

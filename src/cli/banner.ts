@@ -30,7 +30,9 @@ export function banner(authority: Authority): string {
   ];
   if (keys.development) lines.push("  !! DEVELOPMENT KEYS: no hardware protects the CA's keys. Not for production.");
   if (attestation.developmentSource) {
-    lines.push(`  !! DEVELOPMENT EVIDENCE SOURCE "dev": whoever reads ${shown(path.join(dataDir, "dev-issuer.jwk"))} may be any workload under`);
+    lines.push(
+      `  !! DEVELOPMENT EVIDENCE SOURCE "dev": whoever reads ${shown(path.join(dataDir, "dev-issuer.jwk"))} may be any workload under`,
+    );
     lines.push(`     spiffe://${configuration.trustDomain}/dev/. Not for production.`);
   }
   if (keys.development || attestation.developmentSource) lines.push("");

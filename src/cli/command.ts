@@ -230,10 +230,11 @@ export function wholeNumber(
 /** The candidate that `word` was most likely meant to be, or undefined when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
-  let least = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let least = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const distance = editDistance(word.slice(0, 64), candidate);
-    if (distance < least) [best, least] = [candidate, distance];
+    const bearable = Math.max(2, Math.floor(candidate.length / 3));
+    if (distance <= bearable && distance < least) [best, least] = [candidate, distance];
   }
   return best;
 }

@@ -6,10 +6,25 @@ import { configOption } from "./configurationOption.ts";
 
 const options = {
   ...configOption,
-  pkcs11: { type: "string", value: "MODULE", env: "MAYFLY_PKCS11_MODULE", description: "generate the keys in a token, through this PKCS#11 module" },
+  pkcs11: {
+    type: "string",
+    value: "MODULE",
+    env: "MAYFLY_PKCS11_MODULE",
+    description: "generate the keys in a token, through this PKCS#11 module",
+  },
   token: { type: "string", value: "LABEL", env: "MAYFLY_PKCS11_TOKEN", description: "label of the token" },
-  "pin-file": { type: "string", value: "FILE", env: "MAYFLY_PKCS11_PIN_FILE", description: "file of the user PIN, mode 0600" },
-  key: { type: "string", value: "LABEL", env: "MAYFLY_PKCS11_KEY", description: "label of the issuing key; the root's is this with -root behind it" },
+  "pin-file": {
+    type: "string",
+    value: "FILE",
+    env: "MAYFLY_PKCS11_PIN_FILE",
+    description: "file of the user PIN, mode 0600",
+  },
+  key: {
+    type: "string",
+    value: "LABEL",
+    env: "MAYFLY_PKCS11_KEY",
+    description: "label of the issuing key; the root's is this with -root behind it",
+  },
 } as const;
 
 export const command = defineCommand({
@@ -31,7 +46,8 @@ export const command = defineCommand({
 async function init({ values, env, stdout }: CommandContext<typeof options>): Promise<void> {
   const { pkcs11, token, key } = values;
   const pinFile = values["pin-file"];
-  if (pkcs11 === undefined && (token ?? pinFile) !== undefined) throw new UsageError("init needs --pkcs11 MODULE where --token or --pin-file is given");
+  if (pkcs11 === undefined && (token ?? pinFile) !== undefined)
+    throw new UsageError("init needs --pkcs11 MODULE where --token or --pin-file is given");
   const { loadConfiguration } = await import("../config/load.ts");
   const { openFoundation } = await import("../foundation.ts");
   const configuration = loadConfiguration(values.config, {

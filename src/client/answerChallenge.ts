@@ -93,6 +93,7 @@ async function challengeResponse(
 ): Promise<ChallengeResponse> {
   const spkiSha256 = spkiDigest(spki);
   const binding = bindingValue(token, signer.thumbprint, spkiSha256);
+  deadline.waitingFor("the evidence is not there yet");
   const items = await gatherEvidence(evidence, {
     spiffeId,
     audience,

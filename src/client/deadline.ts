@@ -9,8 +9,10 @@ export interface Deadline {
   readonly signal: AbortSignal;
   /** True when `milliseconds` from now are still inside. */
   allows(milliseconds: number): boolean;
+  /** Says what is waited for from now on, for a timeout's message. */
+  waitingFor(what: string): void;
   /**
-   * Sleeps, unless that would outlast the deadline. `why` says what is waited for: it becomes part of a timeout's message.
+   * Sleeps, unless that would outlast the deadline. `why` becomes part of a timeout's message.
    * @throws {ClientError} timeout · aborted
    */
   wait(milliseconds: number, why: string): Promise<void>;
@@ -21,9 +23,9 @@ export interface Deadline {
 export function openDeadline(timeoutMs: number, caller: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
   const endsAt = performance.now() + timeoutMs;
-  let waitingFor = "";
+  let awaited = "the server does not answer";
   const timedOut = (): ClientError =>
-    new ClientError("timeout", `no certificate within ${timeoutMs / 1000} s${waitingFor}`);
+    new ClientError("timeout", `no certificate within ${timeoutMs / 1000} s: ${awaited}`);
   const timer = setTimeout(() => controller.abort(timedOut()), timeoutMs);
   const onCallerAbort = (): void => {
     controller.abort(new ClientError("aborted", "the request was aborted", { cause: caller?.reason }));
@@ -35,8 +37,11 @@ export function openDeadline(timeoutMs: number, caller: AbortSignal | undefined)
   return {
     signal: controller.signal,
     allows,
+    waitingFor(what) {
+      awaited = what;
+    },
     async wait(milliseconds, why) {
-      waitingFor = `: ${why}`;
+      awaited = why;
       controller.signal.throwIfAborted();
       if (!allows(milliseconds)) throw timedOut();
       await sleep(milliseconds, undefined, { signal: controller.signal }).catch(() =>

@@ -51,12 +51,13 @@ export interface AcmeSession {
 const badNoncesMax = 3;
 const noncesKeptMax = 64;
 
+/** @param known the directory, where it was fetched before; it changes as rarely as the server does */
 export function acmeSession(
   directoryUrl: string,
   transport: HttpsTransport,
   observe: (exchange: ObservedExchange) => void,
+  known?: Directory,
 ): AcmeSession {
-  let known: Directory | undefined;
   /** Newest last and used first: nonces grow old. */
   let nonces: string[] = [];
 
@@ -69,6 +70,7 @@ export function acmeSession(
     let badNonces = 0;
     for (let attempt = 1; ; attempt += 1) {
       const prepared = await prepare();
+      deadline.waitingFor("the server does not answer");
       const startedAt = performance.now();
       const answer = await transport.send({ ...prepared, signal: deadline.signal });
       observe({ step, status: answer.status, milliseconds: performance.now() - startedAt });

@@ -24,7 +24,10 @@ export const environmentVariables: readonly { variable: string; key: string; kin
 ];
 
 /** @returns a copy of `tree` with the variables that are set; an empty variable counts as not set */
-export function environmentOverrides(tree: Readonly<Record<string, unknown>>, env: Environment): Record<string, unknown> {
+export function environmentOverrides(
+  tree: Readonly<Record<string, unknown>>,
+  env: Environment,
+): Record<string, unknown> {
   const merged = structuredClone(tree) as Record<string, unknown>;
   for (const { variable, key, kind } of environmentVariables) {
     const text = env[variable];
@@ -48,7 +51,8 @@ function put(tree: Record<string, unknown>, [step, ...rest]: string[], value: un
     return;
   }
   const below = tree[step];
-  const inner = typeof below === "object" && below !== null && !Array.isArray(below) ? (below as Record<string, unknown>) : {};
+  const inner =
+    typeof below === "object" && below !== null && !Array.isArray(below) ? (below as Record<string, unknown>) : {};
   tree[step] = inner;
   put(inner, rest, value);
 }

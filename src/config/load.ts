@@ -62,13 +62,15 @@ function readYaml(file: string): unknown {
   } catch (error) {
     throw new ConfigurationError(`the configuration file ${file} cannot be read: ${(error as Error).message}`);
   }
-  if (text.length > fileLimit) throw new ConfigurationError(`the configuration file ${file} is larger than ${fileLimit} characters`);
+  if (text.length > fileLimit)
+    throw new ConfigurationError(`the configuration file ${file} is larger than ${fileLimit} characters`);
   const document = parseDocument(text, { uniqueKeys: true });
   const [error] = document.errors;
   if (error !== undefined) throw new ConfigurationError(`${file}: ${error.message.split("\n")[0]}`);
   const value: unknown = document.toJS({ maxAliasCount: 100 });
   if (value === null || value === undefined) return {};
-  if (typeof value !== "object" || Array.isArray(value)) throw new ConfigurationError(`${file}: expected keys and values at the top`);
+  if (typeof value !== "object" || Array.isArray(value))
+    throw new ConfigurationError(`${file}: expected keys and values at the top`);
   return withoutNulls(value);
 }
 
@@ -95,7 +97,12 @@ function describe(errors: readonly SchemaError[], tree: unknown, env: Environmen
   const lines = new Set<string>();
   for (const { keyword, instancePath, params, message } of errors) {
     const key = instancePath.slice(1).replaceAll("/", ".").replaceAll("~1", "/");
-    const facts = params as { additionalProperties?: string[]; requiredProperties?: string[]; allowedValues?: unknown[]; pattern?: string };
+    const facts = params as {
+      additionalProperties?: string[];
+      requiredProperties?: string[];
+      allowedValues?: unknown[];
+      pattern?: string;
+    };
     if (keyword === "boolean") continue; // The parent's additionalProperties names the same key.
     if (keyword === "additionalProperties") {
       for (const unknown of facts.additionalProperties ?? []) {
@@ -104,20 +111,26 @@ function describe(errors: readonly SchemaError[], tree: unknown, env: Environmen
       continue;
     }
     if (keyword === "required") {
-      for (const missing of facts.requiredProperties ?? []) lines.add(`${key === "" ? "" : `${key}.`}${missing}: is missing`);
+      for (const missing of facts.requiredProperties ?? [])
+        lines.add(`${key === "" ? "" : `${key}.`}${missing}: is missing`);
       continue;
     }
     const expected =
-      keyword === "enum" ? `one of ${(facts.allowedValues ?? []).join(", ")}` : message.replace(/^must (be |have |match )?/, "");
+      keyword === "enum"
+        ? `one of ${(facts.allowedValues ?? []).join(", ")}`
+        : message.replace(/^must (be |have |match )?/, "");
     const variable = environmentVariables.find((row) => row.key === key && env[row.variable])?.variable;
-    lines.add(`${key}: ${shown(valueAt(tree, instancePath))}: expected ${expected}${variable ? ` (from ${variable})` : ""}`);
+    lines.add(
+      `${key}: ${shown(valueAt(tree, instancePath))}: expected ${expected}${variable ? ` (from ${variable})` : ""}`,
+    );
   }
   return [...lines].slice(0, 20).join("\n");
 }
 
 function valueAt(tree: unknown, pointer: string): unknown {
   let value = tree;
-  for (const step of pointer.split("/").slice(1)) value = (value as Record<string, unknown> | undefined)?.[step.replaceAll("~1", "/")];
+  for (const step of pointer.split("/").slice(1))
+    value = (value as Record<string, unknown> | undefined)?.[step.replaceAll("~1", "/")];
   return value;
 }
 
@@ -130,12 +143,16 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
   const listenPort = Number(raw.listen.slice(colon + 1));
   if (listenPort > 65_535) throw new ConfigurationError(`listen: ${shown(raw.listen)}: expected a port up to 65535`);
   if (!isTrustDomain(raw.trustDomain)) {
-    throw new ConfigurationError(`trustDomain: ${shown(raw.trustDomain)}: expected lower-case letters, digits, dots, dashes and underscores`);
+    throw new ConfigurationError(
+      `trustDomain: ${shown(raw.trustDomain)}: expected lower-case letters, digits, dots, dashes and underscores`,
+    );
   }
   checkTls(raw);
   checkKeys(raw);
   const externalUrl = raw.externalUrl?.replace(/\/$/, "") ?? derivedUrl(raw, listenHost, listenPort);
-  const profiles = new Map(Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]));
+  const profiles = new Map(
+    Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]),
+  );
   return {
     ...raw,
     origin: file ?? "built-in development defaults",
@@ -152,7 +169,8 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
 }
 
 function derivedUrl(raw: RawConfiguration, host: string, port: number): string {
-  if (raw.tls.mode === "off") throw new ConfigurationError("externalUrl: is missing: expected the proxy's https URL when tls.mode is off");
+  if (raw.tls.mode === "off")
+    throw new ConfigurationError("externalUrl: is missing: expected the proxy's https URL when tls.mode is off");
   const name = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
   return `https://${name}${port === 443 ? "" : `:${port}`}`;
 }
@@ -162,25 +180,35 @@ function checkTls({ tls }: RawConfiguration): void {
     throw new ConfigurationError('tls.mode: "files": expected tls.certificateFile and tls.keyFile as well');
   }
   if (tls.mode !== "files" && (tls.certificateFile ?? tls.keyFile) !== undefined) {
-    throw new ConfigurationError(`tls.mode: "${tls.mode}": expected "files" where tls.certificateFile or tls.keyFile is set`);
+    throw new ConfigurationError(
+      `tls.mode: "${tls.mode}": expected "files" where tls.certificateFile or tls.keyFile is set`,
+    );
   }
 }
 
 function checkKeys({ keys: { provider, pkcs11 } }: RawConfiguration): void {
   if (provider !== "pkcs11") {
     const set = (["module", "token", "slot", "pinFile"] as const).find((key) => pkcs11[key] !== undefined);
-    if (set !== undefined) throw new ConfigurationError(`keys.provider: "${provider}": expected "pkcs11" where keys.pkcs11.${set} is set`);
+    if (set !== undefined)
+      throw new ConfigurationError(`keys.provider: "${provider}": expected "pkcs11" where keys.pkcs11.${set} is set`);
     return;
   }
-  if (pkcs11.module === undefined) throw new ConfigurationError("keys.pkcs11.module: is missing: expected the path of a PKCS#11 module (MAYFLY_PKCS11_MODULE)");
-  if (pkcs11.pinFile === undefined) throw new ConfigurationError("keys.pkcs11.pinFile: is missing: expected a file with the user PIN (MAYFLY_PKCS11_PIN_FILE)");
+  if (pkcs11.module === undefined)
+    throw new ConfigurationError(
+      "keys.pkcs11.module: is missing: expected the path of a PKCS#11 module (MAYFLY_PKCS11_MODULE)",
+    );
+  if (pkcs11.pinFile === undefined)
+    throw new ConfigurationError(
+      "keys.pkcs11.pinFile: is missing: expected a file with the user PIN (MAYFLY_PKCS11_PIN_FILE)",
+    );
   if ((pkcs11.token === undefined) === (pkcs11.slot === undefined)) {
     throw new ConfigurationError("keys.pkcs11: expected exactly one of token (MAYFLY_PKCS11_TOKEN) and slot");
   }
 }
 
 function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string | undefined {
-  if (url !== undefined && urlFile !== undefined) throw new ConfigurationError("database: expected one of url and urlFile");
+  if (url !== undefined && urlFile !== undefined)
+    throw new ConfigurationError("database: expected one of url and urlFile");
   if (urlFile === undefined) return url;
   try {
     return readFileSync(urlFile, "utf8").trim();
@@ -194,7 +222,9 @@ function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile
   for (const configuration of raw.attestation.sources) {
     wrapped(() => checkSource(configuration, `attestation.sources.${configuration.ref}`));
     if (sources.has(configuration.ref) || configuration.ref === developmentRef) {
-      throw new ConfigurationError(`attestation.sources: ref ${shown(configuration.ref)}: expected a ref that no other source has`);
+      throw new ConfigurationError(
+        `attestation.sources: ref ${shown(configuration.ref)}: expected a ref that no other source has`,
+      );
     }
     sources.set(configuration.ref, configureSource(configuration, noKeys));
   }

@@ -14,25 +14,46 @@ const integer = (description: string, least: number, most: number, normal: numbe
   Type.Integer({ minimum: least, maximum: most, default: normal, description });
 
 export const configurationSchema = section({
-  listen: Type.String({ default: "localhost:8443", pattern: "^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s]+):[0-9]{1,5}$", description: "host:port to listen on." }),
+  listen: Type.String({
+    default: "localhost:8443",
+    pattern: "^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s]+):[0-9]{1,5}$",
+    description: "host:port to listen on.",
+  }),
   externalUrl: Type.Optional(
-    Type.String({ pattern: "^https://[^/\\s?#@]+/?$", description: "What clients see; every URL the server emits starts with it. Default: https:// and `listen`." }),
+    Type.String({
+      pattern: "^https://[^/\\s?#@]+/?$",
+      description: "What clients see; every URL the server emits starts with it. Default: https:// and `listen`.",
+    }),
   ),
   dataDir: Type.String({ minLength: 1, default: "data", description: "Folder of the server's own state." }),
-  trustDomain: Type.String({ minLength: 1, maxLength: 255, default: "mayfly.localhost", description: "SPIFFE trust domain." }),
+  trustDomain: Type.String({
+    minLength: 1,
+    maxLength: 255,
+    default: "mayfly.localhost",
+    description: "SPIFFE trust domain.",
+  }),
   log: section({
-    level: Type.Enum(["fatal", "error", "warn", "info", "debug", "silent"], { default: "warn", description: "Least severity that is logged." }),
+    level: Type.Enum(["fatal", "error", "warn", "info", "debug", "silent"], {
+      default: "warn",
+      description: "Least severity that is logged.",
+    }),
   }),
   tls: section({
     mode: Type.Enum(["auto", "files", "off"], {
       default: "auto",
-      description: "auto: a certificate of our own, renewed by itself. files: certificateFile and keyFile. off: plain HTTP behind a TLS proxy.",
+      description:
+        "auto: a certificate of our own, renewed by itself. files: certificateFile and keyFile. off: plain HTTP behind a TLS proxy.",
     }),
     certificateFile: file("PEM chain, leaf first."),
     keyFile: file("PEM private key."),
   }),
   database: section({
-    url: Type.Optional(Type.String({ pattern: "^postgres(ql)?://", description: "PostgreSQL 15 or later. Without it, an embedded server runs in dataDir." })),
+    url: Type.Optional(
+      Type.String({
+        pattern: "^postgres(ql)?://",
+        description: "PostgreSQL 15 or later. Without it, an embedded server runs in dataDir.",
+      }),
+    ),
     urlFile: file("File that holds the URL, where it contains a password."),
     poolSize: integer("Connections.", 2, 200, 16),
     statementTimeoutMs: integer("Postgres cancels a statement that takes longer.", 100, 600_000, 10_000),
@@ -42,7 +63,12 @@ export const configurationSchema = section({
       default: "development",
       description: "development: encrypted key files, for development only. pkcs11: an HSM or other token.",
     }),
-    label: Type.String({ minLength: 1, maxLength: 64, default: "mayfly-issuing", description: "Label of the issuing key; the root's key is this with -root behind it." }),
+    label: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      default: "mayfly-issuing",
+      description: "Label of the issuing key; the root's key is this with -root behind it.",
+    }),
     development: section({
       directory: file("Folder of the key files. Default: keys in dataDir."),
       passphraseFile: file("File of the passphrase. Default: key-passphrase in dataDir."),
@@ -66,38 +92,72 @@ export const configurationSchema = section({
     description: "What certificates may be; name → profile. The first that fits an order is its default.",
   }),
   acme: section({
-    termsOfService: Type.Optional(Type.String({ pattern: "^https?://", description: "URL; when set, newAccount must agree to it." })),
-    website: Type.Optional(Type.String({ pattern: "^https?://", description: "Shown in the directory. Default: externalUrl." })),
+    termsOfService: Type.Optional(
+      Type.String({ pattern: "^https?://", description: "URL; when set, newAccount must agree to it." }),
+    ),
+    website: Type.Optional(
+      Type.String({ pattern: "^https?://", description: "Shown in the directory. Default: externalUrl." }),
+    ),
     bodyLimitBytes: integer("Largest ACME request, evidence apart.", 8192, 262_144, 50_000),
     identifiersPerOrder: integer("Names in one order.", 1, 1000, 100),
     contactsPerAccount: integer("Contacts of one account.", 0, 100, 10),
     ordersPerPage: integer("Orders in one page of an account's list.", 1, 1000, 100),
-    orderLifetimeSeconds: integer("How long an order for DNS names or addresses stays open, and a validated name counts.", 60, 2_592_000, 86_400),
+    orderLifetimeSeconds: integer(
+      "How long an order for DNS names or addresses stays open, and a validated name counts.",
+      60,
+      2_592_000,
+      86_400,
+    ),
     attestationChallengeSeconds: integer("How long a workload-attest-01 challenge stays open.", 5, 300, 300),
     attestedAuthorizationSeconds: integer("How long an attested authorization may be finalized.", 5, 600, 300),
   }),
   validation: section({
     http01Port: integer("TCP port that http-01 connects to.", 1, 65_535, 80),
     tlsAlpn01Port: integer("TCP port that tls-alpn-01 connects to.", 1, 65_535, 443),
-    dnsResolver: Type.Optional(Type.String({ pattern: "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+):[0-9]{1,5}$", description: "address:port of the DNS resolver. Default: the system's." })),
-    allowPrivate: Type.Boolean({ default: false, description: "Validation may reach private, loopback and other special-purpose addresses." }),
-    allowLocalhostNames: Type.Boolean({ default: false, description: "Names under .localhost validate at loopback (RFC 6761)." }),
+    dnsResolver: Type.Optional(
+      Type.String({
+        pattern: "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+):[0-9]{1,5}$",
+        description: "address:port of the DNS resolver. Default: the system's.",
+      }),
+    ),
+    allowPrivate: Type.Boolean({
+      default: false,
+      description: "Validation may reach private, loopback and other special-purpose addresses.",
+    }),
+    allowLocalhostNames: Type.Boolean({
+      default: false,
+      description: "Names under .localhost validate at loopback (RFC 6761).",
+    }),
     timeoutMs: integer("Deadline of one validation attempt.", 100, 10_000, 8_000),
     attempts: integer("How often a connection or lookup that failed is tried (RFC 8555 §8.2).", 1, 10, 3),
     retryDelayMs: integer("Pause before the second attempt; doubled before each further one.", 0, 60_000, 1_000),
-    patienceMs: integer("How long a response to a challenge waits for its validation before it answers `processing`.", 0, 10_000, 800),
+    patienceMs: integer(
+      "How long a response to a challenge waits for its validation before it answers `processing`.",
+      0,
+      10_000,
+      800,
+    ),
   }),
   attestation: section({
-    audience: Type.Optional(Type.String({ minLength: 1, maxLength: 300, description: "Audience of evidence. Default: externalUrl and /wa." })),
+    audience: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 300, description: "Audience of evidence. Default: externalUrl and /wa." }),
+    ),
     developmentSource: Type.Boolean({
       default: false,
-      description: "A local OIDC issuer (ref dev) whose private key lies in dataDir, with a grant for spiffe://<trust domain>/dev/<subject>. Whoever reads that key gets any such identity.",
+      description:
+        "A local OIDC issuer (ref dev) whose private key lies in dataDir, with a grant for spiffe://<trust domain>/dev/<subject>. Whoever reads that key gets any such identity.",
     }),
     sources: Type.Array(sourceSchema, { default: [], maxItems: 100, description: "Evidence sources." }),
   }),
-  grants: Type.Array(grantSchema, { default: [], maxItems: 1000, description: "Who may have which SPIFFE ID. None: nobody has any." }),
+  grants: Type.Array(grantSchema, {
+    default: [],
+    maxItems: 1000,
+    description: "Who may have which SPIFFE ID. None: nobody has any.",
+  }),
   access: section({
-    operatorTokenFile: file("File of the operator's bearer token; made when absent. Default: operator-token in dataDir."),
+    operatorTokenFile: file(
+      "File of the operator's bearer token; made when absent. Default: operator-token in dataDir.",
+    ),
   }),
 });
 

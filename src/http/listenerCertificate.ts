@@ -34,7 +34,9 @@ export function listenerNames(externalUrl: string): ListenerNames {
 }
 
 /** Reads the files, or makes key and certificate anew. */
-export async function ensureListenerCertificate(options: ListenerCertificateOptions): Promise<ListenerTls & { renewed: boolean }> {
+export async function ensureListenerCertificate(
+  options: ListenerCertificateOptions,
+): Promise<ListenerTls & { renewed: boolean }> {
   const keyFile = path.join(options.directory, "listener-key.pem");
   const certificateFile = path.join(options.directory, "listener.pem");
   const kept = await readKept(keyFile, certificateFile, options);
@@ -48,20 +50,32 @@ export async function ensureListenerCertificate(options: ListenerCertificateOpti
   return { key, certificate, renewed: true };
 }
 
-async function readKept(keyFile: string, certificateFile: string, options: ListenerCertificateOptions): Promise<ListenerTls | undefined> {
+async function readKept(
+  keyFile: string,
+  certificateFile: string,
+  options: ListenerCertificateOptions,
+): Promise<ListenerTls | undefined> {
   try {
     const [key, certificate] = await Promise.all([fs.readFile(keyFile, "utf8"), fs.readFile(certificateFile, "utf8")]);
-    return isGood(new X509Certificate(certificate), createPublicKey(createPrivateKey(key)), options) ? { key, certificate } : undefined;
+    return isGood(new X509Certificate(certificate), createPublicKey(createPrivateKey(key)), options)
+      ? { key, certificate }
+      : undefined;
   } catch {
     return undefined; // Missing, half-written or of another pair: made again.
   }
 }
 
-function isGood(leaf: X509Certificate, publicKey: KeyObject, { names, issuerCertificate, now }: ListenerCertificateOptions): boolean {
+function isGood(
+  leaf: X509Certificate,
+  publicKey: KeyObject,
+  { names, issuerCertificate, now }: ListenerCertificateOptions,
+): boolean {
   const [from, to] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()];
   const fresh = now.getTime() >= from && now.getTime() < to - (to - from) / 3;
   const ours = leaf.verify(new X509Certificate(issuerCertificate).publicKey) && leaf.publicKey.equals(publicKey);
-  const named = names.dns.every((name) => leaf.checkHost(name) !== undefined) && names.ip.every((ip) => leaf.checkIP(ip) !== undefined);
+  const named =
+    names.dns.every((name) => leaf.checkHost(name) !== undefined) &&
+    names.ip.every((ip) => leaf.checkIP(ip) !== undefined);
   return fresh && ours && named;
 }
 

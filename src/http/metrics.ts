@@ -48,7 +48,8 @@ export function createMetrics({ statements }: { statements: () => number }): Met
     },
   });
   return {
-    observeRequest: ({ route, method, status, seconds }) => requests.observe({ route, method, status: String(status) }, seconds),
+    observeRequest: ({ route, method, status, seconds }) =>
+      requests.observe({ route, method, status: String(status) }, seconds),
     certificateIssued: (profile, door) => issued.inc({ profile, door }),
     challengeAnswered: ({ type, status }) => challenges.inc({ type, status }),
     issuanceUnfinished: () => unfinished.inc(),

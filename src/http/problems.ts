@@ -9,7 +9,9 @@ export const problemContentType = "application/problem+json";
 /** Installs the handlers for errors and for unknown paths. */
 export function installProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asProblem(error, request), request, reply));
-  server.setNotFoundHandler((request, reply) => sendProblem(problem("notFound", "there is no such resource"), request, reply));
+  server.setNotFoundHandler((request, reply) =>
+    sendProblem(problem("notFound", "there is no such resource"), request, reply),
+  );
 }
 
 /** Sends the document as octets (fastify would add a charset to a string, which some ACME clients do not expect), and logs: our own faults with their cause, the client's as a line. */
@@ -19,9 +21,15 @@ export function sendProblem(refusal: Problem, request: FastifyRequest, reply: Fa
   else request.log.info({ problem: refusal.code }, refusal.message);
   if (retryAfterSeconds !== undefined) reply.header("retry-after", String(retryAfterSeconds));
   for (const [name, value] of Object.entries(headers ?? {})) {
-    reply.header(name, name === "link" ? [reply.getHeader("link"), value].flat().filter((item) => item !== undefined) : value);
+    reply.header(
+      name,
+      name === "link" ? [reply.getHeader("link"), value].flat().filter((item) => item !== undefined) : value,
+    );
   }
-  return reply.code(refusal.status).header("content-type", problemContentType).send(Buffer.from(JSON.stringify(problemDocument(refusal))));
+  return reply
+    .code(refusal.status)
+    .header("content-type", problemContentType)
+    .send(Buffer.from(JSON.stringify(problemDocument(refusal))));
 }
 
 /** @returns what the client may see; the original error stays in `cause` for the log */
@@ -31,13 +39,17 @@ export function asProblem(error: unknown, request: Pick<FastifyRequest, "url">):
     return problem("unavailable", "the signing key is not available right now", { retryAfterSeconds: 5, cause: error });
   }
   const { code, statusCode, validation } = (error ?? {}) as Partial<FastifyError>;
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE" || statusCode === 413) return problem("payloadTooLarge", "the request body is too large");
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE" || statusCode === 413)
+    return problem("payloadTooLarge", "the request body is too large");
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE" || statusCode === 415) {
     return problem("unsupportedMediaType", "the content type is not supported here");
   }
   if (validation !== undefined) {
     const [first] = validation;
-    return problem("restInvalid", `${first?.instancePath.slice(1) || "the request"} ${first?.message ?? "is not valid"}`);
+    return problem(
+      "restInvalid",
+      `${first?.instancePath.slice(1) || "the request"} ${first?.message ?? "is not valid"}`,
+    );
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const rest = request.url.startsWith("/api/");

@@ -30,17 +30,24 @@ export function publicRoutes(options: PublicRoutesOptions) {
       documents["/dev/jwks.json"] = { type: "application/json", body: JSON.stringify(options.developmentJwks) };
     }
     for (const [path, { type, body }] of Object.entries(documents)) {
-      server.get(path, async (_request, reply) => reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body));
+      server.get(path, async (_request, reply) =>
+        reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body),
+      );
     }
     server.get("/readyz", async () => {
       try {
         await options.ready();
       } catch (cause) {
-        throw problem("unavailable", "the database or the signing key does not answer", { retryAfterSeconds: 5, cause });
+        throw problem("unavailable", "the database or the signing key does not answer", {
+          retryAfterSeconds: 5,
+          cause,
+        });
       }
       return { status: "ready" };
     });
-    server.get("/metrics", async (_request, reply) => reply.header("content-type", options.metrics.contentType).send(await options.metrics.text()));
+    server.get("/metrics", async (_request, reply) =>
+      reply.header("content-type", options.metrics.contentType).send(await options.metrics.text()),
+    );
 
     for (const url of [...Object.keys(documents), "/readyz", "/metrics"]) {
       server.route({
@@ -55,4 +62,5 @@ export function publicRoutes(options: PublicRoutesOptions) {
   };
 }
 
-const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const pagePolicy =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -8,7 +8,13 @@ const standsMs = 1000;
 /** What is signed: nothing that could be taken for a certificate or any other DER. */
 const message = Buffer.from("Mayfly readiness check, not a certificate");
 
-export function createReadiness({ database, signer }: { database: () => Promise<void>; signer: Signer }): () => Promise<void> {
+export function createReadiness({
+  database,
+  signer,
+}: {
+  database: () => Promise<void>;
+  signer: Signer;
+}): () => Promise<void> {
   let asked = 0;
   let answer: Promise<void> = Promise.resolve();
 

@@ -27,7 +27,10 @@ export function createServer(options: ServerOptions): FastifyInstance {
       level: options.logLevel,
       // Evidence, tokens and keys travel in bodies and in Authorization: neither is ever logged.
       serializers: {
-        req: (request: { method: string; url: string; remoteAddress?: string }) => ({ method: request.method, url: request.url.slice(0, 300) }),
+        req: (request: { method: string; url: string; remoteAddress?: string }) => ({
+          method: request.method,
+          url: request.url.slice(0, 300),
+        }),
       },
     },
     logController: new LogController({ disableRequestLogging: true }),
@@ -38,7 +41,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     exposeHeadRoutes: true,
     // A path that cannot be decoded, and a request that is no HTTP, get a problem like everything else.
-    frameworkErrors: (_error, request, reply) => void sendProblem(problem("malformed", "the path is not valid"), request, reply),
+    frameworkErrors: (_error, request, reply) =>
+      void sendProblem(problem("malformed", "the path is not valid"), request, reply),
   };
   const server = options.tls
     ? (Fastify({

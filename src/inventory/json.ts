@@ -5,7 +5,10 @@ import type { CertificateRecord, CertificateState, IdentityRecord } from "./port
 const seconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 /** Revoked counts before expired: that it was revoked is the more telling fact. */
-export function stateOf({ revokedAt, notAfter }: Pick<CertificateRecord, "revokedAt" | "notAfter">, now: Date): CertificateState {
+export function stateOf(
+  { revokedAt, notAfter }: Pick<CertificateRecord, "revokedAt" | "notAfter">,
+  now: Date,
+): CertificateState {
   if (revokedAt !== null) return "revoked";
   return notAfter < now ? "expired" : "valid";
 }
@@ -61,7 +64,10 @@ export function certificateJson(record: CertificateRecord, now: Date): object {
 }
 
 export function identityJson(record: IdentityRecord, externalUrl: string): object {
-  const filter = record.kind === "spiffe" ? `?spiffeId=${encodeURIComponent(record.name)}` : `/${record.newestSerial.toString("hex")}`;
+  const filter =
+    record.kind === "spiffe"
+      ? `?spiffeId=${encodeURIComponent(record.name)}`
+      : `/${record.newestSerial.toString("hex")}`;
   return {
     id: record.id,
     kind: record.kind,

@@ -58,7 +58,12 @@ export interface IdentityRecord {
 
 export interface InventoryStore {
   /** Newest first; `after` is the position of the last one already seen. */
-  findCertificates(filter: CertificateFilter, after: Position | undefined, limit: number, now: Date): Promise<CertificateRecord[]>;
+  findCertificates(
+    filter: CertificateFilter,
+    after: Position | undefined,
+    limit: number,
+    now: Date,
+  ): Promise<CertificateRecord[]>;
   readCertificate(serial: Buffer): Promise<CertificateRecord | undefined>;
   /** By name, after the name `after`. */
   findIdentities(prefix: string | undefined, after: string | undefined, limit: number): Promise<IdentityRecord[]>;

@@ -14,7 +14,9 @@ const time = Type.String({
   pattern: "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?(Z|[+-]\\d{2}:\\d{2})$",
   description: "RFC 3339",
 });
-const limit = Type.Optional(Type.String({ pattern: "^[1-9][0-9]{0,3}$", description: "Entries in a page, at most 1000; 100 otherwise." }));
+const limit = Type.Optional(
+  Type.String({ pattern: "^[1-9][0-9]{0,3}$", description: "Entries in a page, at most 1000; 100 otherwise." }),
+);
 const cursor = Type.Optional(Type.String({ maxLength: 4200, description: "`next` of the page before." }));
 const name = Type.Optional(Type.String({ minLength: 1, maxLength: 2048 }));
 
@@ -153,7 +155,12 @@ function serialOf(text: string): Buffer {
   return Buffer.from(hex, "hex");
 }
 
-const types = { "application/json": "json", "application/pem-certificate-chain": "pem", "application/x-pem-file": "pem", "application/pkix-cert": "der" } as const;
+const types = {
+  "application/json": "json",
+  "application/pem-certificate-chain": "pem",
+  "application/x-pem-file": "pem",
+  "application/pkix-cert": "der",
+} as const;
 
 /** The first type in `Accept` that there is; quality values order them (RFC 9110 §12.5.1). */
 function accepted(header = "*/*"): "json" | "pem" | "der" {
@@ -161,7 +168,10 @@ function accepted(header = "*/*"): "json" | "pem" | "der" {
     .slice(0, 1000)
     .split(",")
     .map((part, index) => {
-      const [type = "", ...parameters] = part.trim().toLowerCase().split(/\s*;\s*/);
+      const [type = "", ...parameters] = part
+        .trim()
+        .toLowerCase()
+        .split(/\s*;\s*/);
       const quality = Number(parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? 1);
       return { type, quality: Number.isNaN(quality) ? 0 : quality, index };
     })
@@ -175,4 +185,5 @@ function accepted(header = "*/*"): "json" | "pem" | "der" {
   throw problem("notAcceptable", `the types are ${Object.keys(types).join(", ")}`);
 }
 
-const sendPem = (reply: FastifyReply, pem: string) => reply.header("content-type", "application/pem-certificate-chain").send(pem);
+const sendPem = (reply: FastifyReply, pem: string) =>
+  reply.header("content-type", "application/pem-certificate-chain").send(pem);

@@ -6,6 +6,7 @@ import type { Pkcs11Module } from "./pkcs11Module.ts";
 import { findPrivateKey, type KeyReference } from "./pkcs11Objects.ts";
 import type { TokenSession } from "./pkcs11Token.ts";
 import { KeyUnavailable, type SignatureAlgorithm } from "./signer.ts";
+import { ecdsaSigValue } from "../x509/ecdsaSigValue.ts";
 
 /** A PKCS#11 mechanism. The numbers are written here because pkcs11js names only those of v2.40. */
 export interface Mechanism {
@@ -28,12 +29,12 @@ const signings: Record<SignatureAlgorithm, Signing> = {
   "ecdsa-p256-sha256": {
     mechanism: ecdsa,
     input: (message) => createHash("sha256").update(message).digest(),
-    output: (raw) => ecdsaSigValue(raw, 32),
+    output: (raw) => checkedSigValue(raw, 32),
   },
   "ecdsa-p384-sha384": {
     mechanism: ecdsa,
     input: (message) => createHash("sha384").update(message).digest(),
-    output: (raw) => ecdsaSigValue(raw, 48),
+    output: (raw) => checkedSigValue(raw, 48),
   },
   "rsa-pkcs1-sha256": {
     mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 },
@@ -72,21 +73,8 @@ export async function signInToken(
   return output(raw);
 }
 
-/**
- * DER Ecdsa-Sig-Value (RFC 3279 §2.2.3) of the r‖s that CKM_ECDSA gives. Every length here is below 128, so one octet holds it.
- * @throws {KeyUnavailable} when `raw` is not two integers of `bytes` octets
- */
-export function ecdsaSigValue(raw: Buffer, bytes: number): Buffer {
-  if (raw.length !== 2 * bytes) throw new KeyUnavailable(`the token gave an ECDSA signature of ${raw.length} octets`);
-  const integers = Buffer.concat([unsignedInteger(raw.subarray(0, bytes)), unsignedInteger(raw.subarray(bytes))]);
-  return Buffer.concat([Buffer.of(0x30, integers.length), integers]);
-}
-
-/** DER INTEGER with the fewest octets that keep it positive (X.690 §8.3). */
-function unsignedInteger(bigEndian: Buffer): Buffer {
-  let start = 0;
-  while (start < bigEndian.length - 1 && bigEndian[start] === 0) start += 1;
-  const sign = (bigEndian[start] ?? 0) >= 0x80 ? [0] : [];
-  const content = Buffer.concat([Buffer.from(sign), bigEndian.subarray(start)]);
-  return Buffer.concat([Buffer.of(0x02, content.length), content]);
+/** @throws {KeyUnavailable} when `raw` is not two integers of `octets` octets */
+function checkedSigValue(raw: Buffer, octets: number): Buffer {
+  if (raw.length !== 2 * octets) throw new KeyUnavailable(`the token gave an ECDSA signature of ${raw.length} octets`);
+  return ecdsaSigValue(raw);
 }

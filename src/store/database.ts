@@ -10,7 +10,13 @@ import type { Tables } from "./tables.ts";
 /** Where Postgres is: a URL, or the embedded server's socket. */
 export type DatabaseAddress =
   | { readonly url: string }
-  | { readonly host: string; readonly port: number; readonly user: string; readonly password: string; readonly database: string };
+  | {
+      readonly host: string;
+      readonly port: number;
+      readonly user: string;
+      readonly password: string;
+      readonly database: string;
+    };
 
 export interface DatabaseOptions {
   readonly address: DatabaseAddress;
@@ -95,7 +101,8 @@ const transientClasses = new Set(["08", "53", "57", "40"]);
 export function databaseTrouble(error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const lost = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT)$/.test(code);
-  const cut = error instanceof Error && /connection terminated|timeout exceeded when trying to connect/i.test(error.message);
+  const cut =
+    error instanceof Error && /connection terminated|timeout exceeded when trying to connect/i.test(error.message);
   if (lost || cut || (code.length === 5 && transientClasses.has(code.slice(0, 2))) || code === "25006") {
     return problem("unavailable", "the database is not available right now", { retryAfterSeconds: 5, cause: error });
   }

@@ -60,7 +60,12 @@ export function createInventoryStore(db: Database): InventoryStore {
         ]);
       if (prefix !== undefined) query = query.where(sql<boolean>`name ^@ ${prefix}`);
       if (after !== undefined) query = query.where(sql<boolean>`name collate "C" > ${after}`);
-      return await answered(query.orderBy(sql`name collate "C"`).limit(limit).execute());
+      return await answered(
+        query
+          .orderBy(sql`name collate "C"`)
+          .limit(limit)
+          .execute(),
+      );
     },
   };
 }
@@ -73,7 +78,8 @@ function filtered<Row>(query: CertificateQuery<Row>, filter: CertificateFilter, 
     const below = `${spiffeIdPrefix.replace(/\/$/, "")}/`;
     query = query.where(sql<boolean>`(c.spiffe_id ^@ ${below} or c.spiffe_id = ${below.slice(0, -1)})`);
   }
-  if (dnsName !== undefined) query = query.where(sql<boolean>`c.dns_names @> array[${dnsName}]::text[] and c.dns_names <> '{}'`);
+  if (dnsName !== undefined)
+    query = query.where(sql<boolean>`c.dns_names @> array[${dnsName}]::text[] and c.dns_names <> '{}'`);
   if (serial !== undefined) query = query.where("c.serial", "=", serial);
   if (filter.issuedAfter) query = query.where("c.issued_at", ">=", filter.issuedAfter);
   if (filter.issuedBefore) query = query.where("c.issued_at", "<", filter.issuedBefore);
@@ -86,7 +92,8 @@ function filtered<Row>(query: CertificateQuery<Row>, filter: CertificateFilter, 
 }
 
 /** Keyset paging: a page costs the same wherever it is. */
-const olderThan = ({ at, key }: Position) => sql<boolean>`(c.issued_at, c.serial) < (${at}, ${Buffer.from(key, "hex")})`;
+const olderThan = ({ at, key }: Position) =>
+  sql<boolean>`(c.issued_at, c.serial) < (${at}, ${Buffer.from(key, "hex")})`;
 
 async function answered<T>(query: Promise<T>): Promise<T> {
   try {

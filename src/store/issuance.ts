@@ -153,15 +153,13 @@ export function createIssuerStore(db: Database): IssuerStore {
   return {
     async readIssuers() {
       const rows = await db.run<IssuerRow>(readIssuers, []);
-      return rows.map(
-        (row): StoredIssuer => ({
-          id: row.id,
-          kind: row.kind,
-          certificate: row.certificate,
-          keyLabel: row.key_label,
-          parentId: row.parent_id,
-        }),
-      );
+      return rows.map((row): StoredIssuer => ({
+        id: row.id,
+        kind: row.kind,
+        certificate: row.certificate,
+        keyLabel: row.key_label,
+        parentId: row.parent_id,
+      }));
     },
     async insertHierarchy(root, issuing, facts) {
       const rows = [root, issuing].map((issuer, index) => {

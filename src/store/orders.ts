@@ -1,5 +1,13 @@
 /** Orders and authorizations (RFC 8555 §7.1.3, §7.1.4) in Postgres: implements `OrderStore` of the ACME room. */
-import type { AttestationRecord, Authorization, Challenge, Identifier, Order, OrderStore, Owned } from "../acme/ports.ts";
+import type {
+  AttestationRecord,
+  Authorization,
+  Challenge,
+  Identifier,
+  Order,
+  OrderStore,
+  Owned,
+} from "../acme/ports.ts";
 import type { AccountStatus, AuthorizationStatus, OrderStatus } from "../acme/state.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import type { Database } from "./database.ts";
@@ -72,7 +80,8 @@ function owned<Row extends { id: string | null }, T>(
 }
 
 export function createOrderStore(db: Database): OrderStore {
-  const authorizationFrom = (rows: AuthorizationRow[]): Authorization | undefined => rows[0] && authorizationOf(rows[0]);
+  const authorizationFrom = (rows: AuthorizationRow[]): Authorization | undefined =>
+    rows[0] && authorizationOf(rows[0]);
   return {
     async createOrder(order) {
       const { authorizations } = order;
@@ -97,7 +106,11 @@ export function createOrderStore(db: Database): OrderStore {
     readOrder: async (accountId, orderId) =>
       owned(await db.run<WithAccount<OrderRow>>(sql.readOrder, [accountId, orderId]), orderOf),
     async listOrders(accountId, after, limit) {
-      const rows = await db.run<{ account_status: AccountStatus; ids: string[] }>(sql.listOrders, [accountId, after ?? null, limit]);
+      const rows = await db.run<{ account_status: AccountStatus; ids: string[] }>(sql.listOrders, [
+        accountId,
+        after ?? null,
+        limit,
+      ]);
       return { status: rows[0]?.account_status, object: rows[0]?.ids };
     },
     async readForFinalize(accountId, orderId, keyThumbprint) {
@@ -110,19 +123,32 @@ export function createOrderStore(db: Database): OrderStore {
       }));
     },
     readAuthorization: async (accountId, authorizationId) =>
-      owned(await db.run<WithAccount<AuthorizationRow>>(sql.readAuthorization, [accountId, authorizationId]), authorizationOf),
+      owned(
+        await db.run<WithAccount<AuthorizationRow>>(sql.readAuthorization, [accountId, authorizationId]),
+        authorizationOf,
+      ),
     deactivateAuthorization: async (accountId, authorizationId) =>
       authorizationFrom(await db.run<AuthorizationRow>(sql.deactivateAuthorization, [accountId, authorizationId])),
     beginValidation: async (accountId, authorizationId, challenge) =>
       authorizationFrom(
-        await db.run<AuthorizationRow>(sql.beginValidation, [accountId, authorizationId, challenge.type, JSON.stringify(challenge)]),
+        await db.run<AuthorizationRow>(sql.beginValidation, [
+          accountId,
+          authorizationId,
+          challenge.type,
+          JSON.stringify(challenge),
+        ]),
       ),
     async validated(authorizationId, challenge, expiresAt) {
       const values = [authorizationId, challenge.type, JSON.stringify(challenge), expiresAt];
       return (await db.run(sql.validated, values)).length === 1;
     },
     async failed(authorizationId, challenge) {
-      const values = [authorizationId, challenge.type, JSON.stringify(challenge), JSON.stringify(challenge.error ?? null)];
+      const values = [
+        authorizationId,
+        challenge.type,
+        JSON.stringify(challenge),
+        JSON.stringify(challenge.error ?? null),
+      ];
       return (await db.run(sql.failed, values)).length === 1;
     },
     async attested({ accountId, authorizationId, challenge, expiresAt, attestation, evidence }) {

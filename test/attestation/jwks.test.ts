@@ -214,6 +214,7 @@ t.test("a file", async (t) => {
   await writeFile(next, setOf(rotated));
   await rename(next, jwksFile);
   t.ok(await verify(rotated), "read again when it changes");
+  t.equal(await keys.jwks(), await keys.jwks(), "and then only once");
   t.match(await refusal(verify(key)), /^evidenceInvalid: No key/);
 
   await writeFile(jwksFile, '{"keys":[');

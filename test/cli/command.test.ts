@@ -33,9 +33,9 @@ const tableOf = (run: Command["run"]): CommandEntry[] => [
   { name: "arrive", summary: "stay", load: () => Promise.reject(new Error("must not be loaded")) },
 ];
 const still = async (): Promise<void> => {};
+const read = (args: string[], env = {}) => readOptions(command(still), args, env);
 
 t.test("options: command line, then environment, then default", async (t) => {
-  const read = (args: string[], env = {}) => readOptions(command(still), args, env);
   const absent = { speed: "5", name: [], quiet: false, note: undefined };
   t.strictSame(read(["--place", "here"]), { ...absent, place: "here" });
   t.strictSame(read([], { TEST_PLACE: "there" }), { ...absent, place: "there" });

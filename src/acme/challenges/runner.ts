@@ -12,7 +12,11 @@ export interface ValidationRunnerParts {
   readonly orders: OrderStore;
   readonly accounts: AccountStore;
   /** Validates with the retries of RFC 8555 §8.2. */
-  readonly validate: (type: "http-01" | "dns-01" | "tls-alpn-01", validation: Validation, signal: AbortSignal) => Promise<ValidationOutcome>;
+  readonly validate: (
+    type: "http-01" | "dns-01" | "tls-alpn-01",
+    validation: Validation,
+    signal: AbortSignal,
+  ) => Promise<ValidationOutcome>;
   readonly now: () => Date;
   /** How long a request waits for its validation before it answers `processing`; milliseconds. */
   readonly patienceMs: number;
@@ -39,7 +43,8 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
 
   async function run(authorization: Authorization, challenge: Challenge, thumbprint: Buffer): Promise<Challenge> {
     const { identifier } = authorization;
-    if (identifier.type === "uri" || challenge.type === "workload-attest-01") throw new Error("a uri is proved by evidence only");
+    if (identifier.type === "uri" || challenge.type === "workload-attest-01")
+      throw new Error("a uri is proved by evidence only");
     const validation: Validation = {
       identifier: { type: identifier.type, value: identifier.value },
       token: challenge.token,

@@ -1,5 +1,10 @@
 /** workload-attest-01: evidence in the challenge response proves a SPIFFE ID (docs/workload-attest-01.md). */
-import { EvidenceRefused, SourceUnavailable, type EvidenceItem, type VerifiedEvidence } from "../../attestation/evidence.ts";
+import {
+  EvidenceRefused,
+  SourceUnavailable,
+  type EvidenceItem,
+  type VerifiedEvidence,
+} from "../../attestation/evidence.ts";
 import { problem, problemDocument } from "../../problem/problem.ts";
 import { decodeBase64url } from "../base64url.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
@@ -34,7 +39,11 @@ interface Responding {
  * @returns the challenge as it is now: valid, or invalid with the reason (server rule 7)
  * @throws {Problem} malformed for a response of the wrong shape (nothing changes) · unavailable (503) when a source is away
  */
-export async function respondWithEvidence(payload: JsonObject, responding: Responding, context: AcmeContext): Promise<Challenge> {
+export async function respondWithEvidence(
+  payload: JsonObject,
+  responding: Responding,
+  context: AcmeContext,
+): Promise<Challenge> {
   const response = readResponse(payload);
   try {
     const { verified, decision } = await judge(response, responding, context);
@@ -42,7 +51,10 @@ export async function respondWithEvidence(payload: JsonObject, responding: Respo
   } catch (error) {
     if (error instanceof SourceUnavailable) {
       // Our own trouble never ends the challenge and never lets anybody in.
-      throw problem("unavailable", "an evidence source cannot be reached right now", { retryAfterSeconds: sourceRetrySeconds, cause: error });
+      throw problem("unavailable", "an evidence source cannot be reached right now", {
+        retryAfterSeconds: sourceRetrySeconds,
+        cause: error,
+      });
     }
     if (error instanceof EvidenceRefused) return await refuse(error, responding, context);
     throw error;
@@ -60,12 +72,14 @@ function readResponse({ spki, evidence }: JsonObject): EvidenceResponse {
 }
 
 function readItem(item: JsonValue): EvidenceItem {
-  if (typeof item !== "object" || item === null || Array.isArray(item)) throw problem("malformed", "an evidence item is not an object");
+  if (typeof item !== "object" || item === null || Array.isArray(item))
+    throw problem("malformed", "an evidence item is not an object");
   const { format, ref, value } = item;
   if (typeof format !== "string" || typeof ref !== "string" || typeof value !== "string") {
     throw problem("malformed", "an evidence item needs format, ref and value");
   }
-  if (format.length > nameLimit || ref.length > nameLimit) throw problem("malformed", "an evidence item's format or ref is too long");
+  if (format.length > nameLimit || ref.length > nameLimit)
+    throw problem("malformed", "an evidence item's format or ref is too long");
   if (value.length === 0 || value.length > valueLimit) {
     throw problem("malformed", `an evidence item's value must have 1 to ${valueLimit} octets`);
   }
@@ -114,7 +128,7 @@ async function accept(
     accountId: account.id,
     authorizationId: authorization.id,
     challenge: valid,
-    expiresAt: new Date(now.getTime() + context.limits.attestedAuthorizationSeconds * 1000),
+    expiresAt: authorizationEnd(evidence, now, context),
     attestation,
     evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
   });
@@ -122,8 +136,18 @@ async function accept(
   return outcome === "attested" ? valid : await current(authorization, account.id, context);
 }
 
+/** An authorization does not outlive its evidence, but always long enough for the next request. */
+function authorizationEnd({ expires }: VerifiedEvidence, now: Date, { limits }: AcmeContext): Date {
+  const end = now.getTime() + limits.attestedAuthorizationSeconds * 1000;
+  return new Date(Math.min(end, Math.max(expires?.getTime() ?? end, now.getTime() + 10_000)));
+}
+
 /** Server rule 7: challenge, authorization and order become invalid, with the reason. */
-async function refuse(refusal: EvidenceRefused, { account, authorization, challenge }: Responding, context: AcmeContext): Promise<Challenge> {
+async function refuse(
+  refusal: EvidenceRefused,
+  { account, authorization, challenge }: Responding,
+  context: AcmeContext,
+): Promise<Challenge> {
   const error = problemDocument(
     problem("badAttestationStatement", refusal.message, {
       subproblems: [{ code: refusal.code, detail: refusal.message, identifier: authorization.identifier }],
@@ -131,7 +155,9 @@ async function refuse(refusal: EvidenceRefused, { account, authorization, challe
     }),
   );
   const invalid: Challenge = { ...challenge, status: "invalid", error };
-  return (await context.orders.failed(authorization.id, invalid)) ? invalid : await current(authorization, account.id, context);
+  return (await context.orders.failed(authorization.id, invalid))
+    ? invalid
+    : await current(authorization, account.id, context);
 }
 
 /** Another request was first: its outcome is the answer. */

@@ -101,7 +101,7 @@ t.test("times that are no finite number", async (t) => {
     if (name !== "nbf")
       t.match(await refusal(verifyClaims({ [name]: undefined })), /^evidenceInvalid/, `${name} absent`);
     const infinite = JSON.stringify(goodClaims({ [name]: "INFINITE" })).replace('"INFINITE"', "1e400");
-    t.match(await refusal(verify(compact(key, infinite))), /^evidenceInvalid/, `${name} 1e400`);
+    t.match(await refusal(verify(compact(key, infinite))), /^evidenceInvalid: .*number/, `${name} 1e400`);
     const nan = infinite.replace("1e400", "NaN");
     t.match(await refusal(verify(compact(key, nan))), /^evidenceMalformed/, `${name} NaN`);
   }

@@ -1,0 +1,107 @@
+/** What an issuance costs our own server: CPU of server and Postgres apart, statements, write transactions, memory, and the floor. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { openKeys } from "../src/keys/open.ts";
+import { httpsTransport } from "../src/client/http.ts";
+import type { ObservedExchange } from "../src/client/session.ts";
+import pg from "pg";
+
+import type { Flow } from "./flows.ts";
+import { checksPerIssuance, commitsPerIssuance, measureFloor } from "./floor.ts";
+import { drive, type Measured, type Plan } from "./load.ts";
+import { ownCpuSeconds, residentBytes, treeCpuSeconds } from "./processCpu.ts";
+import type { ServerUnderTest } from "./serverUnderTest.ts";
+
+interface Counters {
+  readonly serverCpu: number;
+  readonly postgresCpu: number;
+  readonly clientCpu: number;
+  readonly statements: number;
+  readonly writes: number;
+}
+
+export async function measureOwn(
+  server: ServerUnderTest,
+  plan: Plan,
+  flow: (observe: (exchange: ObservedExchange) => void) => Flow,
+): Promise<{ figures: Record<string, number | string>; steps: Measured["steps"] }> {
+  const databaseUrl = embeddedUrl(server);
+  const before = Promise.withResolvers<Counters>();
+  process.stderr.write(`Warm-up ${plan.warmUpSeconds} s, then ${plan.seconds} s with ${plan.clients} clients …\n`);
+  const measured = await drive(plan, flow, () => before.resolve(counters(server, databaseUrl)));
+  const [start, end] = [await before.promise, await counters(server, databaseUrl)];
+  const rss = residentBytes(server.pid);
+
+  process.stderr.write("Measuring the floor …\n");
+  const { token } = server;
+  const keys = await openKeys(
+    token === undefined
+      ? {
+          provider: "development",
+          directory: path.join(server.dataDir, "keys"),
+          passphraseFile: path.join(server.dataDir, "key-passphrase"),
+        }
+      : {
+          provider: "pkcs11",
+          module: token.module,
+          token: token.token,
+          pinFile: token.pinFile,
+          sessions: 8,
+          queueLimit: 512,
+          timeoutMs: 5000,
+        },
+  );
+  const signer = await keys.find({ label: "mayfly-issuing" });
+  if (signer === undefined) throw new Error("the issuing key was not found");
+  const floor = await measureFloor(signer, databaseUrl, plan.clients);
+  await keys.close();
+
+  const each = (from: number, to: number): number => (to - from) / measured.issued;
+  return {
+    figures: {
+      "issuances/s": measured.rate,
+      issued: measured.issued,
+      failures: measured.failures,
+      "server CPU ms each": each(start.serverCpu, end.serverCpu) * 1000,
+      "Postgres CPU ms each": each(start.postgresCpu, end.postgresCpu) * 1000,
+      "load generator CPU ms each": each(start.clientCpu, end.clientCpu) * 1000,
+      "SQL statements each": each(start.statements, end.statements),
+      "write transactions each": each(start.writes, end.writes),
+      "server RSS MB": rss / 1e6,
+      [`floor: ${checksPerIssuance} signature checks, ms`]: floor.verifyMicroseconds / 1000,
+      "floor: 1 token signature, ms": floor.signMicroseconds / 1000,
+      [`floor: ${commitsPerIssuance} durable commits, ms (${plan.clients} clients)`]: floor.commitMilliseconds,
+      "floor: rate by commits alone, 1/s": floor.commitsBoundRate,
+    },
+    steps: measured.steps,
+  };
+}
+
+async function counters(server: ServerUnderTest, databaseUrl: string): Promise<Counters> {
+  const cpu = {
+    serverCpu: ownCpuSeconds(server.pid),
+    postgresCpu: treeCpuSeconds(server.postmasterPid),
+    clientCpu: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+  };
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  // Only transactions that write are given an id, so the ids count them.
+  const { rows } = await client.query<{ xid: string }>("select pg_snapshot_xmax(pg_current_snapshot()) as xid");
+  await client.end();
+  return { ...cpu, statements: await statementsOf(server), writes: Number(rows[0]?.xid) };
+}
+
+async function statementsOf({ url, root }: ServerUnderTest): Promise<number> {
+  const transport = httpsTransport({ trustAnchors: root, userAgent: "mayfly-bench", answerBytesMax: 1_048_576 });
+  const answer = await transport.send({ method: "GET", url: `${url}/metrics`, signal: AbortSignal.timeout(5000) });
+  transport.close();
+  return Number(/^mayfly_sql_statements (\d+)/m.exec(answer.body.toString())?.[1]);
+}
+
+/** The embedded server's address, as the server itself finds it. */
+function embeddedUrl({ dataDir }: ServerUnderTest): string {
+  const directory = path.join(dataDir, "postgres");
+  const [, , , port, socket] = readFileSync(path.join(directory, "cluster/postmaster.pid"), "utf8").split("\n");
+  const password = readFileSync(path.join(directory, "password"), "utf8").trim();
+  return `postgres://mayfly:${encodeURIComponent(password)}@/mayfly?host=${encodeURIComponent(socket ?? "")}&port=${port}`;
+}
