@@ -105,13 +105,12 @@ const statements = [
   `create table identity (
      id uuid primary key,
      kind text not null check (kind in ('spiffe', 'names')),
-     name text not null unique,
+     name text collate "C" not null unique,
      first_issued_at timestamptz not null,
      last_issued_at timestamptz not null,
      certificate_count bigint not null default 1,
      newest_serial bytea not null
    ) with (fillfactor = 70)`,
-  `create index identity_name_prefix on identity (name text_pattern_ops)`,
 
   // Immutable once written; a revocation is a row of its own.
   `create table certificate (
@@ -123,7 +122,7 @@ const statements = [
      door text not null,
      order_id uuid,
      account_id uuid,
-     spiffe_id text,
+     spiffe_id text collate "C",
      dns_names text[] not null,
      ip_addresses text[] not null,
      profile text not null,
@@ -136,7 +135,7 @@ const statements = [
    )`,
   `create index certificate_issued on certificate (issued_at, serial)`,
   `create index certificate_not_after on certificate (not_after)`,
-  `create index certificate_spiffe_id on certificate (spiffe_id text_pattern_ops, issued_at)`,
+  `create index certificate_spiffe_id on certificate (spiffe_id, issued_at) where spiffe_id is not null`,
   `create index certificate_dns_names on certificate using gin (dns_names) where dns_names <> '{}'`,
   `create index certificate_spki on certificate using hash (spki_sha256)`,
 

@@ -125,7 +125,7 @@ async function build(
   const context: AcmeContext = {
     urls,
     nonces: createNonceSource(),
-    keys: createLru(50_000),
+    keys: createLru(5_000),
     accounts,
     orders,
     certificates,

@@ -42,7 +42,7 @@ export async function openStore(configuration: Configuration): Promise<Store> {
     address: { url: configuration.databaseUrl ?? embedded?.url ?? "" },
     poolSize: configuration.database.poolSize,
     statementTimeoutMs: configuration.database.statementTimeoutMs,
-    onError: (error) => log.warn({ err: error }, "an idle database connection broke"),
+    onError: ({ message }) => log.warn({ reason: message }, "an idle database connection broke"), // pg hangs the whole client on the error.
   });
   const close = async (): Promise<void> => {
     await db.close();

@@ -1,7 +1,7 @@
 /** The order and authorization resources (RFC 8555 §7.4, §7.5). */
 import { problem } from "../problem/problem.ts";
 import { noSuchResource, required, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
-import { authorizationJson, orderReply, type Reply } from "./resources.ts";
+import { authorizationJson, orderReply, retryAfterSeconds, type Reply } from "./resources.ts";
 import { isId } from "./urls.ts";
 
 /** The id in a path parameter; anything that is not in the form of our ids names nothing. */
@@ -26,7 +26,12 @@ export async function authorization(request: AcmeRequest, { orders, urls, now }:
   const { payload } = request;
   if (payload === undefined) {
     const read = required(await orders.readAuthorization(accountId, id));
-    return { status: 200, body: authorizationJson(read, urls, now()) };
+    const processing = read.challenges.some(({ status }) => status === "processing");
+    return {
+      status: 200,
+      headers: { ...(processing && { "retry-after": String(retryAfterSeconds) }) },
+      body: authorizationJson(read, urls, now()),
+    };
   }
   if (payload["status"] !== "deactivated")
     throw problem("malformed", "the only change to an authorization is status: deactivated");

@@ -44,17 +44,18 @@ export function banner(authority: Authority): string {
 function copyPaste({ configuration }: Authority, root: string, token: string): string[] {
   const { externalUrl, validation, trustDomain } = configuration;
   const directory = `${externalUrl}/acme/directory`;
+  const tries = shown(path.join(configuration.dataDir, "try"));
   return [
     "Copy and paste, in another terminal:",
     "",
     "# certbot",
-    `REQUESTS_CA_BUNDLE=${root} certbot certonly --standalone --http-01-port ${validation.http01Port} --server ${directory} -d certbot.localhost --agree-tos -m you@example.com --non-interactive --config-dir certbot --work-dir certbot --logs-dir certbot`,
+    `REQUESTS_CA_BUNDLE=${root} certbot certonly --standalone --http-01-port ${validation.http01Port} --server ${directory} -d certbot.localhost --agree-tos -m you@example.com --non-interactive --config-dir ${tries}/certbot --work-dir ${tries}/certbot --logs-dir ${tries}/certbot`,
     "",
     "# lego",
-    `LEGO_CA_CERTIFICATES=${root} lego --server ${directory} --path lego --email you@example.com --accept-tos --domains lego.localhost --http --http.port :${validation.http01Port} run`,
+    `LEGO_CA_CERTIFICATES=${root} lego --server ${directory} --path ${tries}/lego --email you@example.com --accept-tos --domains lego.localhost --http --http.port :${validation.http01Port} run`,
     "",
     "# an agent with evidence of what it is",
-    `${agentEnvironment(configuration)}npx mayfly request --directory ${directory} --root ${root} --spiffe-id spiffe://${trustDomain}/dev/agent-1 --evidence 'exec:npx mayfly dev-token --subject agent-1' --out agent-1`,
+    `${agentEnvironment(configuration)}npx mayfly request --directory ${directory} --root ${root} --spiffe-id spiffe://${trustDomain}/dev/agent-1 --evidence 'exec:npx mayfly dev-token --subject agent-1' --out ${tries}/agent-1`,
     "",
     "# the inventory",
     `curl --cacert ${root} -H "Authorization: Bearer $(cat ${token})" '${externalUrl}/api/v1/certificates?limit=5'`,

@@ -29,7 +29,7 @@ export const command = defineCommand({
   summary: "mint a token of the development evidence source",
   usage: "--subject NAME --audience AUDIENCE [OPTION …]",
   description:
-    "Signs a token with dev-issuer.jwk of the data directory (MAYFLY_DATA_DIR, or ./data). A server without a configuration trusts that key for spiffe://TRUST-DOMAIN/dev/NAME; no other server does.",
+    "Signs a token with dev-issuer.jwk of the data directory (MAYFLY_DATA_DIR, or ./data). A server without a configuration, or with attestation.developmentSource, trusts that key for spiffe://TRUST-DOMAIN/dev/NAME; no other server does.",
   options,
   examples: [
     {

@@ -32,7 +32,7 @@ export const command = defineCommand({
   summary: "create the root and issuing CA, in a token or as development key files",
   usage: "[--config FILE] [--pkcs11 MODULE --token LABEL --pin-file FILE]",
   description:
-    "Brings the database schema up to date and makes root and issuing CA, with keys generated inside the token and not extractable, or as encrypted development key files. Where the database has a CA already, it says so and changes nothing.",
+    "Brings the database schema up to date and makes root and issuing CA, with keys generated inside the token and not extractable, or as encrypted development key files. Where the database has a CA already, it says so and changes nothing. `serve` needs the same settings afterwards, from the configuration file or the environment.",
   options,
   examples: [
     {

@@ -37,7 +37,7 @@ const options = {
     type: "string",
     value: "FILE",
     defaultText: "root.pem in MAYFLY_DATA_DIR, or in ./data",
-    description: "PEM of the root that the server and the certificate must lead to",
+    description: "PEM of the root: the server's own certificate and the one obtained must lead to it",
   },
   ref: {
     type: "string",
@@ -47,7 +47,7 @@ const options = {
   format: {
     type: "string",
     value: "FORMAT",
-    description: "of what exec: prints, jwt or k8s, where more than one would fit",
+    description: "format of what exec: prints, jwt or k8s, where more than one would fit",
   },
   profile: {
     type: "string",
@@ -78,10 +78,10 @@ export const command = defineCommand({
   usage: "--spiffe-id ID --evidence SOURCE --out DIR [OPTION …]",
   description: [
     "Makes a key, proves to the server what this workload is, obtains a certificate for the key, verifies its chain against the root,",
-    "and writes key.pem (mode 0600), cert.pem (with intermediates) and bundle.pem (the root), all three replaced in one step.",
-    "\n\nexec:COMMAND runs in /bin/sh and prints the evidence on standard output. It finds in its environment MAYFLY_AUDIENCE (what a",
-    "token bound to this request carries as its audience), MAYFLY_FIXED_AUDIENCE (the audience where that is impossible),",
-    "MAYFLY_BINDING, MAYFLY_TOKEN and MAYFLY_SPIFFE_ID.",
+    "and writes key.pem (mode 0600), cert.pem (with intermediates) and bundle.pem (the root), all three replaced in one step.\n\n" +
+      "exec:COMMAND runs in /bin/sh and prints the evidence on standard output. It finds in its environment MAYFLY_AUDIENCE (the",
+    "audience for a token that is bound to this request), MAYFLY_FIXED_AUDIENCE (the audience where the platform cannot bind it),",
+    "MAYFLY_BINDING (the binding value alone), MAYFLY_TOKEN (the challenge's token) and MAYFLY_SPIFFE_ID (the identity asked for).",
   ].join(" "),
   options,
   examples: [

@@ -1,5 +1,6 @@
 /** Reads the configuration: file, environment, defaults; refuses what it does not understand before anything is started. */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import path from "node:path";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
@@ -134,7 +135,8 @@ function valueAt(tree: unknown, pointer: string): unknown {
   return value;
 }
 
-const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 100);
+/** A value for a message; what may be a password in a URL is left out. */
+const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").replace(/\/\/[^/?#]*@/, "//…@").slice(0, 100);
 
 /** What no schema says: values that belong together, and the values derived from others. */
 function finish(raw: RawConfiguration, file: string | undefined): Configuration {
@@ -150,6 +152,8 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
   checkTls(raw);
   checkKeys(raw);
   const externalUrl = raw.externalUrl?.replace(/\/$/, "") ?? derivedUrl(raw, listenHost, listenPort);
+  if (!URL.canParse(externalUrl)) throw new ConfigurationError(`externalUrl: ${shown(externalUrl)}: expected an https URL of host and port`);
+  checkResolver(raw);
   const profiles = new Map(
     Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]),
   );
@@ -173,6 +177,15 @@ function derivedUrl(raw: RawConfiguration, host: string, port: number): string {
     throw new ConfigurationError("externalUrl: is missing: expected the proxy's https URL when tls.mode is off");
   const name = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
   return `https://${name}${port === 443 ? "" : `:${port}`}`;
+}
+
+function checkResolver({ validation: { dnsResolver } }: RawConfiguration): void {
+  if (dnsResolver === undefined) return;
+  const colon = dnsResolver.lastIndexOf(":");
+  const port = Number(dnsResolver.slice(colon + 1));
+  if (isIP(dnsResolver.slice(0, colon).replace(/^\[|\]$/g, "")) === 0 || port < 1 || port > 65_535) {
+    throw new ConfigurationError(`validation.dnsResolver: ${shown(dnsResolver)}: expected an IP address and a port from 1 to 65535`);
+  }
 }
 
 function checkTls({ tls }: RawConfiguration): void {
@@ -210,11 +223,14 @@ function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string |
   if (url !== undefined && urlFile !== undefined)
     throw new ConfigurationError("database: expected one of url and urlFile");
   if (urlFile === undefined) return url;
+  let read: string;
   try {
-    return readFileSync(urlFile, "utf8").trim();
+    read = readFileSync(urlFile, "utf8").trim();
   } catch (error) {
-    throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: ${(error as Error).message}`);
+    throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: expected a file that can be read (${(error as NodeJS.ErrnoException).code})`);
   }
+  if (!/^postgres(ql)?:\/\//.test(read)) throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: expected a file with a postgresql:// URL`);
+  return read;
 }
 
 function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile>): Grant[] {

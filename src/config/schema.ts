@@ -116,7 +116,7 @@ export const configurationSchema = section({
     tlsAlpn01Port: integer("TCP port that tls-alpn-01 connects to.", 1, 65_535, 443),
     dnsResolver: Type.Optional(
       Type.String({
-        pattern: "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+):[0-9]{1,5}$",
+        pattern: "^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s/]+):[0-9]{1,5}$",
         description: "address:port of the DNS resolver. Default: the system's.",
       }),
     ),

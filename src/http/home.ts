@@ -31,7 +31,8 @@ p.lead { color: var(--soft); margin-top: .3rem }
 a { color: var(--accent) }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 500; white-space: nowrap; color: var(--soft) } td { overflow-wrap: anywhere }
-pre, code { font: .875rem/1.5 ui-monospace, monospace; background: var(--code); border-radius: 4px } code { padding: .1rem .3rem } pre { padding: .8rem 1rem; overflow-x: auto }
+pre, code { font: .875rem/1.5 ui-monospace, monospace; background: var(--code); border-radius: 4px } code { padding: .1rem .3rem; overflow-wrap: anywhere } pre { padding: .8rem 1rem; overflow-x: auto }
+@media (max-width: 34rem) { th, td { display: block; padding-right: 0 } th { border-bottom: 0; padding-bottom: 0 } td { padding-top: 0 } }
 .note { border-left: 4px solid #b4532a; padding: .1rem 1rem; margin: 1.5rem 0 }
 </style>
 </head>
@@ -42,16 +43,16 @@ pre, code { font: .875rem/1.5 ui-monospace, monospace; background: var(--code); 
 certificates that live for minutes; every one of them is in the inventory.</p>
 ${facts.development ? '<div class="note"><p><strong>For development.</strong> This server signs with keys that no hardware protects, or trusts an evidence source whose private key lies on its disk. Do not rely on its certificates.</p></div>' : ""}
 <h2>Trust the root</h2>
-<p><strong>${escape(facts.rootName)}</strong>. Fetch it, compare its SHA-256 fingerprint with the one your operator gave you, then hand it to your client.</p>
+<p><strong>${escape(facts.rootName)}</strong>. Fetch it, compare its SHA-256 fingerprint with the one that your operator gave you by another way, then hand it to your client.</p>
 <pre>curl -k -o root.pem ${url}/root.pem
 openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
-<p><code>${fingerprint}</code></p>
+<p>This server says that it is <code>${fingerprint}</code>.</p>
 <h2>Where things are</h2>
 <table>
 <tr><th>ACME directory</th><td><a href="${url}/acme/directory">${url}/acme/directory</a></td></tr>
 <tr><th>SPIFFE bundle</th><td><a href="${url}/spiffe/bundle.json">${url}/spiffe/bundle.json</a></td></tr>
 <tr><th>Root certificate</th><td><a href="${url}/root.pem">${url}/root.pem</a></td></tr>
-<tr><th>Inventory (REST)</th><td>${url}/api/v1/certificates and ${url}/api/v1/identities, with the operator's token</td></tr>
+<tr><th>Inventory (REST)</th><td>${url}/api/v1/certificates<br>${url}/api/v1/identities<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
 <tr><th>Health</th><td><a href="${url}/healthz">healthz</a> · <a href="${url}/readyz">readyz</a> · <a href="${url}/metrics">metrics</a></td></tr>
 </table>
 </main>

@@ -62,7 +62,9 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
     keepAlive: true,
     application_name: "mayfly",
   });
-  pool.on("error", onError); // An idle connection that breaks must not end the process.
+  let closing = false;
+  // An idle connection that breaks must not end the process; one that breaks while all are closed is no news.
+  pool.on("error", (error) => closing || onError(error));
   const statistics = { statements: 0 };
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   return {
@@ -90,7 +92,10 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
         client.release();
       }
     },
-    close: () => kysely.destroy(),
+    close() {
+      closing = true;
+      return kysely.destroy();
+    },
   };
 }
 

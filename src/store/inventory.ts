@@ -59,10 +59,10 @@ export function createInventoryStore(db: Database): InventoryStore {
           "newest_serial as newestSerial",
         ]);
       if (prefix !== undefined) query = query.where(sql<boolean>`name ^@ ${prefix}`);
-      if (after !== undefined) query = query.where(sql<boolean>`name collate "C" > ${after}`);
+      if (after !== undefined) query = query.where(sql<boolean>`name > ${after}`);
       return await answered(
         query
-          .orderBy(sql`name collate "C"`)
+          .orderBy("name")
           .limit(limit)
           .execute(),
       );

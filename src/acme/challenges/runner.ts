@@ -69,7 +69,11 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   function track(work: Promise<Challenge>): Promise<Challenge> {
     running.add(work);
     // A failure here is ours (the database went away): the challenge stays `processing` and the job takes it up again.
-    work.catch(parts.onError).finally(() => running.delete(work));
+    work
+      .catch((error: unknown) => {
+        if (!stopping.signal.aborted) parts.onError(error);
+      })
+      .finally(() => running.delete(work));
     return work;
   }
 
