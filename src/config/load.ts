@@ -1,6 +1,6 @@
 /** Reads the configuration: file, environment, defaults; refuses what it does not understand before anything is started. */
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
+import { isIPv6 } from "node:net";
 import path from "node:path";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
@@ -88,6 +88,7 @@ function withoutNulls(value: unknown): unknown {
 
 interface SchemaError {
   readonly keyword: string;
+  readonly schemaPath: string;
   readonly instancePath: string;
   readonly params: object;
   readonly message: string;
@@ -96,7 +97,7 @@ interface SchemaError {
 /** One line for each fault: key, value, expectation. */
 function describe(errors: readonly SchemaError[], tree: unknown, env: Environment): string {
   const lines = new Set<string>();
-  for (const { keyword, instancePath, params, message } of errors) {
+  for (const { keyword, schemaPath, instancePath, params, message } of errors) {
     const key = instancePath.slice(1).replaceAll("/", ".").replaceAll("~1", "/");
     const facts = params as {
       additionalProperties?: string[];
@@ -104,7 +105,11 @@ function describe(errors: readonly SchemaError[], tree: unknown, env: Environmen
       allowedValues?: unknown[];
       pattern?: string;
     };
-    if (keyword === "boolean") continue; // The parent's additionalProperties names the same key.
+    if (keyword === "boolean" || keyword === "propertyNames") continue; // Another error names the same key.
+    if (schemaPath.endsWith("/propertyNames")) {
+      lines.add(`${key}: expected a name of lower-case letters, digits and dashes`);
+      continue;
+    }
     if (keyword === "additionalProperties") {
       for (const unknown of facts.additionalProperties ?? []) {
         lines.add(`${key === "" ? "" : `${key}.`}${unknown}: unknown key; config/default.yaml names every key`);
@@ -182,9 +187,9 @@ function derivedUrl(raw: RawConfiguration, host: string, port: number): string {
 function checkResolver({ validation: { dnsResolver } }: RawConfiguration): void {
   if (dnsResolver === undefined) return;
   const colon = dnsResolver.lastIndexOf(":");
-  const port = Number(dnsResolver.slice(colon + 1));
-  if (isIP(dnsResolver.slice(0, colon).replace(/^\[|\]$/g, "")) === 0 || port < 1 || port > 65_535) {
-    throw new ConfigurationError(`validation.dnsResolver: ${shown(dnsResolver)}: expected an IP address and a port from 1 to 65535`);
+  const [host, port] = [dnsResolver.slice(0, colon), Number(dnsResolver.slice(colon + 1))];
+  if ((host.startsWith("[") && !isIPv6(host.slice(1, -1))) || port < 1 || port > 65_535) {
+    throw new ConfigurationError(`validation.dnsResolver: ${shown(dnsResolver)}: expected host:port, [IPv6]:port, port 1 to 65535`);
   }
 }
 

@@ -88,6 +88,7 @@ export const configurationSchema = section({
     issuingLifetimeDays: integer("Lifetime of an issuing CA that is made at first start.", 1, 10_950, 1825),
   }),
   profiles: Type.Record(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" }), profileSchema, {
+    propertyNames: { pattern: "^[a-z][a-z0-9-]{0,39}$" },
     minProperties: 1,
     description: "What certificates may be; name → profile. The first that fits an order is its default.",
   }),
@@ -117,7 +118,7 @@ export const configurationSchema = section({
     dnsResolver: Type.Optional(
       Type.String({
         pattern: "^(\\[[0-9a-fA-F:.]+\\]|[^:\\[\\]\\s/]+):[0-9]{1,5}$",
-        description: "address:port of the DNS resolver. Default: the system's.",
+        description: "host:port of the DNS resolver. Default: the system's.",
       }),
     ),
     allowPrivate: Type.Boolean({

@@ -7,7 +7,7 @@ import { digestOfAlgorithm, signatureAlgorithmOf } from "./keyAlgorithms.ts";
 import { generateInToken, requireFreeLabel } from "./pkcs11Generate.ts";
 import { openPkcs11Module, returnValueOf, type Pkcs11Module } from "./pkcs11Module.ts";
 import { findByLabel, findByPublicKey, findPrivateKey, staysInToken, type TokenKey } from "./pkcs11Objects.ts";
-import { signInToken } from "./pkcs11Sign.ts";
+import { signInToken, signsFast } from "./pkcs11Sign.ts";
 import {
   closeTokenSession,
   findToken,
@@ -125,7 +125,7 @@ function providerOf(
       return found;
     });
     if (!key) return undefined;
-    const signer = signerOf(module, pool, key);
+    const signer = await signerOf(module, pool, key);
     await requirePair(signer);
     return signer;
   }
@@ -159,10 +159,11 @@ function providerOf(
   };
 }
 
-function signerOf(module: Pkcs11Module, pool: SessionPool<TokenSession>, key: TokenKey): Signer {
+async function signerOf(module: Pkcs11Module, pool: SessionPool<TokenSession>, key: TokenKey): Promise<Signer> {
   const algorithm = signatureAlgorithmOf(key.publicKey);
   if (!algorithm) throw new Error(`the key "${key.label}" is of a kind or size that may not issue`);
-  const used = { ...key, algorithm };
+  const inThread = await pool.run((session) => signsFast(module, session, { ...key, algorithm }));
+  const used = { ...key, algorithm, inThread };
   return {
     label: key.label,
     algorithm,

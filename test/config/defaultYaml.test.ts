@@ -68,6 +68,14 @@ function explanationAbove(line: number): string {
     .join(" ");
 }
 
+/** The end of a key's name, and what its explanation says then. */
+const units: readonly (readonly [string, RegExp])[] = [
+  ["Seconds", /seconds/i],
+  ["Ms", /milliseconds/],
+  ["Days", /days/],
+  ["Bytes", /bytes/],
+];
+
 t.test("the schema is walked to its leaves", async (t) => {
   // If the schema's library changes its shape, the tests below must not pass for want of keys.
   for (const key of ["listen", "keys.pkcs11.pinFile", "profiles.*.keyKinds", "attestation.sources[].typ", "grants[].conditions[].oneOf"]) {
@@ -107,10 +115,7 @@ t.test("every key is explained, with its allowed values", async (t) => {
     const limits = [schema.minimum, schema.maximum, schema.maxItems, (schema.maxLength ?? 4096) < 1000 ? schema.maxLength : undefined];
     const values = [...(schema.enum ?? []), ...(schema.items?.enum ?? []), ...(schema.type === "boolean" ? ["true", "false"] : []), ...limits];
     for (const value of values.filter((limit) => limit !== undefined)) t.ok(words.includes(String(value)), `${key} tells of ${value}`);
-    if (/Seconds$/.test(key)) t.match(explained[0], /seconds/i, key);
-    if (/Ms$/.test(key)) t.match(explained[0], /milliseconds/, key);
-    if (/Days$/.test(key)) t.match(explained[0], /days/, key);
-    if (/Bytes$/.test(key)) t.match(explained[0], /bytes/, key);
+    for (const [ending, unit] of units) if (key.endsWith(ending)) t.match(explained[0], unit, `${key} tells its unit`);
   }
 });
 
