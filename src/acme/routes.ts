@@ -64,17 +64,18 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
     const { nonces, urls } = context;
     const index = link(urls.directory, "index");
+    const directoryPath = `${server.prefix}/directory`;
 
     // RFC 8555 §6.2: one media type; §6.5: a nonce with every reply to a POST, errors too.
     server.removeAllContentTypeParsers();
     server.addContentTypeParser("application/jose+json", { parseAs: "buffer" }, (_request, body, done) =>
       done(null, body),
     );
-    server.addHook("onRequest", async (request, reply) => {
+    server.addHook("onRequest", (request, reply, done) => {
       reply.header("cache-control", "no-store");
-      if (request.routeOptions.url === `${server.prefix}/directory`) return;
-      reply.header("link", index);
+      if (request.routeOptions.url !== directoryPath) reply.header("link", index);
       if (request.method !== "GET" && request.method !== "HEAD") reply.header("replay-nonce", nonces.issue());
+      done();
     });
 
     const document = Buffer.from(JSON.stringify(directory(facts)));
