@@ -36,7 +36,7 @@ export async function drive(
     else known.push(milliseconds);
   };
   let counting = false;
-  let ended = false;
+  const end = new AbortController();
   let issued = 0;
   let failures = 0;
   let number = 0;
@@ -45,12 +45,12 @@ export async function drive(
   });
 
   async function client(): Promise<void> {
-    while (!ended) {
+    while (!end.signal.aborted) {
       const start = performance.now();
       try {
         const pem = await flow(number++);
         if (!pem.startsWith("-----BEGIN CERTIFICATE-----")) throw new Error("that is no certificate");
-        if (!counting || ended) continue;
+        if (!counting || end.signal.aborted) continue;
         issued++;
         note("whole issuance", performance.now() - start);
       } catch (error) {
@@ -72,14 +72,14 @@ export async function drive(
   onStart();
   const start = performance.now();
   await Promise.race([pause(plan.seconds), clients]);
-  ended = true;
+  end.abort();
   const seconds = (performance.now() - start) / 1000;
   await clients;
-  const steps = Object.fromEntries([...latencies].map(([step, values]) => [step, figures(values)]));
+  const steps = Object.fromEntries([...latencies].map(([step, values]) => [step, stepFigures(values)]));
   return { issued, failures, seconds, rate: issued / seconds, steps };
 }
 
-function figures(values: number[]): StepFigures {
+function stepFigures(values: number[]): StepFigures {
   const sorted = values.sort((a, b) => a - b);
   const at = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

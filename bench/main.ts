@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 
 import { httpsTransport } from "../src/client/http.ts";
 import { attestedFlow, http01Flow, http01Responder, tokenMint, type Flow, type Http01Responder } from "./flows.ts";
+import { leanTransport } from "./leanTransport.ts";
 import { drive, table, type Measured } from "./load.ts";
 import { measureOwn } from "./ownServer.ts";
 import { startServer } from "./serverUnderTest.ts";
@@ -56,7 +57,7 @@ async function benchOwn(): Promise<void> {
   const server = await startServer(values.keys);
   const responder = values.flow === "http-01" ? await http01Responder(server.http01Port) : undefined;
   try {
-    const transport = httpsTransport({ trustAnchors: server.root, userAgent: "mayfly-bench", answerBytesMax: 262_144 });
+    const transport = leanTransport(server.url, server.root);
     const measured = await measureOwn(server, plan, (observe) => {
       const options = { directoryUrl: `${server.url}/acme/directory`, transport, observe };
       if (responder !== undefined) return http01Flow(options, values.domain, responder);

@@ -60,7 +60,7 @@ export async function startServer(keys: "softhsm" | "development"): Promise<Serv
       child.once("exit", () => ended.resolve());
       child.kill("SIGTERM");
       await ended.promise;
-      for (const action of clean.reverse()) action();
+      for (const action of clean.toReversed()) action();
     },
   };
 }

@@ -162,7 +162,7 @@ async function build(
     tls: await listener.tls(),
     logLevel: configuration.log.level,
     bodyLimit: 65_536,
-    onRequestDone: metrics.observeRequest,
+    onRequestDone: (request) => metrics.observeRequest(request),
   });
   const root = new X509Certificate(hierarchy.rootCertificate);
   await server.register(acmeRoutes({ context, facts, bodyLimit: configuration.acme.bodyLimitBytes }), {

@@ -43,7 +43,7 @@ export async function accountOrders(request: AcmeRequest, { orders, limits, urls
 }
 
 function own(request: AcmeRequest): { id: string } {
-  const account = signer(request);
-  if (request.parameters["account"] !== account.id) throw noSuchResource();
-  return account;
+  const owner = signer(request);
+  if (request.parameters["account"] !== owner.id) throw noSuchResource();
+  return owner;
 }

@@ -87,6 +87,7 @@ export function requireValid(status: Owned<unknown>["status"]): void {
   if (status !== "valid") throw problem("unauthorized", `the account is ${status}`, { status: 401 });
 }
 
+/** The refusal of an object that is not there, or not this account's. */
 export const noSuchResource = () => problem("notFound", "there is no such resource");
 
 /** How an identifier reads in a sentence. */

@@ -1,6 +1,7 @@
 /** Ids of ACME objects: UUIDv7 (RFC 9562 §5.7), ordered by time for the index, with 74 random bits; access is checked besides. */
 import { randomBytes } from "node:crypto";
 
+/** An id made at `now` from ten random octets. */
 export function newId(now: Date, random: Buffer = randomBytes(10)): string {
   const octets = Buffer.alloc(16);
   octets.writeUIntBE(now.getTime(), 0, 6);

@@ -23,7 +23,7 @@ const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
  * @throws {Problem} badPublicKey for a key we do not accept, malformed for what is no JWK
  */
 export function readJwk(jwk: JsonObject): AccountKey {
-  if (privateMembers.some((member) => member in jwk)) throw problem("malformed", "the jwk holds private key members");
+  if (privateMembers.some((name) => name in jwk)) throw problem("malformed", "the jwk holds private key members");
   switch (jwk["kty"]) {
     case "EC":
       return ecKey(jwk);

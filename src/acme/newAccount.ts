@@ -42,8 +42,8 @@ export async function newAccount({ key, payload = {} }: AcmeRequest, context: Ac
   if (created) keys.set(account.id, { id: account.id, key });
   return answer(account, created ? 201 : 200);
 
-  function answer(account: Account, status: number): Reply {
-    requireValid(account.status);
-    return { status, headers: { location: urls.account(account.id) }, body: accountJson(account, urls) };
+  function answer(found: Account, status: number): Reply {
+    requireValid(found.status);
+    return { status, headers: { location: urls.account(found.id) }, body: accountJson(found, urls) };
   }
 }

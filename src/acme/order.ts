@@ -11,6 +11,7 @@ export function idOf(request: AcmeRequest, parameter: string): string {
   return id;
 }
 
+/** POST-as-GET on an order (RFC 8555 §7.4). @throws {Problem} notFound (404) when the account has no such order */
 export async function readOrder(request: AcmeRequest, { orders, urls, now }: AcmeContext): Promise<Reply> {
   const order = required(await orders.readOrder(signer(request).id, idOf(request, "order")));
   return orderReply(order, urls, now());

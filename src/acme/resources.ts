@@ -13,11 +13,13 @@ export interface Reply {
 /** RFC 3339 in UTC, to the second. */
 export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
+/** One value of a Link header (RFC 8288). */
 export const link = (url: string, relation: string): string => `<${url}>;rel="${relation}"`;
 
 /** How long a client should wait before it asks again for something that is processing; seconds. */
 export const retryAfterSeconds = 1;
 
+/** The account object (RFC 8555 §7.1.2). */
 export function accountJson(account: Account, urls: Urls): object {
   return {
     status: account.status,
@@ -31,6 +33,7 @@ export function accountJson(account: Account, urls: Urls): object {
 export const orderStatus = (order: Order, now: Date): Order["status"] =>
   order.expiresAt <= now && (order.status === "pending" || order.status === "ready") ? "invalid" : order.status;
 
+/** The order object (RFC 8555 §7.1.3), with its status as of `now`. */
 export function orderJson(order: Order, urls: Urls, now: Date): object {
   return {
     status: orderStatus(order, now),
@@ -65,6 +68,7 @@ export function authorizationStatus({ status, expiresAt }: Authorization, now: D
   return status === "pending" ? "invalid" : status === "valid" ? "expired" : status;
 }
 
+/** The authorization object (RFC 8555 §7.1.4), with its status as of `now`. */
 export function authorizationJson(authorization: Authorization, urls: Urls, now: Date): object {
   return {
     status: authorizationStatus(authorization, now),
@@ -75,6 +79,7 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
   };
 }
 
+/** The challenge object (RFC 8555 §7.1.5), with the members of workload-attest-01 where it is one. */
 export function challengeJson(authorizationId: string, challenge: Challenge, urls: Urls): object {
   return { ...challenge, url: urls.challenge(authorizationId, challenge.type) };
 }

@@ -49,9 +49,6 @@ export const resources: readonly AcmeResource[] = [
   { name: "keyChange", path: "/key-change", by: "kid", payload: "object", answer: keyChange },
 ];
 
-/** Methods that a resource of POSTs refuses with 405 (RFC 8555 §6.3). */
-const otherMethods = ["GET", "HEAD", "PUT", "PATCH", "DELETE"];
-
 export interface AcmeRoutesOptions {
   readonly context: AcmeContext;
   readonly facts: DirectoryFacts;
@@ -103,13 +100,11 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
       payload: "none",
       answer: async () => ({ status: 200, body: "" }),
     });
-    for (const path of ["/directory", "/new-nonce"])
-      refuseMethods(server, path, ["PUT", "PATCH", "DELETE"], "GET, HEAD, POST");
-
-    for (const resource of resources) {
-      signed(server, resource);
-      refuseMethods(server, resource.path, otherMethods, "POST");
-    }
+    for (const resource of resources) signed(server, resource);
+    // The room's own, so that the headers above are on refusals of unknown paths and methods too.
+    server.setNotFoundHandler(async () => {
+      throw problem("notFound", "there is no such resource");
+    });
   };
 
   function signed(server: FastifyInstance, { path, by, payload, answer, ...resource }: AcmeResource): void {
@@ -133,18 +128,6 @@ function bodyOf(request: FastifyRequest): Buffer {
     throw problem("unsupportedMediaType", "the content type must be application/jose+json");
   if (!Buffer.isBuffer(request.body)) throw problem("malformed", "the body is empty");
   return request.body;
-}
-
-function refuseMethods(server: FastifyInstance, url: string, method: string[], allow: string): void {
-  server.route({
-    method,
-    url,
-    // Refused before a body is looked at.
-    onRequest: async () => {
-      throw problem("methodNotAllowed", "the method is not allowed here", { headers: { allow } });
-    },
-    handler: async () => undefined,
-  });
 }
 
 function send(reply: FastifyReply, { status, headers = {}, body, contentType }: Reply): FastifyReply {

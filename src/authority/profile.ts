@@ -3,7 +3,7 @@
  * and stored with each certificate, so that two versions of one name never mix (Let's Encrypt, 2023-06-15).
  */
 import { createHash } from "node:crypto";
-import Type, { type Static } from "typebox";
+import { type Static, Type } from "typebox";
 
 export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
 export const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;

@@ -1,5 +1,6 @@
 /** `mayfly init`: makes keys, CA certificates and schema without starting a server. */
 import { X509Certificate } from "node:crypto";
+import path from "node:path";
 
 import { defineCommand, UsageError, type CommandContext } from "./command.ts";
 import { configOption } from "./configurationOption.ts";
@@ -61,8 +62,7 @@ async function init({ values, env, stdout }: CommandContext<typeof options>): Pr
   try {
     const { hierarchy, keys, firstStart } = foundation;
     const { promises: fs } = await import("node:fs");
-    const { join } = await import("node:path");
-    const rootFile = join(configuration.dataDir, "root.pem");
+    const rootFile = path.join(configuration.dataDir, "root.pem");
     await fs.writeFile(rootFile, hierarchy.rootPem);
     const describe = (der: Buffer): string => {
       const certificate = new X509Certificate(der);

@@ -20,6 +20,7 @@ export interface Deadline {
   end(): void;
 }
 
+/** Starts the clock: the work ends after `timeoutMs`, or when the caller aborts. */
 export function openDeadline(timeoutMs: number, caller: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
   const endsAt = performance.now() + timeoutMs;

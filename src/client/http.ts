@@ -35,6 +35,7 @@ export interface HttpsOptions {
   readonly answerBytesMax: number;
 }
 
+/** HTTPS with connections kept alive, for one set of trust anchors. */
 export function httpsTransport({ trustAnchors, userAgent, answerBytesMax }: HttpsOptions): HttpsTransport {
   const agent = new Agent({ keepAlive: true, ca: trustAnchors, minVersion: "TLSv1.2" });
 

@@ -48,12 +48,14 @@ const listLengthMax = 100;
 const textLengthMax = 4096;
 const orderStatuses: readonly OrderStatus[] = ["pending", "ready", "processing", "valid", "invalid"];
 
+/** RFC 8555 §7.1.1. @throws when the answer is not one */
 export function readDirectory(answer: HttpsAnswer): Directory {
   const directory = jsonObject(answer, "the directory");
   const url = (name: string): string => requiredText(directory, name, "the directory");
   return { newNonce: url("newNonce"), newAccount: url("newAccount"), newOrder: url("newOrder") };
 }
 
+/** RFC 8555 §7.1.3. @throws when the answer is not one */
 export function readOrder(answer: HttpsAnswer): Order {
   const order = jsonObject(answer, "the order");
   const status = orderStatuses.find((one) => one === order["status"]);
@@ -70,6 +72,7 @@ export function readOrder(answer: HttpsAnswer): Order {
   };
 }
 
+/** RFC 8555 §7.1.4. @throws when the answer is not one */
 export function readAuthorization(answer: HttpsAnswer): Authorization {
   const authorization = jsonObject(answer, "the authorization");
   const identifier = isObject(authorization["identifier"]) ? authorization["identifier"] : {};
@@ -80,6 +83,7 @@ export function readAuthorization(answer: HttpsAnswer): Authorization {
   };
 }
 
+/** RFC 8555 §7.1.5. @throws when the answer is not one */
 export function readChallenge(answer: HttpsAnswer): Challenge {
   return challengeOf(jsonObject(answer, "the challenge"));
 }

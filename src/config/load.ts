@@ -141,7 +141,8 @@ function valueAt(tree: unknown, pointer: string): unknown {
 }
 
 /** A value for a message; what may be a password in a URL is left out. */
-const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").replace(/\/\/[^/?#]*@/, "//…@").slice(0, 100);
+const shown = (value: unknown): string =>
+  (JSON.stringify(value) ?? "nothing").replace(/\/\/[^/?#]*@/, "//…@").slice(0, 100);
 
 /** What no schema says: values that belong together, and the values derived from others. */
 function finish(raw: RawConfiguration, file: string | undefined): Configuration {
@@ -157,7 +158,8 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
   checkTls(raw);
   checkKeys(raw);
   const externalUrl = raw.externalUrl?.replace(/\/$/, "") ?? derivedUrl(raw, listenHost, listenPort);
-  if (!URL.canParse(externalUrl)) throw new ConfigurationError(`externalUrl: ${shown(externalUrl)}: expected an https URL of host and port`);
+  if (!URL.canParse(externalUrl))
+    throw new ConfigurationError(`externalUrl: ${shown(externalUrl)}: expected an https URL of host and port`);
   checkResolver(raw);
   const profiles = new Map(
     Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]),
@@ -189,7 +191,9 @@ function checkResolver({ validation: { dnsResolver } }: RawConfiguration): void 
   const colon = dnsResolver.lastIndexOf(":");
   const [host, port] = [dnsResolver.slice(0, colon), Number(dnsResolver.slice(colon + 1))];
   if ((host.startsWith("[") && !isIPv6(host.slice(1, -1))) || port < 1 || port > 65_535) {
-    throw new ConfigurationError(`validation.dnsResolver: ${shown(dnsResolver)}: expected host:port, [IPv6]:port, port 1 to 65535`);
+    throw new ConfigurationError(
+      `validation.dnsResolver: ${shown(dnsResolver)}: expected host:port, [IPv6]:port, port 1 to 65535`,
+    );
   }
 }
 
@@ -232,9 +236,12 @@ function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string |
   try {
     read = readFileSync(urlFile, "utf8").trim();
   } catch (error) {
-    throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: expected a file that can be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new ConfigurationError(
+      `database.urlFile: ${shown(urlFile)}: expected a file that can be read (${(error as NodeJS.ErrnoException).code})`,
+    );
   }
-  if (!/^postgres(ql)?:\/\//.test(read)) throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: expected a file with a postgresql:// URL`);
+  if (!/^postgres(ql)?:\/\//.test(read))
+    throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: expected a file with a postgresql:// URL`);
   return read;
 }
 

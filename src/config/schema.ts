@@ -1,5 +1,5 @@
 /** The configuration's one schema: it validates, types, and explains itself; `config/default.yaml` shows every key with its default. */
-import Type, { type Static, type TObject, type TProperties } from "typebox";
+import { Type, type Static, type TObject, type TProperties } from "typebox";
 
 import { sourceSchema } from "../attestation/sources.ts";
 import { grantSchema } from "../authority/grants.ts";

@@ -46,7 +46,7 @@ ${facts.development ? '<div class="note"><p><strong>For development.</strong> Th
 <p><strong>${escape(facts.rootName)}</strong>. Fetch it, compare its SHA-256 fingerprint with the one that your operator gave you by another way, then hand it to your client.</p>
 <pre>curl -k -o root.pem ${url}/root.pem
 openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
-<p>This server says that it is <code>${fingerprint}</code>.</p>
+<p>This server says that it is <code>${fingerprint}</code></p>
 <h2>Where things are</h2>
 <table>
 <tr><th>ACME directory</th><td><a href="${url}/acme/directory">${url}/acme/directory</a></td></tr>

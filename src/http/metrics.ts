@@ -39,14 +39,16 @@ export function createMetrics({ statements }: { statements: () => number }): Met
     help: "Issuances that stopped between intent and record and were left to the settling job",
     registers,
   });
-  new Gauge({
-    name: "mayfly_sql_statements",
-    help: "SQL statements sent since the start",
-    registers,
-    collect() {
-      this.set(statements());
-    },
-  });
+  registry.registerMetric(
+    new Gauge({
+      name: "mayfly_sql_statements",
+      help: "SQL statements sent since the start",
+      registers: [],
+      collect() {
+        this.set(statements());
+      },
+    }),
+  );
   return {
     observeRequest: ({ route, method, status, seconds }) =>
       requests.observe({ route, method, status: String(status) }, seconds),

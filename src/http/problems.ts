@@ -10,7 +10,7 @@ export const problemContentType = "application/problem+json";
 export function installProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asProblem(error, request), request, reply));
   server.setNotFoundHandler((request, reply) =>
-    sendProblem(problem("notFound", "there is no such resource"), request, reply),
+    sendProblem(problem(isRest(request) ? "restNotFound" : "notFound", "there is no such resource"), request, reply),
   );
 }
 
@@ -52,8 +52,9 @@ export function asProblem(error: unknown, request: Pick<FastifyRequest, "url">):
     );
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    const rest = request.url.startsWith("/api/");
-    return problem(rest ? "restInvalid" : "malformed", "the request is malformed", { status: statusCode });
+    return problem(isRest(request) ? "restInvalid" : "malformed", "the request is malformed", { status: statusCode });
   }
   return problem("serverInternal", "the server had an internal error", { cause: error });
 }
+
+const isRest = ({ url }: Pick<FastifyRequest, "url">): boolean => url.startsWith("/api/");

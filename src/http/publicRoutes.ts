@@ -16,8 +16,6 @@ export interface PublicRoutesOptions {
   readonly developmentJwks: object | undefined;
 }
 
-const getOnly = ["POST", "PUT", "PATCH", "DELETE"];
-
 export function publicRoutes(options: PublicRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
     const documents: Record<string, { type: string; body: string }> = {
@@ -48,17 +46,6 @@ export function publicRoutes(options: PublicRoutesOptions) {
     server.get("/metrics", async (_request, reply) =>
       reply.header("content-type", options.metrics.contentType).send(await options.metrics.text()),
     );
-
-    for (const url of [...Object.keys(documents), "/readyz", "/metrics"]) {
-      server.route({
-        method: getOnly,
-        url,
-        onRequest: async () => {
-          throw problem("methodNotAllowed", "the method is not allowed here", { headers: { allow: "GET, HEAD" } });
-        },
-        handler: async () => undefined,
-      });
-    }
   };
 }
 

@@ -2,6 +2,7 @@
 import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from "fastify";
 
 import { problem } from "../problem/problem.ts";
+import { refuseOtherMethods } from "./otherMethods.ts";
 import { installProblems, sendProblem } from "./problems.ts";
 
 export interface ListenerTls {
@@ -51,6 +52,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
       } as FastifyServerOptions) as unknown as FastifyInstance)
     : Fastify({ ...common, http: { maxHeaderSize: 16_384 } } as FastifyServerOptions);
   installProblems(server);
+  refuseOtherMethods(server);
   // Hooks with callbacks: as promises they would cost every request a turn of the microtask queue each.
   server.addHook("onRequest", (_request, reply, done) => {
     reply.header("x-content-type-options", "nosniff").header("strict-transport-security", "max-age=31536000");
@@ -58,7 +60,12 @@ export function createServer(options: ServerOptions): FastifyInstance {
   });
   server.addHook("onResponse", (request, reply, done) => {
     const { url: route = "none" } = request.routeOptions;
-    options.onRequestDone({ route, method: request.method, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
+    options.onRequestDone({
+      route,
+      method: request.method,
+      status: reply.statusCode,
+      seconds: reply.elapsedTime / 1000,
+    });
     done();
   });
   return server;

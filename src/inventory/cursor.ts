@@ -2,6 +2,7 @@
 import { problem } from "../problem/problem.ts";
 import type { Position } from "./ports.ts";
 
+/** The cursor that continues after this position. */
 export function writeCursor({ at, key }: Position): string {
   return Buffer.from(JSON.stringify([at.toISOString(), key])).toString("base64url");
 }

@@ -29,6 +29,7 @@ function attested(evidence: unknown): AttestedFacts | undefined {
   return proofs.find(({ proved }) => proved?.by === "attestation")?.proved?.record;
 }
 
+/** One entry of `/api/v1/certificates`, with its state at `now`. */
 export function certificateJson(record: CertificateRecord, now: Date): object {
   const facts = attested(record.evidence);
   return {
@@ -63,6 +64,7 @@ export function certificateJson(record: CertificateRecord, now: Date): object {
   };
 }
 
+/** One entry of `/api/v1/identities`, with the URL of its certificates. */
 export function identityJson(record: IdentityRecord, externalUrl: string): object {
   const filter =
     record.kind === "spiffe"

@@ -1,6 +1,6 @@
 /** REST over the inventory: `/api/v1/certificates`, `/api/v1/certificates/{serial}`, `/api/v1/identities`. Operator token required. */
 import type { FastifyInstance, FastifyReply } from "fastify";
-import Type, { type Static } from "typebox";
+import { type Static, Type } from "typebox";
 
 import type { OperatorAccess } from "../access/operatorToken.ts";
 import { problem } from "../problem/problem.ts";
@@ -179,7 +179,7 @@ function accepted(header = "*/*"): "json" | "pem" | "der" {
     .sort((a, b) => b.quality - a.quality || a.index - b.index);
   for (const { type } of wanted) {
     if (type === "*/*" || type === "application/*") return "json";
-    const known = Object.entries(types).find(([name]) => name === type);
+    const known = Object.entries(types).find(([mediaType]) => mediaType === type);
     if (known !== undefined) return known[1];
   }
   throw problem("notAcceptable", `the types are ${Object.keys(types).join(", ")}`);

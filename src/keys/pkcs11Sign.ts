@@ -90,7 +90,11 @@ const trials = 5;
 /**
  * Whether the token signs so fast that a thread of its own costs more than it saves: the slowest but one of a few signatures decides.
  */
-export async function signsFast(module: Pkcs11Module, session: TokenSession, key: Omit<SigningKey, "inThread">): Promise<boolean> {
+export async function signsFast(
+  module: Pkcs11Module,
+  session: TokenSession,
+  key: Omit<SigningKey, "inThread">,
+): Promise<boolean> {
   const took: number[] = [];
   for (let trial = 0; trial < trials; trial += 1) {
     const start = performance.now();

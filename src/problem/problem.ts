@@ -16,7 +16,11 @@ export const problems = {
   badCSR: { type: `${acme}badCSR`, status: 400, title: "The CSR is unacceptable" },
   badNonce: { type: `${acme}badNonce`, status: 400, title: "The nonce is unacceptable" },
   badPublicKey: { type: `${acme}badPublicKey`, status: 400, title: "The JWS key is unacceptable" },
-  badRevocationReason: { type: `${acme}badRevocationReason`, status: 400, title: "The revocation reason is not allowed" },
+  badRevocationReason: {
+    type: `${acme}badRevocationReason`,
+    status: 400,
+    title: "The revocation reason is not allowed",
+  },
   badSignatureAlgorithm: {
     type: `${acme}badSignatureAlgorithm`,
     status: 400,
@@ -29,7 +33,11 @@ export const problems = {
     status: 403,
     title: "External account binding is required",
   },
-  incorrectResponse: { type: `${acme}incorrectResponse`, status: 403, title: "The challenge response is not the expected one" },
+  incorrectResponse: {
+    type: `${acme}incorrectResponse`,
+    status: 403,
+    title: "The challenge response is not the expected one",
+  },
   invalidContact: { type: `${acme}invalidContact`, status: 400, title: "A contact is invalid" },
   invalidProfile: { type: `${acme}invalidProfile`, status: 400, title: "The profile is not available" },
   malformed: { type: `${acme}malformed`, status: 400, title: "The request is malformed" },
@@ -50,14 +58,42 @@ export const problems = {
   // workload-attest-01, only ever as subproblems[].type
   evidenceMalformed: { type: `${attestation}evidenceMalformed`, status: 400, title: "The evidence is malformed" },
   evidenceInvalid: { type: `${attestation}evidenceInvalid`, status: 403, title: "The evidence does not verify" },
-  evidenceExpired: { type: `${attestation}evidenceExpired`, status: 403, title: "The evidence is expired or not yet valid" },
+  evidenceExpired: {
+    type: `${attestation}evidenceExpired`,
+    status: 403,
+    title: "The evidence is expired or not yet valid",
+  },
   evidenceReplayed: { type: `${attestation}evidenceReplayed`, status: 403, title: "The evidence was already used" },
-  bindingMissing: { type: `${attestation}bindingMissing`, status: 403, title: "The evidence is not bound strongly enough" },
-  bindingMismatch: { type: `${attestation}bindingMismatch`, status: 403, title: "The evidence is bound to another request" },
-  sourceNotConfigured: { type: `${attestation}sourceNotConfigured`, status: 403, title: "The evidence source is unknown" },
-  formatNotAccepted: { type: `${attestation}formatNotAccepted`, status: 403, title: "The evidence format is not accepted" },
-  instancePinned: { type: `${attestation}instancePinned`, status: 403, title: "The instance belongs to another account" },
-  measurementMismatch: { type: `${attestation}measurementMismatch`, status: 403, title: "A measurement does not match" },
+  bindingMissing: {
+    type: `${attestation}bindingMissing`,
+    status: 403,
+    title: "The evidence is not bound strongly enough",
+  },
+  bindingMismatch: {
+    type: `${attestation}bindingMismatch`,
+    status: 403,
+    title: "The evidence is bound to another request",
+  },
+  sourceNotConfigured: {
+    type: `${attestation}sourceNotConfigured`,
+    status: 403,
+    title: "The evidence source is unknown",
+  },
+  formatNotAccepted: {
+    type: `${attestation}formatNotAccepted`,
+    status: 403,
+    title: "The evidence format is not accepted",
+  },
+  instancePinned: {
+    type: `${attestation}instancePinned`,
+    status: 403,
+    title: "The instance belongs to another account",
+  },
+  measurementMismatch: {
+    type: `${attestation}measurementMismatch`,
+    status: 403,
+    title: "A measurement does not match",
+  },
   identityNotDerived: {
     type: `${attestation}identityNotDerived`,
     status: 403,

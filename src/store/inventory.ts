@@ -60,12 +60,7 @@ export function createInventoryStore(db: Database): InventoryStore {
         ]);
       if (prefix !== undefined) query = query.where(sql<boolean>`name ^@ ${prefix}`);
       if (after !== undefined) query = query.where(sql<boolean>`name > ${after}`);
-      return await answered(
-        query
-          .orderBy("name")
-          .limit(limit)
-          .execute(),
-      );
+      return await answered(query.orderBy("name").limit(limit).execute());
     },
   };
 }

@@ -87,6 +87,7 @@ interface IntentRow {
   not_after: Date;
 }
 
+/** Implements `IssuanceLedger`: one statement per method. */
 export function createIssuanceLedger(db: Database): IssuanceLedger {
   return {
     async intend(intent) {
@@ -149,6 +150,7 @@ interface IssuerRow {
 /** Advisory lock that stands for "somebody makes or opens the hierarchy"; any number that nothing else uses. */
 const hierarchyLock = 0x6d61_7966;
 
+/** Implements `IssuerStore`. */
 export function createIssuerStore(db: Database): IssuerStore {
   return {
     async readIssuers() {

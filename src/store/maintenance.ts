@@ -21,6 +21,7 @@ const pruneAuthorizations = statement(
 
 const pruneBatch = 1000;
 
+/** Implements `OutboxStore`. */
 export function createOutboxStore(db: Database): OutboxStore {
   return { take: async (limit) => (await db.run<OutboxEvent>(take, [limit])).sort((a, b) => a.id - b.id) };
 }

@@ -6,11 +6,11 @@ import {
   contentOf,
   type DerElement,
   DerError,
-  encodingOf,
   membersOf,
   octetAlignedBitsOf,
   readDer,
   requireOneElement,
+  sequenceBytesOf,
   smallIntegerOf,
   tags,
   timeOf,
@@ -132,14 +132,13 @@ export function readCertificate(input: Uint8Array): Certificate {
     if (members.length !== 3) throw new CertificateError("The certificate has not three members");
     const [tbs, algorithm, signature] = members;
     const { innerAlgorithm, ...content } = readTbs(membersOf(tbs, tags.sequence, "The to-be-signed part"));
-    membersOf(algorithm, tags.sequence, "The signature algorithm");
-    if (tbs === undefined || algorithm === undefined || !encodingOf(algorithm).equals(innerAlgorithm)) {
+    if (!sequenceBytesOf(algorithm, "The signature algorithm").equals(innerAlgorithm)) {
       throw new CertificateError("The two signature algorithms differ"); // RFC 5280 §4.1.1.2
     }
     return {
       ...content,
       der: bytes,
-      tbs: encodingOf(tbs),
+      tbs: sequenceBytesOf(tbs, "The to-be-signed part"),
       signatureAlgorithm: signatureAlgorithmOf(innerAlgorithm),
       signature: octetAlignedBitsOf(signature, "The signature"),
     };
@@ -170,12 +169,12 @@ function readTbs(members: readonly DerElement[]): TbsContent {
   return {
     serialNumber: serial,
     serial: serialHex(serial),
-    innerAlgorithm: sequenceIn(algorithm, "The signature algorithm"),
-    issuer: sequenceIn(issuer, "The issuer"),
+    innerAlgorithm: sequenceBytesOf(algorithm, "The signature algorithm"),
+    issuer: sequenceBytesOf(issuer, "The issuer"),
     notBefore: timeOf(times[0], "The notBefore"),
     notAfter: timeOf(times[1], "The notAfter"),
-    subject: sequenceIn(subject, "The subject"),
-    spki: sequenceIn(spki, "The public key"),
+    subject: sequenceBytesOf(subject, "The subject"),
+    spki: sequenceBytesOf(spki, "The public key"),
     extensions: list,
     names: names === undefined ? { dns: [], ip: [], uri: [], other: [] } : readSubjectAltName(names.value),
   };
@@ -184,10 +183,4 @@ function readTbs(members: readonly DerElement[]): TbsContent {
 function extensionsIn(element: DerElement): Extension[] {
   if (element.children.length !== 1) throw new CertificateError("The extensions are not one list");
   return readExtensions(element.children[0]);
-}
-
-/** The whole encoding of a SEQUENCE that is kept as it is. */
-function sequenceIn(element: DerElement | undefined, what: string): Buffer {
-  membersOf(element, tags.sequence, what);
-  return element === undefined ? Buffer.alloc(0) : encodingOf(element);
 }

@@ -4,11 +4,11 @@
 import {
   type DerElement,
   DerError,
-  encodingOf,
   membersOf,
   octetAlignedBitsOf,
   oidOf,
   readDer,
+  sequenceBytesOf,
   smallIntegerOf,
   tags,
 } from "./der.ts";
@@ -56,8 +56,7 @@ function readInfo(members: readonly DerElement[]): CertificationRequest {
   if (smallIntegerOf(version, "The version") !== 0) throw new CsrError("The version of the request is not 0");
   const commonName = commonNameIn(subject);
   const names = readNames(membersOf(attributes, 0xa0, "The list of attributes"));
-  membersOf(spki, tags.sequence, "The public key");
-  const publicKey = readPublicKey(spki === undefined ? Buffer.alloc(0) : encodingOf(spki));
+  const publicKey = readPublicKey(sequenceBytesOf(spki, "The public key"));
   return commonName === undefined ? { publicKey, names } : { publicKey, names, commonName };
 }
 
@@ -86,12 +85,10 @@ function requireSelfSignature(
   algorithm: DerElement | undefined,
   signature: DerElement | undefined,
 ): void {
-  membersOf(algorithm, tags.sequence, "The signature algorithm");
-  const signatureOctets = octetAlignedBitsOf(signature, "The signature");
-  if (info === undefined || algorithm === undefined) throw new CsrError("The request is cut short");
-  const identifier = encodingOf(algorithm);
+  const identifier = sequenceBytesOf(algorithm, "The signature algorithm");
   if (!isRequestAlgorithm(identifier)) throw new CsrError("The signature algorithm of the request is not accepted");
-  if (!verifyRequestSignature(identifier, key, encodingOf(info), signatureOctets)) {
+  const signed = sequenceBytesOf(info, "The information of the request");
+  if (!verifyRequestSignature(identifier, key, signed, octetAlignedBitsOf(signature, "The signature"))) {
     throw new CsrError("The signature of the request does not verify with its own key");
   }
 }

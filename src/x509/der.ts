@@ -122,7 +122,7 @@ function isCanonical(element: DerElement): boolean {
     case tags.enumerated:
       return length > 0 && (length === 1 || isMinimalInteger(source.readUInt16BE(at)));
     case tags.bitString:
-      return length > 0 && hasZeroPadding(source.readUInt8(at), source.readUInt8(end - 1), length);
+      return length > 0 && hasZeroPadding(source.readUInt8(at), source.readUInt8(end - 1));
     case tags.null:
       return length === 0;
     case tags.oid:
@@ -147,9 +147,11 @@ function isMinimalInteger(head: number): boolean {
   return head >= 0x0080 && head < 0xff80;
 }
 
-/** X.690 §11.2.1: at most seven unused bits, all zero, none in an empty string. */
-function hasZeroPadding(unusedBits: number, lastOctet: number, length: number): boolean {
-  if (length === 1) return unusedBits === 0;
+/**
+ * X.690 §11.2.1: at most seven unused bits, all zero, none in an empty string. There the last octet is the number itself, and of the numbers
+ * only zero has none of its own low bits set.
+ */
+function hasZeroPadding(unusedBits: number, lastOctet: number): boolean {
   return unusedBits <= 7 && (lastOctet & ((1 << unusedBits) - 1)) === 0;
 }
 
@@ -184,6 +186,11 @@ export function encodingOf(element: DerElement): Buffer {
 export function contentOf(element: DerElement | undefined, tag: number, what: string): Buffer {
   const found = expectTag(element, tag, what);
   return found.source.subarray(found.contentStart, found.end);
+}
+
+/** The whole encoding of a SEQUENCE that is kept or compared as it is; a view of the input. @throws {DerError} */
+export function sequenceBytesOf(element: DerElement | undefined, what: string): Buffer {
+  return encodingOf(expectTag(element, tags.sequence, what));
 }
 
 /** Members of a constructed element that must have this tag. @throws {DerError} */

@@ -201,9 +201,9 @@ export function readKeyUsage(value: Uint8Array): KeyUsage[] {
   const [, first = 0, second = 0] = content;
   const bits = (first << 8) | second;
   const usages = keyUsages.filter((_, i) => (bits & (0x8000 >>> i)) !== 0);
-  if (usages.length === 0) throw new DerError("KeyUsage has no bit that is known");
   // X.690 §11.2.2 leaves one encoding for these bits; unknown bits make another one, too.
-  if (!content.equals(keyUsageContent(usages))) throw new DerError("KeyUsage has unknown bits or trailing zero bits");
+  if (!content.equals(keyUsageContent(usages)))
+    throw new DerError("KeyUsage has no bits, unknown ones, or trailing zeros");
   return usages;
 }
 
@@ -225,8 +225,7 @@ export function readSubjectKeyIdentifier(value: Uint8Array): Buffer {
 /** The keyIdentifier. @throws {DerError} also where the extension names the issuer in another way only */
 export function readAuthorityKeyIdentifier(value: Uint8Array): Buffer {
   const [first] = membersOf(readDer(value), tags.sequence, "AuthorityKeyIdentifier");
-  if (first?.tag !== 0x80) throw new DerError("AuthorityKeyIdentifier has no keyIdentifier");
-  return contentOf(first, 0x80, "The keyIdentifier");
+  return contentOf(first, 0x80, "The keyIdentifier of AuthorityKeyIdentifier");
 }
 
 /** The names of a SubjectAltName that was read; `other` has the kinds of those that Mayfly does not issue. */

@@ -66,9 +66,8 @@ function isSquare(n: bigint): boolean {
   return root * root === n;
 }
 
-/** ⌊√n⌋ by Newton's method, from a start above it that is at most twice as large. */
+/** ⌊√n⌋ of a positive n by Newton's method, from a start above it that is at most twice as large. */
 function squareRoot(n: bigint): bigint {
-  if (n < 2n) return n;
   let root = 1n << BigInt((n.toString(16).length * 4 + 1) >> 1);
   for (;;) {
     const next = (root + n / root) >> 1n;

@@ -28,7 +28,10 @@ interface Schema {
 
 /** Every key of the schema, by its path: `*` stands for any name, `[]` for any entry of a list. */
 function keysOf(schema: Schema, path = ""): [string, Schema][] {
-  const below = (key: string, inner: Schema): [string, Schema][] => [[`${path}${key}`, inner], ...keysOf(inner, `${path}${key}.`)];
+  const below = (key: string, inner: Schema): [string, Schema][] => [
+    [`${path}${key}`, inner],
+    ...keysOf(inner, `${path}${key}.`),
+  ];
   const named = Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => below(key, inner));
   const anyName = Object.values(schema.patternProperties ?? {}).flatMap((inner) => keysOf(inner, `${path}*.`));
   const entries = schema.items === undefined ? [] : keysOf(schema.items, `${path.slice(0, -1)}[].`);
@@ -45,7 +48,8 @@ function linesOf(yaml: string): Map<string, number[]> {
     if (isSeq(node)) for (const item of node.items) visit(item as Node, `${path.slice(0, -1)}[].`);
     if (!isMap(node)) return;
     for (const { key, value } of node.items) {
-      if (!isScalar(key) || key.range === null || key.range === undefined) throw new Error(`a key below ${path} is not a word`);
+      if (!isScalar(key) || key.range === null || key.range === undefined)
+        throw new Error(`a key below ${path} is not a word`);
       const name = path === "profiles." ? "*" : String(key.value);
       lines.set(`${path}${name}`, [...(lines.get(`${path}${name}`) ?? []), counter.linePos(key.range[0]).line - 1]);
       visit(value as Node | null, `${path}${name}.`);
@@ -78,7 +82,13 @@ const units: readonly (readonly [string, RegExp])[] = [
 
 t.test("the schema is walked to its leaves", async (t) => {
   // If the schema's library changes its shape, the tests below must not pass for want of keys.
-  for (const key of ["listen", "keys.pkcs11.pinFile", "profiles.*.keyKinds", "attestation.sources[].typ", "grants[].conditions[].oneOf"]) {
+  for (const key of [
+    "listen",
+    "keys.pkcs11.pinFile",
+    "profiles.*.keyKinds",
+    "attestation.sources[].typ",
+    "grants[].conditions[].oneOf",
+  ]) {
     t.ok(schemaKeys.has(key), key);
   }
   t.ok(schemaKeys.size > 85, `${schemaKeys.size} keys`);
@@ -98,7 +108,8 @@ t.test("every value is the default", async (t) => {
       const expected = (normal as Record<string, unknown>)[key];
       if (inner.properties !== undefined) compare(inner, written[key], expected, `${path}${key}.`);
       // Empty in the file: no default, or the empty list.
-      else if (written[key] === null) t.ok(expected === undefined || (Array.isArray(expected) && expected.length === 0), `${path}${key}`);
+      else if (written[key] === null)
+        t.ok(expected === undefined || (Array.isArray(expected) && expected.length === 0), `${path}${key}`);
       else t.strictSame(written[key], expected, `${path}${key}`);
     }
   };
@@ -112,9 +123,20 @@ t.test("every key is explained, with its allowed values", async (t) => {
     if (schema.properties !== undefined && explained.length === 0) continue; // A section's name may speak for itself.
     if (!t.equal(explained.length, 1, `${key} is explained once`)) continue;
     const words = (explained[0] ?? "").split(/[^\w-]+/);
-    const limits = [schema.minimum, schema.maximum, schema.maxItems, (schema.maxLength ?? 4096) < 1000 ? schema.maxLength : undefined];
-    const values = [...(schema.enum ?? []), ...(schema.items?.enum ?? []), ...(schema.type === "boolean" ? ["true", "false"] : []), ...limits];
-    for (const value of values.filter((limit) => limit !== undefined)) t.ok(words.includes(String(value)), `${key} tells of ${value}`);
+    const limits = [
+      schema.minimum,
+      schema.maximum,
+      schema.maxItems,
+      (schema.maxLength ?? 4096) < 1000 ? schema.maxLength : undefined,
+    ];
+    const values = [
+      ...(schema.enum ?? []),
+      ...(schema.items?.enum ?? []),
+      ...(schema.type === "boolean" ? ["true", "false"] : []),
+      ...limits,
+    ];
+    for (const value of values.filter((limit) => limit !== undefined))
+      t.ok(words.includes(String(value)), `${key} tells of ${value}`);
     for (const [ending, unit] of units) if (key.endsWith(ending)) t.match(explained[0], unit, `${key} tells its unit`);
   }
 });

@@ -43,7 +43,11 @@ t.test("there is a sample for every variable", async (t) => {
 });
 
 t.test("each variable overrides the file", async (t) => {
-  const folder = t.testdir({ "mayfly.yaml": file, "no-url.yaml": file.replace(/^database.*$/m, ""), url: "postgresql://from-file/mayfly" });
+  const folder = t.testdir({
+    "mayfly.yaml": file,
+    "no-url.yaml": file.replace(/^database.*$/m, ""),
+    url: "postgresql://from-file/mayfly",
+  });
   for (const { variable, key } of environmentVariables) {
     const place = (text: unknown): unknown => (text === "<file>" ? join(folder, "url") : text);
     const [text, value] = samples[variable] ?? ["", undefined];
@@ -76,15 +80,29 @@ t.test("naming a module chooses the token", async (t) => {
   const token = { MAYFLY_PKCS11_MODULE: "/m.so", MAYFLY_PKCS11_TOKEN: "t", MAYFLY_PKCS11_PIN_FILE: "/p" };
   t.match(loadConfiguration(undefined, token).keys, { provider: "pkcs11", label: "mayfly-issuing" });
   const { MAYFLY_PKCS11_MODULE: _, ...withoutModule } = token;
-  t.throws(() => loadConfiguration(undefined, withoutModule), { message: /keys\.provider: "development": expected "pkcs11"/ });
+  t.throws(() => loadConfiguration(undefined, withoutModule), {
+    message: /keys\.provider: "development": expected "pkcs11"/,
+  });
 });
 
 t.test("a value that cannot be read is refused with the variable's name", async (t) => {
   const wrong: [string, string, RegExp][] = [
-    ["MAYFLY_HTTP01_PORT", "eighty", /^validation\.http01Port: "eighty": expected integer \(from MAYFLY_HTTP01_PORT\)$/],
+    [
+      "MAYFLY_HTTP01_PORT",
+      "eighty",
+      /^validation\.http01Port: "eighty": expected integer \(from MAYFLY_HTTP01_PORT\)$/,
+    ],
     ["MAYFLY_HTTP01_PORT", "0x50", /expected integer \(from/],
-    ["MAYFLY_TLSALPN01_PORT", "70000", /^validation\.tlsAlpn01Port: 70000: expected <= 65535 \(from MAYFLY_TLSALPN01_PORT\)$/],
-    ["MAYFLY_VALIDATION_ALLOW_PRIVATE", "1", /^validation\.allowPrivate: "1": expected boolean \(from MAYFLY_VALIDATION_ALLOW_PRIVATE\)$/],
+    [
+      "MAYFLY_TLSALPN01_PORT",
+      "70000",
+      /^validation\.tlsAlpn01Port: 70000: expected <= 65535 \(from MAYFLY_TLSALPN01_PORT\)$/,
+    ],
+    [
+      "MAYFLY_VALIDATION_ALLOW_PRIVATE",
+      "1",
+      /^validation\.allowPrivate: "1": expected boolean \(from MAYFLY_VALIDATION_ALLOW_PRIVATE\)$/,
+    ],
     ["MAYFLY_LISTEN", "8443", /\(from MAYFLY_LISTEN\)$/],
     ["MAYFLY_LOG_LEVEL", "loud", /expected one of fatal, .* \(from MAYFLY_LOG_LEVEL\)$/],
   ];
@@ -96,7 +114,9 @@ t.test("a value that cannot be read is refused with the variable's name", async 
 
 t.test("docs/operations.md has exactly these variables, with their keys", async (t) => {
   const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
-  const rows = [...operations.matchAll(/^\| `(MAYFLY_\w+)` \| `([\w.]+)` \|/gm)].map(([, variable, key]) => `${variable} ${key}`);
+  const rows = [...operations.matchAll(/^\| `(MAYFLY_\w+)` \| `([\w.]+)` \|/gm)].map(
+    ([, variable, key]) => `${variable} ${key}`,
+  );
   t.strictSame(rows.sort(), environmentVariables.map(({ variable, key }) => `${variable} ${key}`).sort());
   t.match(operations, /^\| `MAYFLY_CONFIG` \|/m);
 });

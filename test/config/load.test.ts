@@ -59,8 +59,14 @@ t.test("no file: everything is set up for trying Mayfly out", async (t) => {
 t.test("a file: nothing of the development mode, even when it is empty", async (t) => {
   for (const empty of ["", "# nothing\n", "---\n", "{}"]) {
     const configuration = load(t, empty);
-    t.match(configuration, { noConfigurationMode: false, validation: { http01Port: 80, tlsAlpn01Port: 443, allowLocalhostNames: false } });
-    t.strictSame({ grants: configuration.grants, development: configuration.attestation.developmentSource }, { grants: [], development: false });
+    t.match(configuration, {
+      noConfigurationMode: false,
+      validation: { http01Port: 80, tlsAlpn01Port: 443, allowLocalhostNames: false },
+    });
+    t.strictSame(
+      { grants: configuration.grants, development: configuration.attestation.developmentSource },
+      { grants: [], development: false },
+    );
   }
 });
 
@@ -87,28 +93,44 @@ t.test("what follows from other keys", async (t) => {
   t.equal(urlFor("[::]:8443"), "https://localhost:8443");
   t.equal(urlFor("[::1]:8443"), "https://[::1]:8443");
   t.match(load(t, { listen: "[::1]:8443" }), { listenHost: "::1", listenPort: 8443 });
-  t.match(load(t, { externalUrl: "https://ca.example/" }), { externalUrl: "https://ca.example", audience: "https://ca.example/wa" });
+  t.match(load(t, { externalUrl: "https://ca.example/" }), {
+    externalUrl: "https://ca.example",
+    audience: "https://ca.example/wa",
+  });
   t.equal(load(t, { attestation: { audience: "urn:ours" } }).audience, "urn:ours");
   t.ok(load(t, { dataDir: "state" }).dataDir.endsWith("/state"), "absolute");
   const urlFile = join(t.testdir({ url: "postgresql://u:p@db/mayfly\n" }), "url");
-  t.equal(loadConfiguration(undefined, { MAYFLY_DATABASE_URL_FILE: urlFile }).databaseUrl, "postgresql://u:p@db/mayfly");
+  t.equal(
+    loadConfiguration(undefined, { MAYFLY_DATABASE_URL_FILE: urlFile }).databaseUrl,
+    "postgresql://u:p@db/mayfly",
+  );
 });
 
 t.test("a key with nothing behind it means its default, at every depth", async (t) => {
-  const { validation, profiles } = load(t, "listen:\nprofiles:\nvalidation:\n  http01Port:\n  timeoutMs: 200\ngrants:\n");
+  const { validation, profiles } = load(
+    t,
+    "listen:\nprofiles:\nvalidation:\n  http01Port:\n  timeoutMs: 200\ngrants:\n",
+  );
   t.match(validation, { http01Port: 80, timeoutMs: 200 });
   t.strictSame([...profiles.keys()], Object.keys(defaultProfiles));
 });
 
 t.test("profiles, sources and grants of a file", async (t) => {
-  const configuration = load(t, { attestation: { sources: [github] }, grants: [grant], profiles: { workload: defaultProfiles["workload"] } });
+  const configuration = load(t, {
+    attestation: { sources: [github] },
+    grants: [grant],
+    profiles: { workload: defaultProfiles["workload"] },
+  });
   t.strictSame([...configuration.profiles.keys()], ["workload"]);
   t.match(configuration.grants, [{ name: "deploy", source: "github", profile: "workload" }]);
 });
 
 t.test("a file that is none", async (t) => {
   const absent = t.testdir();
-  t.throws(() => loadConfiguration(join(absent, "absent.yaml"), {}), { name: "ConfigurationError", message: /absent\.yaml cannot be read: ENOENT/ });
+  t.throws(() => loadConfiguration(join(absent, "absent.yaml"), {}), {
+    name: "ConfigurationError",
+    message: /absent\.yaml cannot be read: ENOENT/,
+  });
   t.match(refusal(t, "listen: a:1\nlisten: b:2\n"), /mayfly\.yaml: Map keys must be unique at line 2/);
   t.match(refusal(t, "listen: [a"), /mayfly\.yaml: /);
   t.match(refusal(t, "- listen: a:1\n"), /expected keys and values at the top/);
@@ -119,10 +141,23 @@ t.test("a file that is none", async (t) => {
 t.test("unknown keys, by their path", async (t) => {
   t.equal(refusal(t, { lisen: "a:1" }), "lisen: unknown key; config/default.yaml names every key");
   t.match(refusal(t, { tls: { mod: "auto" } }), /^tls\.mod: unknown key/);
-  t.match(refusal(t, { keys: { pkcs11: { pin: "1234" } } }), /^keys\.pkcs11\.pin: unknown key/, "and the value is not shown");
-  t.match(refusal(t, { profiles: { p: { ...defaultProfiles["server"], colour: "red" } } }), /^profiles\.p\.colour: unknown key/);
-  t.match(refusal(t, { attestation: { sources: [{ ...github, jwks: "x" }] } }), /^attestation\.sources\.0\.jwks: unknown key/);
-  t.match(refusal(t, { grants: [{ ...grant, conditions: [{ claim: "a", equals: 1, matches: ".*" }] }] }), /^grants\.0\.conditions\.0\.matches: unknown key/);
+  t.match(
+    refusal(t, { keys: { pkcs11: { pin: "1234" } } }),
+    /^keys\.pkcs11\.pin: unknown key/,
+    "and the value is not shown",
+  );
+  t.match(
+    refusal(t, { profiles: { p: { ...defaultProfiles["server"], colour: "red" } } }),
+    /^profiles\.p\.colour: unknown key/,
+  );
+  t.match(
+    refusal(t, { attestation: { sources: [{ ...github, jwks: "x" }] } }),
+    /^attestation\.sources\.0\.jwks: unknown key/,
+  );
+  t.match(
+    refusal(t, { grants: [{ ...grant, conditions: [{ claim: "a", equals: 1, matches: ".*" }] }] }),
+    /^grants\.0\.conditions\.0\.matches: unknown key/,
+  );
 });
 
 t.test("wrong types and values: key, value, what was expected", async (t) => {
@@ -143,7 +178,10 @@ t.test("wrong types and values: key, value, what was expected", async (t) => {
   t.match(refusal(t, { externalUrl: "https://ca.example/path" }), /^externalUrl: /);
   t.match(refusal(t, { grants: [{ name: "x" }] }), /^grants\.0\.spiffeId: is missing$/m);
   t.match(refusal(t, { profiles: {} }), /^profiles: \{\}: expected /);
-  t.equal(refusal(t, { profiles: { Upper: defaultProfiles["server"] } }), "profiles.Upper: expected a name of lower-case letters, digits and dashes");
+  t.equal(
+    refusal(t, { profiles: { Upper: defaultProfiles["server"] } }),
+    "profiles.Upper: expected a name of lower-case letters, digits and dashes",
+  );
   t.equal(refusal(t, { listen: 1, tls: { mode: 2 }, log: 3 }).split("\n").length, 3, "all of them at once");
 });
 
@@ -157,17 +195,30 @@ t.test("values that no pattern catches", async (t) => {
       `validation.dnsResolver: "${dnsResolver}": expected host:port, [IPv6]:port, port 1 to 65535`,
     );
   }
-  for (const dnsResolver of ["10.0.0.2:53", "[fd00::2]:53", "dns.example:53"]) t.equal(refusal(t, { validation: { dnsResolver } }), "accepted");
+  for (const dnsResolver of ["10.0.0.2:53", "[fd00::2]:53", "dns.example:53"])
+    t.equal(refusal(t, { validation: { dnsResolver } }), "accepted");
 });
 
 t.test("impossible combinations", async (t) => {
-  t.equal(refusal(t, { tls: { mode: "off" } }), "externalUrl: is missing: expected the proxy's https URL when tls.mode is off");
+  t.equal(
+    refusal(t, { tls: { mode: "off" } }),
+    "externalUrl: is missing: expected the proxy's https URL when tls.mode is off",
+  );
   t.equal(refusal(t, { tls: { mode: "off" }, externalUrl: "https://ca.example" }), "accepted");
-  t.match(refusal(t, { tls: { mode: "files", keyFile: "k" } }), /^tls\.mode: "files": expected tls\.certificateFile and tls\.keyFile/);
+  t.match(
+    refusal(t, { tls: { mode: "files", keyFile: "k" } }),
+    /^tls\.mode: "files": expected tls\.certificateFile and tls\.keyFile/,
+  );
   t.match(refusal(t, { tls: { keyFile: "k" } }), /^tls\.mode: "auto": expected "files"/);
-  t.equal(refusal(t, { database: { url: "postgresql://db/m", urlFile: "f" } }), "database: expected one of url and urlFile");
+  t.equal(
+    refusal(t, { database: { url: "postgresql://db/m", urlFile: "f" } }),
+    "database: expected one of url and urlFile",
+  );
   for (const [key, value] of Object.entries({ ...pkcs11, slot: 0 })) {
-    t.equal(refusal(t, { keys: { pkcs11: { [key]: value } } }), `keys.provider: "development": expected "pkcs11" where keys.pkcs11.${key} is set`);
+    t.equal(
+      refusal(t, { keys: { pkcs11: { [key]: value } } }),
+      `keys.provider: "development": expected "pkcs11" where keys.pkcs11.${key} is set`,
+    );
   }
   const token = (change: object) => refusal(t, { keys: { provider: "pkcs11", pkcs11: { ...pkcs11, ...change } } });
   t.equal(token({}), "accepted");
@@ -180,8 +231,14 @@ t.test("impossible combinations", async (t) => {
 
 t.test("profiles, sources and grants that do not go together", async (t) => {
   const server = defaultProfiles["server"];
-  t.match(refusal(t, { profiles: { p: { ...server, lifetimeMinSeconds: 90_000 } } }), /^profiles\.p\.lifetimeMinSeconds: 90000 is more than/);
-  t.match(refusal(t, { profiles: { p: { ...server, identifiers: ["uri"] } } }), /^profiles\.p\.extendedKeyUsage: \[serverAuth\]: /);
+  t.match(
+    refusal(t, { profiles: { p: { ...server, lifetimeMinSeconds: 90_000 } } }),
+    /^profiles\.p\.lifetimeMinSeconds: 90000 is more than/,
+  );
+  t.match(
+    refusal(t, { profiles: { p: { ...server, identifiers: ["uri"] } } }),
+    /^profiles\.p\.extendedKeyUsage: \[serverAuth\]: /,
+  );
 
   const sources = (...list: object[]) => refusal(t, { attestation: { sources: list } });
   t.match(sources(github, github), /^attestation\.sources: ref "github": expected a ref that no other source has/);
@@ -192,16 +249,28 @@ t.test("profiles, sources and grants that do not go together", async (t) => {
   const grants = (...list: object[]) => refusal(t, { attestation: { sources: [github] }, grants: list });
   t.equal(grants(grant), "accepted");
   t.match(grants(grant, grant), /^grants\.deploy\.name: "deploy": expected a name that no other grant has/);
-  t.match(grants({ ...grant, source: "gitlab" }), /^grants\.deploy\.source: "gitlab": expected the ref of a configured source/);
+  t.match(
+    grants({ ...grant, source: "gitlab" }),
+    /^grants\.deploy\.source: "gitlab": expected the ref of a configured source/,
+  );
   t.match(grants({ ...grant, profile: "server" }), /^grants\.deploy\.profile: "server": expected a profile with uri/);
-  t.match(grants({ ...grant, spiffeId: "spiffe://other/x" }), /^grants\.deploy\.spiffeId: .*: expected the trust domain mayfly\.localhost/);
+  t.match(
+    grants({ ...grant, spiffeId: "spiffe://other/x" }),
+    /^grants\.deploy\.spiffeId: .*: expected the trust domain mayfly\.localhost/,
+  );
   t.match(grants({ ...grant, conditions: [] }), /^grants\.deploy\.conditions: \[\]: expected .* tenant/);
 });
 
 t.test("no message shows a password", async (t) => {
   const wrong = "mysql://mayfly:hunter2@db.example/mayfly";
-  t.match(refusal(t, { database: { url: wrong } }), /^database\.url: "mysql:\/\/…@db\.example\/mayfly": expected pattern/);
-  t.match(refusal(t, {}, { MAYFLY_DATABASE_URL: wrong }), /^database\.url: "mysql:\/\/…@db\.example\/mayfly": expected .* \(from MAYFLY_DATABASE_URL\)$/);
+  t.match(
+    refusal(t, { database: { url: wrong } }),
+    /^database\.url: "mysql:\/\/…@db\.example\/mayfly": expected pattern/,
+  );
+  t.match(
+    refusal(t, {}, { MAYFLY_DATABASE_URL: wrong }),
+    /^database\.url: "mysql:\/\/…@db\.example\/mayfly": expected .* \(from MAYFLY_DATABASE_URL\)$/,
+  );
   const urlFile = join(t.testdir({ url: `${wrong}\n` }), "url");
   t.throws(() => loadConfiguration(undefined, { MAYFLY_DATABASE_URL_FILE: urlFile }), {
     message: `database.urlFile: "${urlFile}": expected a file with a postgresql:// URL`,

@@ -6,7 +6,6 @@ import t from "tap";
 import type { SignatureAlgorithm } from "../../src/keys/signer.ts";
 import {
   assembleCertificate,
-  CertificateError,
   encodeTbsCertificate,
   readCertificate,
   serialHex,
@@ -28,7 +27,7 @@ import { encodeName } from "../../src/x509/name.ts";
 import { pemEncode } from "../../src/x509/pem.ts";
 import { algorithmIdentifier, verifySignature } from "../../src/x509/signatureAlgorithm.ts";
 import { openssl, withFiles } from "./openssl.ts";
-import { mutationsOf, opensslCertificate } from "./vectors.ts";
+import { opensslCertificate } from "./vectors.ts";
 
 witness.cryptoProvider.set(webcrypto);
 
@@ -297,40 +296,6 @@ t.test("malformed certificates are refused", (t) => {
   ];
   for (const [name, bytes, message] of refused) {
     t.throws(() => readCertificate(bytes), { name: "CertificateError", message }, name);
-  }
-  t.end();
-});
-
-t.test("20,000 mutations of a certificate: none verifies, none escapes the error class", (t) => {
-  const original = readCertificate(opensslCertificate);
-  const key = createPublicKey({ key: original.spki, format: "der", type: "spki" });
-  const wrong: unknown[] = [];
-  let read = 0;
-  for (const mutant of mutationsOf(opensslCertificate, 20_000, 2)) {
-    try {
-      const { tbs, signature } = readCertificate(mutant);
-      read++;
-      // Whatever still reads has another signed part or another signature.
-      if (tbs.equals(original.tbs) && signature.equals(original.signature)) wrong.push(mutant.toString("hex"));
-      // A signature check costs twenty times the reading; one in ten will do.
-      if (read % 10 === 0 && verifySignature("ecdsa-p256-sha256", key, tbs, signature))
-        wrong.push(mutant.toString("hex"));
-    } catch (error) {
-      if (!(error instanceof CertificateError)) wrong.push(error);
-    }
-  }
-  t.strictSame(wrong, []);
-  t.ok(read > 1000, "enough of them still read");
-  t.end();
-});
-
-t.test("every truncation is refused", (t) => {
-  for (let length = 0; length < opensslCertificate.length; length++) {
-    t.throws(
-      () => readCertificate(opensslCertificate.subarray(0, length)),
-      { name: "CertificateError" },
-      String(length),
-    );
   }
   t.end();
 });

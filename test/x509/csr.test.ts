@@ -3,13 +3,12 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import * as witness from "@peculiar/x509";
 import t from "tap";
-import { CsrError, readCsr } from "../../src/x509/csr.ts";
+import { readCsr } from "../../src/x509/csr.ts";
 import { tags } from "../../src/x509/der.ts";
 import {
   booleanTrue,
   constructed,
   der,
-  encodeDer,
   objectIdentifier,
   octetString,
   primitive,
@@ -22,7 +21,7 @@ import { oids } from "../../src/x509/oid.ts";
 import type { PublicKey } from "../../src/x509/publicKey.ts";
 import { attribute, craftCsr, craftedSpki, extension, requesting } from "./craftedCsr.ts";
 import { openssl, withFiles } from "./openssl.ts";
-import { mutationsOf, opensslCsr } from "./vectors.ts";
+import { opensslCsr } from "./vectors.ts";
 
 witness.cryptoProvider.set(webcrypto);
 
@@ -253,27 +252,5 @@ t.test("BER lengths are refused at every level", (t) => {
   t.throws(() => readCsr(craftCsr({ attributes: constructed(0, attribute(challengePassword, ber)) })), {
     message: /shortest/,
   });
-  t.end();
-});
-
-t.test("20,000 mutations of a request: none passes, none escapes the error class", (t) => {
-  const wrong: unknown[] = [];
-  for (const mutant of mutationsOf(opensslCsr, 20_000, 1)) {
-    try {
-      readCsr(mutant);
-      wrong.push(mutant.toString("hex"));
-    } catch (error) {
-      if (!(error instanceof CsrError)) wrong.push(error);
-    }
-  }
-  t.strictSame(wrong, []);
-  t.end();
-});
-
-t.test("every truncation is refused", (t) => {
-  for (let length = 0; length < opensslCsr.length; length++) {
-    t.throws(() => readCsr(opensslCsr.subarray(0, length)), { name: "CsrError" }, String(length));
-  }
-  t.throws(() => readCsr(encodeDer(sequence(opensslCsr))), { name: "CsrError" });
   t.end();
 });

@@ -120,6 +120,7 @@ t.test("values are read by their type", (t) => {
   t.equal(timeOf(one("18 0f 32303530303130313030303030305a"), "It").toISOString(), "2050-01-01T00:00:00.000Z");
   t.throws(() => timeOf(one("18 0f 32303439303130313030303030305a"), "It"), /GeneralizedTime before 2050/);
   t.throws(() => timeOf(one("05 00"), "It"), /not a time/);
+  t.throws(() => timeOf(undefined, "It"), new DerError("It is missing"));
   t.end();
 });
 
@@ -133,6 +134,7 @@ t.test("text is checked for its characters", (t) => {
   t.throws(() => text(tags.utf8String, hex("ed a0 80")), /not UTF-8/, "a surrogate");
   t.throws(() => text(tags.printableString, Buffer.from("a@b")), /PrintableString/);
   t.throws(() => text(tags.ia5String, hex("e9")), /IA5/);
+  t.throws(() => textOf(undefined, "It"), new DerError("It is missing"));
   t.throws(() => text(0x1e, hex("0041")), /not a UTF8String/);
   t.throws(() => text(0x14, hex("41")), /not a UTF8String/);
   t.end();

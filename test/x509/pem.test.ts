@@ -46,6 +46,7 @@ t.test("anything else is refused", (t) => {
     ["text before", `a\n${begin}QQ==\n${end}`],
     ["text after", `${begin}QQ==\n${end}a`],
     ["no end", `${begin}QQ==\n`],
+    ["no end of the second block", `${begin}QQ==\n${end}${begin}QQ==\n`],
     ["an empty block", begin + end],
     ["a header", `${begin}Proc-Type: 4,ENCRYPTED\n\nQQ==\n${end}`],
     ["a blank line inside", `${begin}${full}\n\nQQ==\n${end}`],

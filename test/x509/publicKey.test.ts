@@ -137,20 +137,28 @@ t.test("H-16b RSA keys that are refused", (t) => {
 t.test("other keys, and other bytes, are refused", (t) => {
   const good = spkiOf(ec.publicKey);
   const ed = spkiOf(ed25519.publicKey).subarray(-32);
-  const refused: readonly [string, Buffer][] = [
-    ["nothing", Buffer.alloc(0)],
-    ["trailing bytes", Buffer.concat([good, Buffer.alloc(2)])],
-    ["a long length", Buffer.concat([Buffer.from([0x30, 0x81]), good.subarray(1)])],
-    ["a private key", ec.privateKey.export({ type: "pkcs8", format: "der" })],
-    ["three members", encodeDer(sequence(sequence(), bitString(ed), nullParameters))],
-    ["an empty algorithm", encodeDer(sequence(sequence(), bitString(ed)))],
-    ["an algorithm with three members", spki(oids.ecPublicKey, [curve256, nullParameters], point)],
-    ["Ed25519 with parameters", spki(oids.ed25519, [nullParameters], ed)],
-    ["Ed25519 with 31 octets", spki(oids.ed25519, [], ed.subarray(1))],
-    ["X25519", spkiOf(generateKeyPairSync("x25519").publicKey)],
-    ["Ed448", spkiOf(generateKeyPairSync("ed448").publicKey)],
-    ["DSA", spkiOf(generateKeyPairSync("dsa", { modulusLength: 1024, divisorLength: 160 }).publicKey)],
+  const ed25519Algorithm = sequence(objectIdentifier(oids.ed25519));
+  const refused: readonly [string, Buffer, RegExp][] = [
+    ["nothing", Buffer.alloc(0), /cut short/],
+    ["trailing bytes", Buffer.concat([good, Buffer.alloc(2)]), /follow the end/],
+    ["a long length", Buffer.concat([Buffer.from([0x30, 0x81]), good.subarray(1)]), /shortest/],
+    ["a private key", ec.privateKey.export({ type: "pkcs8", format: "der" }), /two members/],
+    ["one member", encodeDer(sequence(ed25519Algorithm)), /two members/],
+    ["three members", encodeDer(sequence(ed25519Algorithm, bitString(ed), nullParameters)), /two members/],
+    ["an empty algorithm", encodeDer(sequence(sequence(), bitString(ed))), /algorithm is malformed/],
+    [
+      "an algorithm with three members",
+      spki(oids.ecPublicKey, [curve256, nullParameters], point),
+      /algorithm is malformed/,
+    ],
+    ["Ed25519 with parameters", spki(oids.ed25519, [nullParameters], ed), /no parameters/],
+    ["Ed25519 with 31 octets", spki(oids.ed25519, [], ed.subarray(1)), /32 octets/],
+    ["X25519", spkiOf(generateKeyPairSync("x25519").publicKey), /not of a kind/],
+    ["Ed448", spkiOf(generateKeyPairSync("ed448").publicKey), /not of a kind/],
+    ["DSA", spkiOf(generateKeyPairSync("dsa", { modulusLength: 1024, divisorLength: 160 }).publicKey), /not of a kind/],
   ];
-  for (const [name, bytes] of refused) t.throws(() => readPublicKey(bytes), { name: "KeyRefused" }, name);
+  for (const [name, bytes, message] of refused) {
+    t.throws(() => readPublicKey(bytes), { name: "KeyRefused", message }, name);
+  }
   t.end();
 });

@@ -13,7 +13,7 @@ const nextPrime = (from: bigint): bigint => {
 };
 
 t.test("sound moduli pass", (t) => {
-  for (const bits of [2048, 2048, 2048, 3072, 4096]) t.equal(modulusWeakness(sound(bits)), undefined, String(bits));
+  for (const bits of [2048, 2048, 3072]) t.equal(modulusWeakness(sound(bits)), undefined, String(bits));
   t.end();
 });
 

@@ -45,6 +45,7 @@ export interface Outbound {
   connect(host: string, port: number, signal: AbortSignal): Promise<Socket>;
 }
 
+/** Opens the way out, with the operator's limits; whatever they say, nothing takes longer than ten seconds. */
 export function createOutbound(options: OutboundOptions): Outbound {
   const { allowPrivate, allowLocalhostNames, http01Port, tlsAlpn01Port, userAgent } = options;
   const timeoutMs = Math.min(options.timeoutMs, 10_000);

@@ -80,7 +80,9 @@ t.test("H-10b the name is looked up once, so an answer that changes does not mat
 
 t.test("H-10b a thousand addresses: four are tried", async (t) => {
   const dns = await startDnsServer((_, type) =>
-    type === "A" ? Array.from({ length: 1000 }, (_, i) => ({ type: "A", data: `127.1.${i >> 8}.${i & 255}` })) : [],
+    type === "A"
+      ? Array.from({ length: 1000 }, (_address, i) => ({ type: "A", data: `127.1.${i >> 8}.${i & 255}` }))
+      : [],
   );
   t.teardown(() => dns.close());
   const outbound = testOutbound({ dnsResolver: dns.address });
