@@ -147,7 +147,6 @@ function decide(
       authorizations.map(proofOf),
       profile,
       policy.grants(),
-      now(),
     );
   } catch (error) {
     if (error instanceof NotAuthorized) throw problem("rejectedIdentifier", error.message);

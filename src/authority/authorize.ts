@@ -65,17 +65,21 @@ export function authorizeOrder(
   proofs: readonly Proof[],
   profile: Profile,
   grants: ReadonlyMap<string, CurrentGrant>,
-  now: Date,
 ): Authorized {
   if (proofs.length === 0) throw new NotAuthorized("the order has no authorized identifier");
   const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[] };
   let notAfterCap: Date | undefined;
+  let lifetimeMaxSeconds: number | undefined;
   for (const { identifier, proved } of proofs) {
     names[identifier.type].push(identifier.value);
     if (identifier.type === "uri" && proved.by !== "attestation") {
       throw new NotAuthorized("a SPIFFE ID is authorized by evidence only"); // H-26: no downgrade to a weaker challenge.
     }
-    if (proved.by === "attestation") notAfterCap = earliest(notAfterCap, capOf(proved.record, profile, grants, now));
+    if (proved.by !== "attestation") continue;
+    const grant = currentGrant(proved.record, profile, grants);
+    lifetimeMaxSeconds = least(lifetimeMaxSeconds, grant.maxLifetimeSeconds);
+    const { notAfterCap: cap } = proved.record;
+    notAfterCap = least(notAfterCap, cap === undefined ? undefined : new Date(cap));
   }
   requireAdmitted(names, profile);
   return {
@@ -84,7 +88,7 @@ export function authorizeOrder(
     accountId: order.accountId,
     names,
     profile,
-    validity: { ...order.validity, notAfterCap },
+    validity: { ...order.validity, notAfterCap, lifetimeMaxSeconds },
     evidence: proofs,
   } as unknown as Authorized;
 }
@@ -116,24 +120,18 @@ function requireAdmitted(names: CertificateNames, profile: Profile): void {
   }
 }
 
-function capOf(
+function currentGrant(
   record: AttestationProof,
   profile: Profile,
   grants: ReadonlyMap<string, CurrentGrant>,
-  now: Date,
-): Date | undefined {
+): CurrentGrant {
   const grant = grants.get(record.grant);
   if (grant === undefined || grant.version !== record.grantVersion) {
     throw new NotAuthorized("the policy has changed since the evidence was judged; make a new order");
   }
   if (grant.profile !== profile.name) throw new NotAuthorized("the grant does not allow this profile");
-  const byEvidence = record.notAfterCap === undefined ? undefined : new Date(record.notAfterCap);
-  const byGrant =
-    grant.maxLifetimeSeconds === undefined
-      ? undefined
-      : new Date(now.getTime() + grant.maxLifetimeSeconds * 1000 - 1000);
-  return earliest(byEvidence, byGrant);
+  return grant;
 }
 
-const earliest = (a: Date | undefined, b: Date | undefined): Date | undefined =>
+const least = <T extends Date | number>(a: T | undefined, b: T | undefined): T | undefined =>
   a === undefined || (b !== undefined && b < a) ? b : a;

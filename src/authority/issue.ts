@@ -57,7 +57,8 @@ export function createIssuing(parts: IssuingParts): Issuing {
     const serial = linted.serialNumber;
     try {
       const certificate = await sign(linted.tbs, issuer);
-      await ledger.record(serial, certificate);
+      // False: the settling job was faster, and what it recorded (or abandoned) counts; this certificate is never released.
+      if (!(await ledger.record(serial, certificate))) return { outcome: "unfinished", serial };
       return { outcome: "issued", serial, certificate, issuer };
     } catch (error) {
       onUnfinished(serial, error);

@@ -52,6 +52,14 @@ const lints: readonly Lint[] = [
       serialNumber.length >= 9 && serialNumber.length <= 20 && (serialNumber[0] ?? 0x80) < 0x80,
   },
   {
+    name: "recordIsTheCertificate",
+    source: "our own: what the inventory will say is what is signed",
+    holds: ({ serialNumber, notBefore, notAfter }, prepared) =>
+      serialNumber.equals(prepared.serialNumber) &&
+      notBefore.getTime() === prepared.notBefore.getTime() &&
+      notAfter.getTime() === prepared.notAfter.getTime(),
+  },
+  {
     name: "issuerIsOurs",
     source: "RFC 5280 §4.1.2.4",
     holds: ({ issuer }, prepared) => issuer.equals(prepared.issuer.subject),

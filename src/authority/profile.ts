@@ -86,6 +86,8 @@ export interface RequestedValidity {
   readonly notAfter?: Date | undefined;
   /** From evidence: shortens silently where the client named no notAfter, refuses otherwise (workload-attest-01, rule 6). */
   readonly notAfterCap?: Date | undefined;
+  /** From a grant: longest lifetime where it is less than the profile's. */
+  readonly lifetimeMaxSeconds?: number | undefined;
 }
 
 /** The validity asked for lies outside the profile; refused, never clamped. `message` is fit for the client. */
@@ -103,7 +105,9 @@ const wholeSecond = (milliseconds: number): number => Math.floor(milliseconds / 
 export function validityOf(profile: Profile, now: Date, wish: RequestedValidity): { notBefore: Date; notAfter: Date } {
   const at = wholeSecond(now.getTime());
   const cap = wish.notAfterCap && wholeSecond(wish.notAfterCap.getTime());
-  const backdate = Math.min(profile.backdateSeconds, Math.floor(profile.lifetimeDefaultSeconds / 10));
+  const most = Math.min(profile.lifetimeMaxSeconds, wish.lifetimeMaxSeconds ?? Infinity);
+  const usual = Math.min(profile.lifetimeDefaultSeconds, most);
+  const backdate = Math.min(profile.backdateSeconds, Math.floor(usual / 10));
   const start = wish.notBefore ? wholeSecond(wish.notBefore.getTime()) : undefined;
   if (start !== undefined && (start < at - profile.backdateSeconds || start > at + 3600)) {
     throw new ValidityRefused(`notBefore must lie between ${profile.backdateSeconds} seconds ago and an hour from now`);
@@ -118,14 +122,13 @@ export function validityOf(profile: Profile, now: Date, wish: RequestedValidity)
     start ??
     (asked === undefined
       ? at - backdate
-      : Math.min(at, Math.max(at - backdate, asked + 1 - profile.lifetimeMaxSeconds)));
-  const end = asked ?? Math.min(from + profile.lifetimeDefaultSeconds - 1, cap ?? Infinity);
+      : Math.min(at, Math.max(at - backdate, asked + 1 - most)));
+  const end = asked ?? Math.min(from + usual - 1, cap ?? Infinity);
 
   const lifetime = end - from + 1;
-  if (lifetime > profile.lifetimeMaxSeconds) {
-    throw new ValidityRefused(
-      `a lifetime of ${lifetime} s is more than profile ${profile.name} allows (${profile.lifetimeMaxSeconds} s)`,
-    );
+  if (lifetime > most) {
+    const limit = most < profile.lifetimeMaxSeconds ? "the grant" : `profile ${profile.name}`;
+    throw new ValidityRefused(`a lifetime of ${lifetime} s is more than ${limit} allows (${most} s)`);
   }
   if (lifetime < profile.lifetimeMinSeconds || end <= at) {
     const why = asked === undefined ? "the evidence ends too soon: " : "";

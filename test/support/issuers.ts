@@ -1,0 +1,106 @@
+/** Keys in memory, and a CA hierarchy on them, for what is tested without token and database. */
+import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+
+import { establishHierarchy } from "../../src/authority/hierarchy.ts";
+import type { Hierarchy } from "../../src/authority/issuer.ts";
+import type { IssuerStore, StoredIssuer } from "../../src/authority/ports.ts";
+import { readProfile, type Profile, type ProfileConfiguration } from "../../src/authority/profile.ts";
+import type { KeyProvider, Signer } from "../../src/keys/signer.ts";
+
+export interface MemoryKeys extends KeyProvider {
+  readonly signers: Map<string, Signer>;
+}
+
+/** P-256 whatever is asked for. */
+export function memoryKeys(): MemoryKeys {
+  const signers = new Map<string, Signer>();
+  return {
+    signers,
+    description: "keys in memory",
+    development: true,
+    async generate(label) {
+      const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+      const signer = memorySigner(label, publicKey, privateKey);
+      signers.set(label, signer);
+      return signer;
+    },
+    find: async ({ label, spki }) =>
+      [...signers.values()].find((signer) => (spki ? signer.spki.equals(spki) : signer.label === label)),
+    close: async () => undefined,
+  };
+}
+
+function memorySigner(label: string, publicKey: KeyObject, privateKey: KeyObject): Signer {
+  return {
+    label,
+    algorithm: "ecdsa-p256-sha256",
+    spki: publicKey.export({ type: "spki", format: "der" }),
+    publicKey,
+    sign: async (message) => sign("sha256", message, privateKey),
+  };
+}
+
+/** Keeps issuers in an array; `exclusively` waits for whoever is inside. */
+export function memoryIssuerStore(): IssuerStore & { readonly issuers: StoredIssuer[] } {
+  const issuers: StoredIssuer[] = [];
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    issuers,
+    readIssuers: async () => [...issuers],
+    async insertHierarchy(root, issuing) {
+      if (issuers.length > 0) throw new Error("there is a hierarchy already");
+      issuers.push(root, issuing);
+    },
+    exclusively(action) {
+      const mine = last.then(action);
+      last = mine.catch(() => undefined);
+      return mine;
+    },
+  };
+}
+
+export const trustDomain = "mayfly.test";
+
+/** A fresh root and issuing CA in memory. */
+export async function memoryHierarchy(now: Date): Promise<Hierarchy> {
+  const { hierarchy } = await establishHierarchy({
+    keys: memoryKeys(),
+    store: memoryIssuerStore(),
+    trustDomain,
+    keyLabel: "issuing",
+    rootLifetimeDays: 3650,
+    issuingLifetimeDays: 365,
+    now,
+  });
+  return hierarchy;
+}
+
+const workload: ProfileConfiguration = {
+  description: "SPIFFE X.509-SVID",
+  identifiers: ["uri"],
+  lifetimeDefaultSeconds: 900,
+  lifetimeMinSeconds: 60,
+  lifetimeMaxSeconds: 86_400,
+  backdateSeconds: 60,
+  keyKinds: ["ec-p256", "rsa"],
+  extendedKeyUsage: ["serverAuth", "clientAuth"],
+};
+
+/** A SPIFFE profile, with changes. */
+export function workloadProfile(changes: Partial<ProfileConfiguration> = {}): Profile {
+  return readProfile("workload", { ...workload, ...changes });
+}
+
+/** A profile for DNS names and addresses, with changes. */
+export function serverProfile(changes: Partial<ProfileConfiguration> = {}): Profile {
+  return readProfile("server", {
+    ...workload,
+    identifiers: ["dns", "ip"],
+    lifetimeDefaultSeconds: 86_400,
+    extendedKeyUsage: ["serverAuth"],
+    ...changes,
+  });
+}
+
+/** SHA-256. */
+export const sha256 = (data: string | Buffer): Buffer => createHash("sha256").update(data).digest();
