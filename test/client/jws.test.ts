@@ -42,10 +42,12 @@ t.test("R and S of every length: two hundred signatures, some of which begin wit
   ] as const) {
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve });
     const signer = jwsSigner(privateKey);
+    const lengths = new Set<number>();
     for (let i = 0; i < 200; i += 1) {
       const jws: jose.FlattenedJWSInput = JSON.parse(signer.sign({ nonce: String(i), url: "https://ca.test/" }, {}));
-      if (jws.signature.length !== length) t.fail(`a signature of ${jws.signature.length} characters`);
+      lengths.add(jws.signature.length);
       await jose.flattenedVerify(jws, publicKey, { algorithms: [alg] });
     }
+    t.same([...lengths], [length], alg);
   }
 });
