@@ -32,6 +32,8 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
 
   const status = orderStatus(order, context.now());
   if (status !== "ready") throw problem("orderNotReady", `the order is ${status}`); // §7.4: 403 in any other state
+  // H-02: an authorization that is not this account's is none, and an identifier without one is not issued.
+  if (authorizations.length !== order.identifiers.length) throw problem("orderNotReady", "an authorization is missing");
   if (!read.ok) throw read.error;
   const csr = read.value;
   const profile = pinnedProfile(order, context);
@@ -138,16 +140,11 @@ function decide(
   accountId: string,
   authorizations: readonly Authorization[],
   profile: Profile,
-  { policy, now }: AcmeContext,
+  { policy }: AcmeContext,
 ): Authorized {
   const validity = { notBefore: order.notBefore ?? undefined, notAfter: order.notAfter ?? undefined };
   try {
-    return authorizeOrder(
-      { id: order.id, accountId, validity },
-      authorizations.map(proofOf),
-      profile,
-      policy.grants(),
-    );
+    return authorizeOrder({ id: order.id, accountId, validity }, authorizations.map(proofOf), profile, policy.grants());
   } catch (error) {
     if (error instanceof NotAuthorized) throw problem("rejectedIdentifier", error.message);
     throw error;

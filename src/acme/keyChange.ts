@@ -33,7 +33,9 @@ export async function keyChange(request: AcmeRequest, { accounts, keys, urls }: 
   }
 
   const change = await accounts.changeKey(account.id, account.key.thumbprint, newKey);
-  keys.delete(account.id);
+  // Another replica may have changed it: then nobody here knows the key, and the next request reads it.
+  if (change.outcome === "changed") keys.set(account.id, { id: account.id, key: newKey });
+  else keys.delete(account.id);
   if (change.outcome === "taken") {
     throw problem("malformed", "the new key already has an account", {
       status: 409,

@@ -110,6 +110,9 @@ async function signingAccount(id: string, { accounts, keys }: PipelineParts): Pr
   if (kept !== undefined) return kept;
   const stored = await accounts.findAccount(id);
   if (stored === undefined) throw problem("accountDoesNotExist", "there is no such account");
+  // A key change that ended while this was read has put the new key here; what was read is the old one then (H-05).
+  const changed = keys.get(id);
+  if (changed !== undefined) return changed;
   const account = { id, key: readJwk({ ...stored.jwk }) };
   keys.set(id, account);
   return account;

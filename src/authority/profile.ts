@@ -118,11 +118,7 @@ export function validityOf(profile: Profile, now: Date, wish: RequestedValidity)
     throw new ValidityRefused("notAfter lies beyond what the evidence allows");
   }
   // The allowance for slow clocks gives way where it would make the asked lifetime too long.
-  const from =
-    start ??
-    (asked === undefined
-      ? at - backdate
-      : Math.min(at, Math.max(at - backdate, asked + 1 - most)));
+  const from = start ?? (asked === undefined ? at - backdate : Math.min(at, Math.max(at - backdate, asked + 1 - most)));
   const end = asked ?? Math.min(from + usual - 1, cap ?? Infinity);
 
   const lifetime = end - from + 1;

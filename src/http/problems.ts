@@ -1,4 +1,6 @@
 /** The one place where an error becomes a reply (RFC 9457): ours as they are, the framework's by a table, all else as 500 without detail. */
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { KeyUnavailable } from "../keys/signer.ts";
@@ -56,5 +58,27 @@ export function asProblem(error: unknown, request: Pick<FastifyRequest, "url">):
   }
   return problem("serverInternal", "the server had an internal error", { cause: error });
 }
+
+/** Answers what is not HTTP, has a header that is too large, or takes too long: there is no request yet, only a socket. */
+export function refuseConnection({ code }: NodeJS.ErrnoException, socket: Socket): void {
+  if (code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, detail } = brokenRequests[code ?? ""] ?? { status: 400, detail: "the request is not HTTP/1.1" };
+  const body = JSON.stringify(problemDocument(problem("malformed", detail, { status })));
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `content-type: ${problemContentType}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+const brokenRequests: Readonly<Record<string, { status: number; detail: string }>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, detail: "the header of the request is too large" },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, detail: "the request did not arrive in time" },
+};
 
 const isRest = ({ url }: Pick<FastifyRequest, "url">): boolean => url.startsWith("/api/");

@@ -3,7 +3,7 @@ import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions
 
 import { problem } from "../problem/problem.ts";
 import { refuseOtherMethods } from "./otherMethods.ts";
-import { installProblems, sendProblem } from "./problems.ts";
+import { installProblems, refuseConnection, sendProblem } from "./problems.ts";
 
 export interface ListenerTls {
   /** PEM chain, leaf first. */
@@ -44,6 +44,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     // A path that cannot be decoded, and a request that is no HTTP, get a problem like everything else.
     frameworkErrors: (_error, request, reply) =>
       void sendProblem(problem("malformed", "the path is not valid"), request, reply),
+    clientErrorHandler: refuseConnection,
   };
   const server = options.tls
     ? (Fastify({

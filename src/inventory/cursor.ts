@@ -14,7 +14,9 @@ export function readCursor(text: string): Position {
     if (Array.isArray(value) && value.length === 2 && typeof value[0] === "string" && typeof value[1] === "string") {
       const at = new Date(value[0]);
       const key: string = value[1];
-      if (!Number.isNaN(at.getTime()) && !key.includes("\0")) return { at, key };
+      // The form that was given out; JavaScript's years of six digits are more than Postgres holds.
+      const isTime = /^[1-9]\d{3}-/.test(value[0]) && !Number.isNaN(at.getTime());
+      if (isTime && !key.includes("\0")) return { at, key };
     }
   } catch {
     // Falls through to the one refusal.

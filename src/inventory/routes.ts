@@ -18,7 +18,10 @@ const limit = Type.Optional(
   Type.String({ pattern: "^[1-9][0-9]{0,3}$", description: "Entries in a page, at most 1000; 100 otherwise." }),
 );
 const cursor = Type.Optional(Type.String({ maxLength: 4200, description: "`next` of the page before." }));
-const name = Type.Optional(Type.String({ minLength: 1, maxLength: 2048 }));
+const name = Type.Optional(
+  // No text in Postgres holds NUL, so no name does.
+  Type.String({ pattern: "^[^\\u0000]+$", maxLength: 2048 }),
+);
 
 const certificateQuery = Type.Object(
   {

@@ -11,6 +11,9 @@ export interface RunningJobs {
   stop(): Promise<void>;
 }
 
+/** A job that throws before there is a promise must not end the process: it fails like any other. */
+const runOnce = async (job: Job): Promise<void> => job.run();
+
 /** Starts all jobs; each first runs after its own interval. */
 export function startJobs(jobs: readonly Job[], onError: (job: string, error: unknown) => void): RunningJobs {
   let stopped = false;
@@ -20,8 +23,7 @@ export function startJobs(jobs: readonly Job[], onError: (job: string, error: un
   function schedule(job: Job): void {
     if (stopped) return;
     const timer = setTimeout(() => {
-      const round = job
-        .run()
+      const round = runOnce(job)
         .catch((error: unknown) => onError(job.name, error))
         .finally(() => {
           underWay.delete(round);

@@ -139,6 +139,16 @@ const readIssuers = statement(
   `select id, kind, certificate, key_label, parent_id from issuer where status = 'active' order by created_at, kind desc`,
 );
 
+const insertHierarchy = statement(
+  "issuer_insert_hierarchy",
+  `insert into issuer (id, kind, parent_id, certificate, spki_sha256, key_label, not_after)
+   select i.id, i.kind, i.parent_id, i.certificate, i.spki_sha256, i.key_label, i.not_after
+   from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::text[], $7::timestamptz[])
+     as i(id, kind, parent_id, certificate, spki_sha256, key_label, not_after)
+   where not exists (select from issuer)
+   returning id`,
+);
+
 interface IssuerRow {
   id: string;
   kind: "root" | "issuing";
@@ -164,20 +174,17 @@ export function createIssuerStore(db: Database): IssuerStore {
       }));
     },
     async insertHierarchy(root, issuing, facts) {
-      const rows = [root, issuing].map((issuer, index) => {
-        const fact = facts[index];
-        if (fact === undefined) throw new RangeError("each issuer needs its facts");
-        return {
-          id: issuer.id,
-          kind: issuer.kind,
-          parent_id: issuer.parentId,
-          certificate: issuer.certificate,
-          spki_sha256: fact.spkiSha256,
-          key_label: issuer.keyLabel,
-          not_after: fact.notAfter,
-        };
-      });
-      await db.kysely.insertInto("issuer").values(rows).execute();
+      const issuers = [root, issuing];
+      const rows = await db.run(insertHierarchy, [
+        issuers.map(({ id }) => id),
+        issuers.map(({ kind }) => kind),
+        issuers.map(({ parentId }) => parentId),
+        issuers.map(({ certificate }) => certificate),
+        facts.map(({ spkiSha256 }) => spkiSha256),
+        issuers.map(({ keyLabel }) => keyLabel),
+        facts.map(({ notAfter }) => notAfter),
+      ]);
+      if (rows.length !== issuers.length) throw new Error("the database has a CA hierarchy already");
     },
     exclusively: (action) => db.exclusively(hierarchyLock, action),
   };

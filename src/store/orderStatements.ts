@@ -16,10 +16,14 @@ const withChallenge = (z: string, type: string, value: string): string =>
   `(select jsonb_agg(case when c->>'type' = ${type} then ${value}::jsonb else c end order by n)
     from jsonb_array_elements(${z}.challenges) with ordinality as e(c, n))`;
 
-/** The order of an authorization comes one step nearer to `ready`; its row lock makes exactly one caller the last. */
+/**
+ * The order of an authorization comes one step nearer to `ready`; its row lock makes exactly one caller the last. It does not
+ * outlive the authorization (RFC 8555 §7.1.6): an order that reads as `ready` can be finalized.
+ */
 const countDown = (from: string): string =>
   `update acme_order o
    set authorizations_pending = authorizations_pending - 1,
+       expires_at = least(o.expires_at, z.expires_at),
        status = case when authorizations_pending = 1 then 'ready' else status end
    from ${from} z where o.id = z.order_id and o.status = 'pending' and o.authorizations_pending > 0`;
 
@@ -60,7 +64,8 @@ export const listOrders = statement(
 export const readForFinalize = statement(
   "order_read_for_finalize",
   `select a.status as account_status, ${orderColumns("o")},
-     (select jsonb_agg(to_jsonb(z)) from acme_authorization z where z.id = any(o.authorization_ids)) as authorizations,
+     coalesce((select jsonb_agg(to_jsonb(z)) from acme_authorization z
+               where z.id = any(o.authorization_ids) and z.account_id = a.id), '[]') as authorizations,
      exists (select from account k where k.jwk_thumbprint = $3) as key_is_account_key
    from account a left join acme_order o on o.id = $2 and o.account_id = a.id
    where a.id = $1`,
@@ -101,7 +106,7 @@ export const validated = statement(
      set status = 'valid', challenges = ${withChallenge("z", "$2", "$3")}, expires_at = $4, validating_since = null
      where z.id = $1 and z.status = 'pending' and z.expires_at > now()
        and exists (select from account where id = z.account_id and status = 'valid')
-     returning z.id, z.order_id
+     returning z.id, z.order_id, z.expires_at
    ), orders as (${countDown("z")})
    select id from z`,
 );
@@ -138,7 +143,7 @@ export const attested = statement(
      where z.id = $2 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now()
        and exists (select from account where id = $1 and status = 'valid')
        and (select count(*) from used) = cardinality($7::bytea[])
-     returning z.id, z.order_id
+     returning z.id, z.order_id, z.expires_at
    ), orders as (${countDown("z")})
    select (select count(*) from used) as used, (select count(*) from z) as validated`,
 );
