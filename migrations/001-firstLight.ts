@@ -97,9 +97,10 @@ const statements = [
      not_before timestamptz not null,
      not_after timestamptz not null,
      created_at timestamptz not null default now(),
+     tried_at timestamptz not null default now(),
      abandoned_at timestamptz
    )`,
-  `create index issuance_intent_open on issuance_intent (created_at) where abandoned_at is null`,
+  `create index issuance_intent_open on issuance_intent (tried_at) where abandoned_at is null`,
 
   // The lasting thing. Names are a SPIFFE ID, or the sorted list of DNS names and addresses.
   `create table identity (

@@ -1,15 +1,15 @@
 /** The composition root: configuration → every object, in dependency order. No container, no autoload; read it from top to bottom. */
 import { randomBytes, X509Certificate } from "node:crypto";
-import { mkdirSync, promises as fs } from "node:fs";
 import path from "node:path";
 import type { FastifyInstance } from "fastify";
 
 import { openOperatorAccess } from "./access/operatorToken.ts";
 import type { AcmeContext } from "./acme/context.ts";
 import { createOutbound, fetchHttps } from "./acme/challenges/outbound.ts";
-import { createValidationRunner } from "./acme/challenges/runner.ts";
+import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
 import { validateWithRetries } from "./acme/challenges/validators.ts";
 import { newId } from "./acme/id.ts";
+import type { Challenge } from "./acme/ports.ts";
 import { createLru } from "./acme/lru.ts";
 import { createNonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
@@ -17,18 +17,18 @@ import { createUrls } from "./acme/urls.ts";
 import { openSourceKeys, staticKeys } from "./attestation/jwks.ts";
 import { configureSource, type Source } from "./attestation/sources.ts";
 import { createVerifier } from "./attestation/verify.ts";
-import { createIssuing } from "./authority/issue.ts";
+import { createIssuing, type Issuing } from "./authority/issue.ts";
 import type { Hierarchy } from "./authority/issuer.ts";
 import { createIdentityPolicy } from "./authority/policy.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
 import { developmentRef, type Configuration } from "./config/load.ts";
 import { openDevIssuer } from "./development/devIssuer.ts";
 import { spiffeBundle } from "./http/bundle.ts";
-import { createMetrics } from "./http/metrics.ts";
+import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createServer } from "./http/server.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
-import { openFoundation, type Foundation } from "./foundation.ts";
+import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { startWork } from "./work.ts";
@@ -76,15 +76,9 @@ async function build(
   replacements: Replacements,
 ): Promise<Authority> {
   const { db, keys, hierarchy, log } = foundation;
-  const { externalUrl, dataDir } = configuration;
-  const accounts = createAccountStore(db);
-  const orders = createOrderStore(db);
-  const certificates = createCertificateStore(db);
-  const ledger = (replacements.ledger ?? ((real) => real))(createIssuanceLedger(db));
   const metrics = createMetrics({ statements: () => db.statistics.statements });
-
   const issuing = createIssuing({
-    ledger,
+    ledger: (replacements.ledger ?? ((real) => real))(createIssuanceLedger(db)),
     issuer: () => hierarchy.issuing,
     issuerById: (id) => (id === hierarchy.issuing.id ? hierarchy.issuing : undefined),
     now,
@@ -95,68 +89,6 @@ async function build(
   });
   await issuing.settle(now()); // What an earlier process left between intent and record is finished before anything new begins.
 
-  const developmentIssuer = configuration.attestation.developmentSource
-    ? await openDevIssuer(path.join(dataDir, "dev-issuer.jwk"))
-    : undefined;
-  const verifier = createVerifier(openSources(configuration, developmentIssuer?.publicJwk, now));
-  const policy = createIdentityPolicy({
-    trustDomain: configuration.trustDomain,
-    grants: configuration.grants,
-    verifier,
-    onRefused: (spiffeId, nearest) =>
-      log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence"),
-  });
-
-  const { validation } = configuration;
-  const outbound = createOutbound({ ...validation, userAgent: `Mayfly (ACME validation; +${externalUrl})` });
-  const delaysMs = Array.from({ length: validation.attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
-  const validations = createValidationRunner({
-    orders,
-    accounts,
-    validate: (type, asked, signal) =>
-      validateWithRetries(type, asked, outbound, { attempts: validation.attempts, delaysMs, signal }),
-    now,
-    patienceMs: validation.patienceMs,
-    validSeconds: configuration.acme.orderLifetimeSeconds,
-    onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
-  });
-
-  const urls = createUrls(externalUrl);
-  const context: AcmeContext = {
-    urls,
-    nonces: createNonceSource(),
-    keys: createLru(5_000),
-    accounts,
-    orders,
-    certificates,
-    policy,
-    profiles: configuration.profiles,
-    issuing,
-    chainPemOf: hierarchy.chainPemOf,
-    validations,
-    limits: configuration.acme,
-    audience: configuration.audience,
-    termsOfService: configuration.acme.termsOfService,
-    now,
-    newId: () => newId(now()),
-    newToken: () => randomBytes(24).toString("base64url"),
-  };
-  const facts = {
-    urls,
-    profiles: configuration.profiles,
-    website: configuration.acme.website ?? externalUrl,
-    termsOfService: configuration.acme.termsOfService,
-    workloadAttestation: {
-      trustDomain: configuration.trustDomain,
-      formats: verifier.formats(),
-      audience: configuration.audience,
-    },
-  };
-
-  const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
-  const access = await openOperatorAccess(operatorTokenFile);
-  await fs.writeFile(path.join(dataDir, "root.pem"), hierarchy.rootPem);
-
   const listener = createListener(configuration, hierarchy, issuing, now);
   const server = createServer({
     tls: await listener.tls(),
@@ -164,49 +96,24 @@ async function build(
     bodyLimit: 65_536,
     onRequestDone: (request) => metrics.observeRequest(request),
   });
-  const root = new X509Certificate(hierarchy.rootCertificate);
-  await server.register(acmeRoutes({ context, facts, bodyLimit: configuration.acme.bodyLimitBytes }), {
-    prefix: "/acme",
-  });
-  const inventory = inventoryRoutes({
-    store: createInventoryStore(db),
-    access,
-    externalUrl,
-    chainPemOf: hierarchy.chainPemOf,
+  const developmentIssuer = configuration.attestation.developmentSource
+    ? await openDevIssuer(path.join(configuration.dataDir, "dev-issuer.jwk"))
+    : undefined;
+  const parts: Parts = {
+    configuration,
+    foundation,
+    metrics,
+    issuing,
+    developmentKey: developmentIssuer?.publicJwk,
     now,
-  });
-  await server.register(inventory, { prefix: "/api/v1" });
-  await server.register(
-    publicRoutes({
-      home: {
-        externalUrl,
-        trustDomain: configuration.trustDomain,
-        rootName: root.subject.replaceAll("\n", ", "),
-        rootFingerprint: root.fingerprint256.replaceAll(":", "").toLowerCase(),
-        development: keys.development || developmentIssuer !== undefined,
-      },
-      rootPem: hierarchy.rootPem,
-      bundle: spiffeBundle([hierarchy.rootCertificate], Math.floor(root.validFromDate.getTime() / 1000)),
-      metrics,
-      ready: createReadiness({ database: () => pingDatabase(db), signer: hierarchy.issuing.signer }),
-      developmentJwks: developmentIssuer && { keys: [developmentIssuer.publicJwk] },
-    }),
-  );
+  };
+  const validations = await mountAcme(server, parts);
+  const operatorTokenFile = await mountInventory(server, parts);
+  await mountPublic(server, parts);
 
   await validations.resume(now());
-  const work = startWork({
-    db,
-    issuing,
-    validations,
-    metrics,
-    log,
-    now,
-    orderLifetimeSeconds: configuration.acme.orderLifetimeSeconds,
-  });
-  const renewal = listener.keepFresh(server, (error) =>
-    log.error({ err: error }, "the listener's certificate could not be renewed"),
-  );
-
+  const renewListener = (): Promise<void> => listener.renew(server);
+  const work = startWork({ db, issuing, validations, metrics, log, now, configuration, renewListener });
   return {
     server,
     hierarchy,
@@ -214,22 +121,137 @@ async function build(
     keys,
     operatorTokenFile,
     firstStart: foundation.firstStart,
-    async close() {
-      renewal.stop();
-      await server.close();
-      await validations.stop();
-      await work.stop();
-      await foundation.close();
-    },
+    close: () =>
+      stopInOrder(
+        () => server.close(),
+        () => validations.stop(),
+        () => work.stop(),
+        () => foundation.close(),
+      ),
   };
 }
 
+/** What the mounts below share. */
+interface Parts {
+  readonly configuration: Configuration;
+  readonly foundation: Foundation;
+  readonly metrics: Metrics;
+  readonly issuing: Issuing;
+  /** Public JWK of the development evidence source, where there is one. */
+  readonly developmentKey: Readonly<Record<string, string>> | undefined;
+  readonly now: () => Date;
+}
+
+/** The ACME room below /acme, with validation and attestation behind it. */
+async function mountAcme(server: FastifyInstance, parts: Parts): Promise<ValidationRunner> {
+  const { configuration, foundation, metrics, issuing, now } = parts;
+  const { db, hierarchy } = foundation;
+  const { acme, audience, externalUrl, profiles, trustDomain } = configuration;
+  const [accounts, orders] = [createAccountStore(db), createOrderStore(db)];
+  const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
+  const validations = createValidations({ ...parts, accounts, orders, onChallengeEnded });
+  const verifier = createVerifier(openSources(parts));
+  const urls = createUrls(externalUrl);
+  const context: AcmeContext = {
+    urls,
+    nonces: createNonceSource(),
+    keys: createLru(5_000),
+    accounts,
+    orders,
+    certificates: createCertificateStore(db),
+    policy: createIdentityPolicy({
+      trustDomain,
+      grants: configuration.grants,
+      verifier,
+      onRefused: (spiffeId, nearest) =>
+        foundation.log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence"),
+    }),
+    profiles,
+    issuing,
+    chainPemOf: hierarchy.chainPemOf,
+    validations,
+    limits: acme,
+    audience,
+    termsOfService: acme.termsOfService,
+    onChallengeEnded,
+    now,
+    newId: () => newId(now()),
+    newToken: () => randomBytes(24).toString("base64url"),
+  };
+  const facts = {
+    urls,
+    profiles,
+    website: acme.website ?? externalUrl,
+    termsOfService: acme.termsOfService,
+    workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
+  };
+  await server.register(acmeRoutes({ context, facts, bodyLimit: acme.bodyLimitBytes }), { prefix: "/acme" });
+  return validations;
+}
+
+function createValidations({
+  configuration: { validation, acme, externalUrl },
+  foundation: { log },
+  accounts,
+  orders,
+  onChallengeEnded,
+  now,
+}: Parts & Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded">): ValidationRunner {
+  const outbound = createOutbound({ ...validation, userAgent: `Mayfly (ACME validation; +${externalUrl})` });
+  const delaysMs = Array.from({ length: validation.attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
+  return createValidationRunner({
+    orders,
+    accounts,
+    validate: (type, asked, signal) =>
+      validateWithRetries(type, asked, outbound, { attempts: validation.attempts, delaysMs, signal }),
+    now,
+    patienceMs: validation.patienceMs,
+    validSeconds: acme.orderLifetimeSeconds,
+    onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
+    onEnded: onChallengeEnded,
+  });
+}
+
+/** REST over the inventory below /api/v1; resolves to the file of the operator's token. */
+async function mountInventory(server: FastifyInstance, { configuration, foundation, now }: Parts): Promise<string> {
+  const { dataDir, externalUrl } = configuration;
+  const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
+  const inventory = inventoryRoutes({
+    store: createInventoryStore(foundation.db),
+    access: await openOperatorAccess(operatorTokenFile),
+    externalUrl,
+    chainPemOf: foundation.hierarchy.chainPemOf,
+    now,
+  });
+  await server.register(inventory, { prefix: "/api/v1" });
+  return operatorTokenFile;
+}
+
+/** Page, root, bundle, health and metrics. */
+async function mountPublic(server: FastifyInstance, parts: Parts): Promise<void> {
+  const { configuration, foundation, metrics, developmentKey } = parts;
+  const { db, hierarchy, keys } = foundation;
+  const root = new X509Certificate(hierarchy.rootCertificate);
+  await server.register(
+    publicRoutes({
+      home: {
+        externalUrl: configuration.externalUrl,
+        trustDomain: configuration.trustDomain,
+        rootName: root.subject.replaceAll("\n", ", "),
+        rootFingerprint: root.fingerprint256.replaceAll(":", "").toLowerCase(),
+        development: keys.development || developmentKey !== undefined,
+      },
+      rootPem: hierarchy.rootPem,
+      bundle: spiffeBundle([hierarchy.rootCertificate], Math.floor(root.validFromDate.getTime() / 1000)),
+      metrics,
+      ready: createReadiness({ database: () => pingDatabase(db), signer: hierarchy.issuing.signer }),
+      developmentJwks: developmentKey && { keys: [developmentKey] },
+    }),
+  );
+}
+
 /** The configured sources with their keys, and the development one where it is asked for. */
-function openSources(
-  configuration: Configuration,
-  developmentKey: Readonly<Record<string, string>> | undefined,
-  now: () => Date,
-): Source[] {
+function openSources({ configuration, developmentKey, now }: Parts): Source[] {
   const fetchKeys = (url: string, options: Parameters<typeof fetchHttps>[1]) =>
     fetchHttps(url, { ...options, allowPrivate: true });
   const sources = configuration.attestation.sources.map((source) =>
@@ -242,9 +264,4 @@ function openSources(
     staticKeys({ keys: [developmentKey] }),
   );
   return [...sources, development];
-}
-
-/** Makes the data directory, for its owner only. */
-export function makeDataDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
 }

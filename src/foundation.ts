@@ -1,4 +1,5 @@
 /** What everything else stands on: data directory, database with its schema, keys, hierarchy. Used by `serve`, `init` and `migrate`. */
+import { promises as fs } from "node:fs";
 import path from "node:path";
 import { pino, type Logger } from "pino";
 
@@ -27,29 +28,34 @@ export interface Foundation extends Store {
   readonly firstStart: boolean;
 }
 
+/** Runs every step, also after one that failed: what is left running would outlive us. @throws the first failure, afterwards */
+export async function stopInOrder(...steps: readonly (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
 /** Opens the database, the embedded one where no URL is configured, and brings its schema up to date. */
 export async function openStore(configuration: Configuration): Promise<Store> {
   const log = pino({ level: configuration.log.level });
   const claim = await claimDataDirectory(configuration.dataDir);
-  const embedded =
-    configuration.databaseUrl === undefined
-      ? await startEmbeddedPostgres({
-          directory: path.join(configuration.dataDir, "postgres"),
-          log: (message) => log.info(message),
-        })
-      : undefined;
-  const db = openDatabase({
-    address: { url: configuration.databaseUrl ?? embedded?.url ?? "" },
-    poolSize: configuration.database.poolSize,
-    statementTimeoutMs: configuration.database.statementTimeoutMs,
-    onError: ({ message }) => log.warn({ reason: message }, "an idle database connection broke"), // pg hangs the whole client on the error.
-  });
-  const close = async (): Promise<void> => {
-    await db.close();
-    await embedded?.stop();
-    claim.release();
-  };
+  const opened: (() => unknown)[] = [() => claim.release()]; // Last opened first.
+  const close = (): Promise<void> => stopInOrder(...opened);
   try {
+    const db = openDatabase({
+      address: { url: configuration.databaseUrl ?? (await embeddedUrl(configuration, log, opened)) },
+      poolSize: configuration.database.poolSize,
+      statementTimeoutMs: configuration.database.statementTimeoutMs,
+      // pg hangs the whole client on the error, so only the message is logged.
+      onError: ({ message }) => log.warn({ reason: message }, "an idle database connection broke"),
+    });
+    opened.unshift(() => db.close());
     return { db, log, migrated: await migrate(db.kysely), close };
   } catch (error) {
     await close();
@@ -57,10 +63,20 @@ export async function openStore(configuration: Configuration): Promise<Store> {
   }
 }
 
-/** Opens store, keys and hierarchy; makes keys and CA certificates where the database has none. */
+async function embeddedUrl({ dataDir }: Configuration, log: Logger, opened: (() => unknown)[]): Promise<string> {
+  const postgres = await startEmbeddedPostgres({
+    directory: path.join(dataDir, "postgres"),
+    log: (message) => log.info(message),
+  });
+  opened.unshift(() => postgres.stop());
+  return postgres.url;
+}
+
+/** Opens store, keys and hierarchy; makes keys and CA certificates where the database has none, and writes `root.pem`. */
 export async function openFoundation(configuration: Configuration, now: Date): Promise<Foundation> {
   const store = await openStore(configuration);
   let keys: KeyProvider | undefined;
+  const close = (): Promise<void> => stopInOrder(() => keys?.close(), store.close);
   try {
     keys = await openKeys(keysOf(configuration));
     const { hierarchy, made } = await establishHierarchy({
@@ -71,23 +87,16 @@ export async function openFoundation(configuration: Configuration, now: Date): P
       ...configuration.hierarchy,
       now,
     });
-    const opened = keys;
-    return {
-      ...store,
-      keys: opened,
-      hierarchy,
-      firstStart: made,
-      async close() {
-        await opened.close();
-        await store.close();
-      },
-    };
+    await fs.writeFile(rootFileOf(configuration), hierarchy.rootPem);
+    return { ...store, keys, hierarchy, firstStart: made, close };
   } catch (error) {
-    await keys?.close();
-    await store.close();
+    await close();
     throw error;
   }
 }
+
+/** Where the root certificate is put for people and clients. */
+export const rootFileOf = ({ dataDir }: Configuration): string => path.join(dataDir, "root.pem");
 
 function keysOf({ keys, dataDir }: Configuration): KeysConfiguration {
   if (keys.provider === "development") {

@@ -15,9 +15,6 @@ import type { ListenerTls } from "./http/server.ts";
 import { pemEncode } from "./x509/pem.ts";
 import { keyOf } from "./x509/publicKey.ts";
 
-/** How often the certificate's age is looked at. */
-const lookEveryMs = 3_600_000;
-
 /** The built-in profile of the listener's certificate; not on offer to clients. */
 const listenerProfile = readProfile("listener", {
   description: "TLS certificate of this server's own listener",
@@ -32,8 +29,8 @@ const listenerProfile = readProfile("listener", {
 
 export interface Listener {
   tls(): Promise<ListenerTls | undefined>;
-  /** Looks after the certificate while the server runs. */
-  keepFresh(server: FastifyInstance, onError: (error: unknown) => void): { stop(): void };
+  /** Looks whether the certificate is old, and gives the running server a new one then. */
+  renew(server: FastifyInstance): Promise<void>;
 }
 
 export function createListener(
@@ -69,16 +66,11 @@ export function createListener(
         key: await fs.readFile(path.resolve(tls.keyFile ?? ""), "utf8"),
       };
     },
-    keepFresh(server, onError) {
-      if (tls.mode !== "auto") return { stop: () => undefined };
-      const look = async (): Promise<void> => {
-        const { certificate, key, renewed } = await ensure();
-        if (renewed)
-          (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
-      };
-      const timer = setInterval(() => void look().catch(onError), lookEveryMs);
-      timer.unref();
-      return { stop: () => clearInterval(timer) };
+    async renew(server) {
+      if (tls.mode !== "auto") return;
+      const { certificate, key, renewed } = await ensure();
+      if (!renewed) return;
+      (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
     },
   };
 }

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 
 import type { ValidationRunner } from "./acme/challenges/runner.ts";
 import { firstIdOf } from "./acme/id.ts";
+import type { Configuration } from "./config/load.ts";
 import type { Issuing } from "./authority/issue.ts";
 import { relayOutbox, type OutboxEvent } from "./events/outbox.ts";
 import type { Metrics } from "./http/metrics.ts";
@@ -10,10 +11,6 @@ import { startJobs, type RunningJobs } from "./jobs/jobs.ts";
 import type { Database } from "./store/database.ts";
 import { createOutboxStore, prune } from "./store/maintenance.ts";
 
-/** An intent older than this is not under way any more; the slowest signature and statement end well before. */
-const intentAgeMs = 20_000;
-/** A validation older than this has no process behind it: attempts, pauses and retries take less. */
-const validationAgeMs = 120_000;
 /** ACME objects are kept this long after their order could last have been open. */
 const retentionMs = 7 * 86_400_000;
 
@@ -24,9 +21,26 @@ export interface WorkParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly now: () => Date;
-  readonly orderLifetimeSeconds: number;
+  readonly configuration: Configuration;
+  /** Renews the listener's certificate where it is old. */
+  readonly renewListener: () => Promise<void>;
 }
 
+/** Added to what could take longest before something counts as left behind; milliseconds. */
+const graceMs = 5_000;
+
+/**
+ * An intent older than this has probably no request behind it. Taking one too early costs a signature and nothing else: the ledger
+ * records one certificate for it, whoever brings it.
+ */
+const intentAgeMs = 5_000;
+
+/** A validation older than this has no process behind it: all its attempts and the pauses between them are over. */
+export function validationAgeMs({ validation: { attempts, timeoutMs, retryDelayMs } }: Configuration): number {
+  return attempts * timeoutMs + retryDelayMs * (2 ** (attempts - 1) - 1) + graceMs;
+}
+
+/** Starts all of it; the first round of each comes after its interval. */
 export function startWork({
   db,
   issuing,
@@ -34,7 +48,8 @@ export function startWork({
   metrics,
   log,
   now,
-  orderLifetimeSeconds,
+  configuration,
+  renewListener,
 }: WorkParts): RunningJobs {
   const ago = (milliseconds: number): Date => new Date(now().getTime() - milliseconds);
   const outbox = createOutboxStore(db);
@@ -45,18 +60,19 @@ export function startWork({
   }
 
   const jobs = [
-    { name: "settle", everyMs: 10_000, run: async () => void (await issuing.settle(ago(intentAgeMs))) },
+    { name: "settle", everyMs: 5_000, run: async () => void (await issuing.settle(ago(intentAgeMs))) },
     {
       name: "resume-validations",
       everyMs: 15_000,
-      run: async () => void (await validations.resume(ago(validationAgeMs))),
+      run: async () => void (await validations.resume(ago(validationAgeMs(configuration)))),
     },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
     {
       name: "prune",
       everyMs: 60_000,
-      run: () => prune(db, now(), firstIdOf(ago(orderLifetimeSeconds * 1000 + retentionMs))),
+      run: () => prune(db, now(), firstIdOf(ago(configuration.acme.orderLifetimeSeconds * 1000 + retentionMs))),
     },
+    { name: "renew-listener", everyMs: 3_600_000, run: renewListener },
   ];
   return startJobs(jobs, (job, error) => log.error({ err: error, job }, "a job failed and will run again"));
 }

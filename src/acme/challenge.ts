@@ -4,7 +4,6 @@ import { respondWithEvidence } from "./challenges/workloadAttest01.ts";
 import { idOf } from "./order.ts";
 import type { Authorization, Challenge } from "./ports.ts";
 import { authorizationStatus, challengeJson, link, retryAfterSeconds, type Reply } from "./resources.ts";
-import type { Urls } from "./urls.ts";
 
 /**
  * Starts or repeats the response to a challenge. A challenge that has begun or ended is answered as it is: parallel and repeated
@@ -18,10 +17,10 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
   if (asked === undefined) throw noSuchResource();
 
   const open = authorizationStatus(authorization, context.now()) === "pending" && asked.status === "pending";
-  if (request.payload === undefined || !open) return challengeReply(authorization, asked, context.urls);
+  if (request.payload === undefined || !open) return challengeReply(authorization, asked, context);
   if (asked.type === "workload-attest-01") {
     const answered = await respondWithEvidence(request.payload, { account, authorization, challenge: asked }, context);
-    return challengeReply(authorization, answered, context.urls);
+    return challengeReply(authorization, answered, context);
   }
 
   const started = await context.orders.beginValidation(account.id, authorization.id, {
@@ -31,20 +30,20 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
   if (started === undefined) {
     // Somebody was first, or the account or authorization ended meanwhile; whatever holds now is the answer.
     const read = required(await context.orders.readAuthorization(account.id, authorization.id));
-    return challengeReply(read, read.challenges.find(({ type }) => type === asked.type) ?? asked, context.urls);
+    return challengeReply(read, read.challenges.find(({ type }) => type === asked.type) ?? asked, context);
   }
-  const result = await context.validations.start(started, asked, account.key.thumbprint);
-  return challengeReply(authorization, result, context.urls);
+  const result = await context.validations.start(account.id, started, asked, account.key.thumbprint);
+  return challengeReply(authorization, result, context);
 }
 
 /** §7.5.1: the challenge, with its authorization as `up`, and when to come back while it is processing. */
-function challengeReply(authorization: Authorization, answered: Challenge, urls: Urls): Reply {
+function challengeReply(authorization: Authorization, answered: Challenge, { urls, now }: AcmeContext): Reply {
   return {
     status: 200,
     headers: {
       link: [link(urls.authorization(authorization.id), "up")],
       ...(answered.status === "processing" && { "retry-after": String(retryAfterSeconds) }),
     },
-    body: challengeJson(authorization.id, answered, urls),
+    body: challengeJson(authorization, answered, urls, now()),
   };
 }

@@ -6,13 +6,15 @@ import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../att
 import { problem } from "../problem/problem.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
-import type { Accept, CertificateStore, Identifier, OrderStore, Owned } from "./ports.ts";
+import type { Accept, CertificateStore, Challenge, Identifier, OrderStore, Owned } from "./ports.ts";
 
 /** The policy for identities, asked by newOrder (would anything do?) and by the challenge (does this do?). */
 export interface IdentityPolicy {
   readonly trustDomain: string;
-  /** Evidence that would do for this SPIFFE ID, and the profiles of the grants behind it; empty when no grant names it. */
-  candidates(spiffeId: string): { accept: readonly Accept[]; profiles: readonly string[] };
+  /** Evidence that would do for this SPIFFE ID, under this profile or any, and the profiles of the grants behind it. */
+  candidates(spiffeId: string, profile?: string): { accept: readonly Accept[]; profiles: readonly string[] };
+  /** True when a source of this name is configured. */
+  hasSource(ref: string): boolean;
   /** Verifies one item. @throws {EvidenceRefused} · {SourceUnavailable} */
   verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
   /** The grant that gives this SPIFFE ID for this evidence. @throws {EvidenceRefused} naming what is missing */
@@ -33,7 +35,7 @@ export interface AcmeLimits {
   readonly identifiersPerOrder: number;
   readonly contactsPerAccount: number;
   readonly ordersPerPage: number;
-  /** Seconds that a pending order with DNS names or addresses stays open, and that a validated name counts. */
+  /** Seconds that a pending order without a SPIFFE ID stays open, and that a validated name counts. */
   readonly orderLifetimeSeconds: number;
   /** Seconds that a workload-attest-01 challenge stays open; at most 300. */
   readonly attestationChallengeSeconds: number;
@@ -53,6 +55,8 @@ export interface AcmeContext extends PipelineParts {
   /** Audience of workload-attest-01 evidence. */
   readonly audience: string;
   readonly termsOfService: string | undefined;
+  /** Told of every challenge of ours that became valid or invalid; validated ones are the runner's. */
+  readonly onChallengeEnded: (challenge: Challenge) => void;
   readonly now: () => Date;
   readonly newId: () => string;
   readonly newToken: () => string;
@@ -62,7 +66,6 @@ export interface AcmeContext extends PipelineParts {
 export interface AcmeRequest extends Verified {
   readonly parameters: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, unknown>>;
-  readonly accept: string | undefined;
 }
 
 /** The account of a request that was signed by `kid`. */

@@ -6,6 +6,9 @@ import type { IdentityPolicy } from "./context.ts";
 import type { JsonValue } from "./json.ts";
 import type { Identifier } from "./ports.ts";
 
+/** Octets of all names of an order together. */
+const nameOctetsMax = 8192;
+
 /**
  * Reads the `identifiers` member of newOrder into canonical identifiers, in the client's order.
  * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier, with one subproblem each where several are bad
@@ -24,6 +27,10 @@ export function readIdentifiers(value: JsonValue | undefined, limit: number, pol
   }
   if (refusals.length > 0) throw refused(refusals);
   requireDistinct(identifiers);
+  const octets = identifiers.reduce((sum, identifier) => sum + identifier.value.length, 0);
+  // So that the CSR of every order that is accepted stays below the limit of CSRs.
+  if (octets > nameOctetsMax)
+    throw problem("malformed", `an order's identifiers may have ${nameOctetsMax} octets together`);
   return identifiers;
 }
 

@@ -1,6 +1,7 @@
 /** newOrder (RFC 8555 §7.4). */
 import { validityOf, ValidityRefused, type Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
+import { parseRfc3339 } from "../x509/time.ts";
 import { named, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
@@ -27,11 +28,10 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
 
   const attested = identifiers.some(({ type }) => type === "uri");
   const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
-  const expiresAt = later(
-    now,
-    attested && identifiers.length === 1 ? attestationChallengeSeconds * 2 : orderLifetimeSeconds,
+  const expiresAt = later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
+  const authorizations = identifiers.map((identifier) =>
+    newAuthorization(identifier, profile.name, expiresAt, now, context),
   );
-  const authorizations = identifiers.map((identifier) => newAuthorization(identifier, expiresAt, now, context));
   const order: Order = {
     id: context.newId(),
     status: "pending",
@@ -94,12 +94,10 @@ function readValidity(
   return { notBefore, notAfter };
 }
 
-const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
-
 function readTime(value: JsonValue | undefined, name: string): Date | null {
   if (value === undefined || value === null || value === "0001-01-01T00:00:00Z") return null;
-  const time = typeof value === "string" && rfc3339.test(value) ? new Date(value) : undefined;
-  if (time === undefined || Number.isNaN(time.getTime())) throw problem("malformed", `${name} is not an RFC 3339 time`);
+  const time = typeof value === "string" ? parseRfc3339(value) : undefined;
+  if (time === undefined) throw problem("malformed", `${name} is not an RFC 3339 time`);
   return time;
 }
 
@@ -117,6 +115,7 @@ function challengeTypes({ type, value }: Identifier): readonly ChallengeType[] {
 
 function newAuthorization(
   identifier: Identifier,
+  profile: string,
   orderExpiresAt: Date,
   now: Date,
   context: AcmeContext,
@@ -131,7 +130,7 @@ function newAuthorization(
     challenges: challengeTypes(identifier).map((type): Challenge => {
       const challenge = { type, token: context.newToken(), status: "pending" } as const;
       if (type !== "workload-attest-01") return challenge;
-      const { accept } = context.policy.candidates(identifier.value);
+      const { accept } = context.policy.candidates(identifier.value, profile);
       return {
         ...challenge,
         expires: timestamp(challengeEnds),

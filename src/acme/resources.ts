@@ -75,11 +75,13 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
     expires: timestamp(authorization.expiresAt),
     identifier: authorization.identifier,
     ...(authorization.wildcard && { wildcard: true }),
-    challenges: authorization.challenges.map((challenge) => challengeJson(authorization.id, challenge, urls)),
+    challenges: authorization.challenges.map((challenge) => challengeJson(authorization, challenge, urls, now)),
   };
 }
 
-/** The challenge object (RFC 8555 §7.1.5), with the members of workload-attest-01 where it is one. */
-export function challengeJson(authorizationId: string, challenge: Challenge, urls: Urls): object {
-  return { ...challenge, url: urls.challenge(authorizationId, challenge.type) };
+/** A challenge of an authorization that ran out cannot be met any more, whatever it was when that happened. */
+export function challengeJson(authorization: Authorization, challenge: Challenge, urls: Urls, now: Date): object {
+  const over = authorization.status === "pending" && authorization.expiresAt <= now && challenge.status !== "valid";
+  const status = over ? "invalid" : challenge.status;
+  return { ...challenge, status, url: urls.challenge(authorization.id, challenge.type) };
 }

@@ -11,7 +11,8 @@ import type { Reply } from "./resources.ts";
 
 /** Reasons a client may give (RFC 5280 §5.3.1); hold, delta and authority reasons are not for clients. */
 const allowedReasons = new Set([0, 1, 3, 4, 5, 9]);
-const certificateLimit = 16 * 1024;
+/** Octets; a certificate is larger than the largest CSR it can come from. */
+const certificateLimit = 32 * 1024;
 
 /**
  * Revokes.

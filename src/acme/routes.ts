@@ -116,7 +116,7 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
       );
       const parameters = request.params as Record<string, string>;
       const query = request.query as Record<string, unknown>;
-      return send(reply, await answer({ ...verified, parameters, query, accept: request.headers.accept }, context));
+      return send(reply, await answer({ ...verified, parameters, query }, context));
     });
   }
 }

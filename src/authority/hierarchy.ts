@@ -11,10 +11,12 @@ import {
   authorityKeyIdentifier,
   keyIdentifier,
   keyUsage,
+  readSubjectAltName,
   subjectAltName,
   subjectKeyIdentifier,
 } from "../x509/extensions.ts";
-import { commonNameOf, encodeName } from "../x509/name.ts";
+import { encodeName } from "../x509/name.ts";
+import { oids } from "../x509/oid.ts";
 import { pemEncode } from "../x509/pem.ts";
 import { verifySignature } from "../x509/signatureAlgorithm.ts";
 import type { Hierarchy, Issuer } from "./issuer.ts";
@@ -39,17 +41,23 @@ export interface HierarchyOptions {
 export async function establishHierarchy(options: HierarchyOptions): Promise<{ hierarchy: Hierarchy; made: boolean }> {
   return await options.store.exclusively(async () => {
     const stored = await options.store.readIssuers();
-    if (stored.length > 0) return { hierarchy: await openHierarchy(stored, options.keys), made: false };
+    if (stored.length > 0) return { hierarchy: await openHierarchy(stored, options), made: false };
     const made = await makeHierarchy(options);
-    return { hierarchy: await openHierarchy(made, options.keys), made: true };
+    return { hierarchy: await openHierarchy(made, options), made: true };
   });
 }
 
-async function openHierarchy(stored: readonly StoredIssuer[], keys: KeyProvider): Promise<Hierarchy> {
+async function openHierarchy(
+  stored: readonly StoredIssuer[],
+  { keys, trustDomain, now }: HierarchyOptions,
+): Promise<Hierarchy> {
   const root = stored.find(({ kind }) => kind === "root");
   const issuing = stored.find(({ kind }) => kind === "issuing");
   if (root === undefined || issuing === undefined) throw new Error("the database holds an incomplete CA hierarchy");
-  const { spki } = readCertificate(issuing.certificate);
+  requireTrustDomain(root.certificate, trustDomain);
+  const { spki, notAfter } = readCertificate(issuing.certificate);
+  if (notAfter <= now)
+    throw new Error(`the issuing CA expired on ${notAfter.toISOString()}; start with an empty database for a new one`);
   const signer = await keys.find({ spki });
   if (signer === undefined) {
     throw new Error(
@@ -68,6 +76,16 @@ async function openHierarchy(stored: readonly StoredIssuer[], keys: KeyProvider)
     issuing: issuerOf(issuing, signer),
     chainPemOf: (id) => chains.get(id),
   };
+}
+
+/** A CA speaks for one trust domain: its certificate names it (X.509-SVID §3.2). */
+function requireTrustDomain(certificate: Buffer, trustDomain: string): void {
+  const value = readCertificate(certificate).extensions.find(({ oid }) => oid === oids.subjectAltName)?.value;
+  const uris = value === undefined ? [] : readSubjectAltName(value).uri;
+  if (uris.includes(`spiffe://${trustDomain}`)) return;
+  throw new Error(
+    `trustDomain: ${JSON.stringify(trustDomain)}: the CA in this database is that of ${uris.join(", ") || "none"}`,
+  );
 }
 
 function issuerOf(stored: StoredIssuer, signer: Signer): Issuer {
@@ -182,6 +200,3 @@ async function signCa(signer: Signer, template: CaTemplate): Promise<Buffer> {
 
 /** X.520 caps a common name at 64 characters (ub-common-name). */
 const shortName = (name: string): string => name.slice(0, 64);
-
-/** What a person calls a CA certificate: its common name. */
-export const nameOfIssuer = (issuer: Issuer): string => commonNameOf(issuer.subject) ?? issuer.id;

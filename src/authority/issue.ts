@@ -1,7 +1,7 @@
 /**
  * Issue: the one way to a signature on a certificate, for every door. Intent before signature, record before release.
  */
-import { randomBytes as systemRandomBytes } from "node:crypto";
+import { createHash, randomBytes as systemRandomBytes } from "node:crypto";
 
 import { assembleCertificate } from "../x509/certificate.ts";
 import type { PublicKey } from "../x509/publicKey.ts";
@@ -35,13 +35,20 @@ export class BadSignature extends Error {
   override readonly name = "BadSignature";
 }
 
+/** What became of intents: finished, ended, or left for a later round. */
+export interface SettleCounts {
+  recorded: number;
+  abandoned: number;
+  open: number;
+}
+
 export interface Issuing {
   issue(authorized: Authorized, publicKey: PublicKey): Promise<IssueOutcome>;
   /** Finishes or abandons intents older than `before`; resolves to how many of each. */
-  settle(before: Date): Promise<{ recorded: number; abandoned: number; open: number }>;
+  settle(before: Date): Promise<SettleCounts>;
 }
 
-/** How many intents one round of settling takes on. */
+/** How many intents settling takes from the ledger at a time. */
 const settleBatch = 100;
 
 export function createIssuing(parts: IssuingParts): Issuing {
@@ -66,9 +73,17 @@ export function createIssuing(parts: IssuingParts): Issuing {
     }
   }
 
-  async function settle(before: Date): Promise<{ recorded: number; abandoned: number; open: number }> {
-    const counts = { recorded: 0, abandoned: 0, open: 0 };
-    for (const intent of await ledger.openIntents(before, settleBatch)) {
+  async function settle(before: Date): Promise<SettleCounts> {
+    const counts: SettleCounts = { recorded: 0, abandoned: 0, open: 0 };
+    for (;;) {
+      const intents = await ledger.openIntents(before, settleBatch);
+      await settleAll(intents, counts);
+      if (intents.length < settleBatch) return counts;
+    }
+  }
+
+  async function settleAll(intents: readonly OpenIntent[], counts: SettleCounts): Promise<void> {
+    for (const intent of intents) {
       try {
         counts[await settleOne(intent)]++;
       } catch (error) {
@@ -76,7 +91,6 @@ export function createIssuing(parts: IssuingParts): Issuing {
         onUnfinished(intent.serial, error);
       }
     }
-    return counts;
   }
 
   async function settleOne(intent: OpenIntent): Promise<"recorded" | "abandoned"> {
@@ -120,7 +134,7 @@ function intentOf(linted: LintedCertificate): Intent {
     orderId: authorized.orderId,
     accountId: authorized.accountId,
     identityKind: spiffeId === null ? "names" : "spiffe",
-    identityName: spiffeId ?? [...names.dns, ...names.ip].sort().join(","),
+    identityName: spiffeId ?? nameOfSet([...names.dns, ...names.ip]),
     spiffeId,
     dnsNames: names.dns,
     ipAddresses: names.ip,
@@ -131,4 +145,14 @@ function intentOf(linted: LintedCertificate): Intent {
     notBefore: linted.notBefore,
     notAfter: linted.notAfter,
   };
+}
+
+/** Longest name of an identity that is written out, in characters: the name is an index key, and Postgres limits those. */
+const setNameMax = 1000;
+
+/** A set of names as one: sorted, joined; a long one is cut and ends with its SHA-256, so that it still is the set's own. */
+function nameOfSet(names: readonly string[]): string {
+  const joined = [...names].sort().join(",");
+  if (joined.length <= setNameMax) return joined;
+  return `${joined.slice(0, setNameMax - 80)}…,sha256:${createHash("sha256").update(joined).digest("hex")}`;
 }

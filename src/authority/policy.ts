@@ -24,13 +24,16 @@ export function createIdentityPolicy({
   const current: ReadonlyMap<string, CurrentGrant> = new Map(grants.map((grant) => [grant.name, grant]));
   return {
     trustDomain,
-    candidates(spiffeId: string) {
-      const able = grants.filter((grant) => couldAllow(grant, spiffeId));
+    candidates(spiffeId: string, profile?: string) {
+      const able = grants.filter(
+        (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
+      );
       return {
         accept: acceptFor(able, verifier.sources, spiffeId),
         profiles: [...new Set(able.map(({ profile }) => profile))],
       };
     },
+    hasSource: (ref: string) => verifier.sources.has(ref),
     verify: (item: EvidenceItem, context: VerificationContext) => verifier.verify(item, context),
     /** @throws {EvidenceRefused} */
     decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {

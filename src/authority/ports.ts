@@ -40,7 +40,7 @@ export interface IssuanceLedger {
   /**
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
    * its account valid and all its authorizations valid now: `notReady` means that one of these did not hold and nothing changed.
-   * @throws when the serial was ever intended or used
+   * @throws when the serial is intended already; one that was recorded is refused by `record`
    */
   intend(intent: Intent): Promise<"intended" | "notReady">;
   /**
@@ -48,7 +48,7 @@ export interface IssuanceLedger {
    * intent was settled by somebody else meanwhile: then that certificate counts, not this one.
    */
   record(serial: Buffer, certificate: Buffer): Promise<boolean>;
-  /** Intents older than `before` that nobody finished. */
+  /** Takes intents that nobody finished and nobody has tried since `before`; each goes to one caller at a time. */
   openIntents(before: Date, limit: number): Promise<OpenIntent[]>;
   /** Ends an intent that cannot be finished; its serial stays used, its order becomes invalid. */
   abandon(serial: Buffer, reason: string): Promise<void>;

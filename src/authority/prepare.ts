@@ -55,7 +55,11 @@ export function prepare(
   { now, random }: { now: Date; random: Buffer },
 ): PreparedCertificate {
   const { names, profile } = authorized;
-  const { notBefore, notAfter } = validityOf(profile, now, authorized.validity);
+  const { notAfterCap = issuer.notAfter } = authorized.validity;
+  const { notBefore, notAfter } = validityOf(profile, now, {
+    ...authorized.validity,
+    notAfterCap: notAfterCap < issuer.notAfter ? notAfterCap : issuer.notAfter, // RFC 5280 §6.1.3: the issuer outlives the leaf.
+  });
   const serial = serialNumber(notAfter, random);
   const purposes = profile.extendedKeyUsage;
   const tbs = encodeTbsCertificate({

@@ -84,7 +84,7 @@ export function readProfile(name: string, configuration: ProfileConfiguration): 
 export interface RequestedValidity {
   readonly notBefore?: Date | undefined;
   readonly notAfter?: Date | undefined;
-  /** From evidence: shortens silently where the client named no notAfter, refuses otherwise (workload-attest-01, rule 6). */
+  /** From evidence or issuer: shortens silently where the client named no notAfter, refuses otherwise (workload-attest-01, rule 6). */
   readonly notAfterCap?: Date | undefined;
   /** From a grant: longest lifetime where it is less than the profile's. */
   readonly lifetimeMaxSeconds?: number | undefined;
@@ -115,7 +115,7 @@ export function validityOf(profile: Profile, now: Date, wish: RequestedValidity)
 
   const asked = wish.notAfter && wholeSecond(wish.notAfter.getTime());
   if (asked !== undefined && cap !== undefined && asked > cap) {
-    throw new ValidityRefused("notAfter lies beyond what the evidence allows");
+    throw new ValidityRefused("notAfter lies beyond what the evidence and the issuer allow");
   }
   // The allowance for slow clocks gives way where it would make the asked lifetime too long.
   const from = start ?? (asked === undefined ? at - backdate : Math.min(at, Math.max(at - backdate, asked + 1 - most)));
@@ -127,7 +127,7 @@ export function validityOf(profile: Profile, now: Date, wish: RequestedValidity)
     throw new ValidityRefused(`a lifetime of ${lifetime} s is more than ${limit} allows (${most} s)`);
   }
   if (lifetime < profile.lifetimeMinSeconds || end <= at) {
-    const why = asked === undefined ? "the evidence ends too soon: " : "";
+    const why = asked === undefined ? "the evidence or the issuer ends too soon: " : "";
     throw new ValidityRefused(
       `${why}a lifetime of ${end - at} s is less than profile ${profile.name} allows (${profile.lifetimeMinSeconds} s)`,
     );

@@ -1,6 +1,5 @@
 /** `mayfly init`: makes keys, CA certificates and schema without starting a server. */
 import { X509Certificate } from "node:crypto";
-import path from "node:path";
 
 import { defineCommand, UsageError, type CommandContext } from "./command.ts";
 import { configOption } from "./configurationOption.ts";
@@ -50,7 +49,7 @@ async function init({ values, env, stdout }: CommandContext<typeof options>): Pr
   if (pkcs11 === undefined && (token ?? pinFile) !== undefined)
     throw new UsageError("init needs --pkcs11 MODULE where --token or --pin-file is given");
   const { loadConfiguration } = await import("../config/load.ts");
-  const { openFoundation } = await import("../foundation.ts");
+  const { openFoundation, rootFileOf } = await import("../foundation.ts");
   const configuration = loadConfiguration(values.config, {
     ...env,
     MAYFLY_PKCS11_MODULE: pkcs11,
@@ -61,9 +60,6 @@ async function init({ values, env, stdout }: CommandContext<typeof options>): Pr
   const foundation = await openFoundation(configuration, new Date());
   try {
     const { hierarchy, keys, firstStart } = foundation;
-    const { promises: fs } = await import("node:fs");
-    const rootFile = path.join(configuration.dataDir, "root.pem");
-    await fs.writeFile(rootFile, hierarchy.rootPem);
     const describe = (der: Buffer): string => {
       const certificate = new X509Certificate(der);
       return `${certificate.subject.replaceAll("\n", ", ")}\n    until   ${certificate.validToDate.toISOString()}\n    SHA-256 ${certificate.fingerprint256}\n`;
@@ -72,7 +68,7 @@ async function init({ values, env, stdout }: CommandContext<typeof options>): Pr
     stdout.write(`  keys      ${keys.description}\n`);
     stdout.write(`  root      ${describe(hierarchy.rootCertificate)}`);
     stdout.write(`  issuing   ${describe(hierarchy.issuing.certificate)}`);
-    stdout.write(`  root file ${rootFile}\n`);
+    stdout.write(`  root file ${rootFileOf(configuration)}\n`);
   } finally {
     await foundation.close();
   }

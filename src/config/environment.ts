@@ -5,20 +5,20 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 type Kind = "text" | "integer" | "boolean";
 
 /** MAYFLY_CONFIG names the file itself and is read by `loadConfiguration`. */
-export const environmentVariables: readonly { variable: string; key: string; kind: Kind }[] = [
+export const environmentVariables: readonly { variable: string; key: string; kind: Kind; rival?: string }[] = [
   { variable: "MAYFLY_DATA_DIR", key: "dataDir", kind: "text" },
   { variable: "MAYFLY_LISTEN", key: "listen", kind: "text" },
   { variable: "MAYFLY_EXTERNAL_URL", key: "externalUrl", kind: "text" },
   { variable: "MAYFLY_TRUST_DOMAIN", key: "trustDomain", kind: "text" },
   { variable: "MAYFLY_LOG_LEVEL", key: "log.level", kind: "text" },
-  { variable: "MAYFLY_DATABASE_URL", key: "database.url", kind: "text" },
-  { variable: "MAYFLY_DATABASE_URL_FILE", key: "database.urlFile", kind: "text" },
+  { variable: "MAYFLY_DATABASE_URL", key: "database.url", kind: "text", rival: "database.urlFile" },
+  { variable: "MAYFLY_DATABASE_URL_FILE", key: "database.urlFile", kind: "text", rival: "database.url" },
   { variable: "MAYFLY_HTTP01_PORT", key: "validation.http01Port", kind: "integer" },
   { variable: "MAYFLY_TLSALPN01_PORT", key: "validation.tlsAlpn01Port", kind: "integer" },
   { variable: "MAYFLY_DNS_RESOLVER", key: "validation.dnsResolver", kind: "text" },
   { variable: "MAYFLY_VALIDATION_ALLOW_PRIVATE", key: "validation.allowPrivate", kind: "boolean" },
   { variable: "MAYFLY_PKCS11_MODULE", key: "keys.pkcs11.module", kind: "text" },
-  { variable: "MAYFLY_PKCS11_TOKEN", key: "keys.pkcs11.token", kind: "text" },
+  { variable: "MAYFLY_PKCS11_TOKEN", key: "keys.pkcs11.token", kind: "text", rival: "keys.pkcs11.slot" },
   { variable: "MAYFLY_PKCS11_PIN_FILE", key: "keys.pkcs11.pinFile", kind: "text" },
   { variable: "MAYFLY_PKCS11_KEY", key: "keys.label", kind: "text" },
 ];
@@ -29,10 +29,9 @@ export function environmentOverrides(
   env: Environment,
 ): Record<string, unknown> {
   const merged = structuredClone(tree) as Record<string, unknown>;
-  for (const { variable, key, kind } of environmentVariables) {
-    const text = env[variable];
-    if (text !== undefined && text !== "") put(merged, key.split("."), valueOf(text, kind));
-  }
+  const set = environmentVariables.filter(({ variable }) => (env[variable] ?? "") !== "");
+  for (const { rival } of set) if (rival !== undefined) put(merged, rival.split("."), undefined); // What the file chose instead.
+  for (const { variable, key, kind } of set) put(merged, key.split("."), valueOf(env[variable] ?? "", kind));
   if (env["MAYFLY_PKCS11_MODULE"]) put(merged, ["keys", "provider"], "pkcs11"); // Naming a module is choosing the token.
   return merged;
 }

@@ -6,6 +6,7 @@ import type { OperatorAccess } from "../access/operatorToken.ts";
 import { problem } from "../problem/problem.ts";
 import { canonicalDnsName, NameError } from "../x509/names.ts";
 import { pemEncode } from "../x509/pem.ts";
+import { parseRfc3339 } from "../x509/time.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { certificateJson, identityJson } from "./json.ts";
 import type { CertificateFilter, InventoryStore } from "./ports.ts";
@@ -119,8 +120,8 @@ function filterOf(query: Static<typeof certificateQuery>): CertificateFilter {
   const { spiffeId, spiffeIdPrefix, dnsName, serial, state } = query;
   const date = (text: string | undefined, what: string): Date | undefined => {
     if (text === undefined) return undefined;
-    const value = new Date(text);
-    if (Number.isNaN(value.getTime())) throw problem("restInvalid", `${what} is not a time`);
+    const value = parseRfc3339(text);
+    if (value === undefined) throw problem("restInvalid", `${what} is not a time`);
     return value;
   };
   return {

@@ -83,14 +83,16 @@ export async function openPkcs11(options: Pkcs11Options): Promise<KeyProvider> {
 }
 
 /** Opens the sessions, as often as it is asked; but after the token refused the PIN once, never again. */
-function sessionOpener(module: Pkcs11Module, options: Pkcs11Options): () => Promise<TokenSession[]> {
+function sessionOpener(module: Pkcs11Module, options: Pkcs11Options): (quiet: boolean) => Promise<TokenSession[]> {
   let refused: PinRefused | undefined;
-  return async () => {
+  return async (quiet) => {
     if (refused) throw refused;
     try {
       return await openTokenSessions(module, options, options.sessions ?? sessionsDefault);
     } catch (error) {
       if (error instanceof PinRefused) refused = error;
+      // Some modules, SoftHSM among them, look for tokens only when they are initialized: so the next try will find one that came back.
+      else if (quiet) module.finalize();
       throw error;
     }
   };

@@ -15,6 +15,11 @@ export interface Pkcs11Module {
   /** C_Initialize; harmless where the module is initialized already. */
   initialize(): void;
   /**
+   * C_Finalize, so that the next `initialize` starts afresh; does nothing where others in this process use the module or have initialized
+   * it. No call may be running inside the module.
+   */
+  finalize(): void;
+  /**
    * Ends this user's share. The last one finalizes the module, unless `quiet` is false (a call still runs inside it) or the
    * module was initialized by somebody else.
    */
@@ -62,21 +67,28 @@ export async function openPkcs11Module(path: string): Promise<Pkcs11Module> {
     }
   }
 
+  function finalize(): void {
+    if (!loaded.initialized) return;
+    loaded.initialized = false;
+    try {
+      loaded.cryptoki.C_Finalize();
+    } catch {
+      // Somebody else finalized it, or the token is gone; either way nothing is left to give back.
+    }
+  }
+
   initialize();
   loaded.users += 1;
   return {
     ck,
     cryptoki: loaded.cryptoki,
     initialize,
+    finalize() {
+      if (loaded.users <= 1) finalize();
+    },
     release(quiet) {
       loaded.users -= 1;
-      if (!quiet || loaded.users > 0 || !loaded.initialized) return;
-      loaded.initialized = false;
-      try {
-        loaded.cryptoki.C_Finalize();
-      } catch {
-        // Somebody else finalized it, or the token is gone; either way nothing is left to give back.
-      }
+      if (quiet && loaded.users === 0) finalize();
     },
   };
 }

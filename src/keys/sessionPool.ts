@@ -8,8 +8,11 @@ import { KeyUnavailable } from "./signer.ts";
 
 /** What the pool needs to know of its sessions. */
 export interface SessionPoolOptions<Session> {
-  /** Opens a full set of sessions. Called at the start and again whenever the set is lost. */
-  open(): Promise<Session[]>;
+  /**
+   * Opens a full set of sessions. Called at the start and again whenever the set is lost. `quiet` tells that no operation runs on
+   * a session of an earlier set, nor will until this resolves.
+   */
+  open(quiet: boolean): Promise<Session[]>;
   /** Gives one session back. Must not throw: the session may be dead already. */
   close(session: Session): void;
   /** True when an error of an operation means that the sessions are lost and fresh ones may do better. */
@@ -99,7 +102,7 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
   }
 
   async function fill(): Promise<void> {
-    const sessions = await options.open();
+    const sessions = await options.open(busy === 0);
     if (closed) {
       for (const session of sessions) options.close(session);
       return;

@@ -80,16 +80,21 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
       }
     },
     async exclusively<T>(key: number, action: () => Promise<T>): Promise<T> {
-      const client = await pool.connect().catch((error: unknown) => {
-        throw databaseTrouble(error);
-      });
+      let client: pg.PoolClient | undefined;
       try {
+        client = await pool.connect();
+        client.on("error", ignore); // It shows at the next statement; without a listener it would end the process.
+        await client.query("set statement_timeout = 0"); // Waiting for another start to end is no slow statement.
         await client.query("select pg_advisory_lock($1)", [key]);
+      } catch (error) {
+        client?.release(true);
+        throw databaseTrouble(error);
+      }
+      try {
         return await action();
       } finally {
-        // A broken connection has lost the lock already; the error is thrown away so that the action's own one is seen.
-        await client.query("select pg_advisory_unlock($1)", [key]).catch(() => undefined);
-        client.release();
+        // The connection is closed rather than given back: the lock and the setting go with it, whatever state it is in.
+        client.release(true);
       }
     },
     close() {
@@ -99,15 +104,20 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
   };
 }
 
+const ignore = (): void => undefined;
+
 /** SQLSTATE classes that mean "Postgres is away or busy", not "our statement is wrong". PostgreSQL, appendix A. */
 const transientClasses = new Set(["08", "53", "57", "40"]);
 
 /** Makes a lost database a 503 with Retry-After; anything else stays what it is and becomes a 500 without detail. */
 export function databaseTrouble(error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const lost = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT)$/.test(code);
+  const lost = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(
+    code,
+  );
   const cut =
-    error instanceof Error && /connection terminated|timeout exceeded when trying to connect/i.test(error.message);
+    error instanceof Error &&
+    /connection terminated|timeout exceeded when trying to connect|encountered a connection error/i.test(error.message);
   if (lost || cut || (code.length === 5 && transientClasses.has(code.slice(0, 2))) || code === "25006") {
     return problem("unavailable", "the database is not available right now", { retryAfterSeconds: 5, cause: error });
   }

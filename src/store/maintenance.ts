@@ -8,17 +8,21 @@ const take = statement(
 );
 const pruneEvidence = statement(
   "prune_evidence_use",
-  `delete from evidence_use where one_time_id in (select one_time_id from evidence_use where replay_until < $1 limit $2)`,
+  `delete from evidence_use
+   where one_time_id in (select one_time_id from evidence_use where replay_until < $1 limit $2) returning 1`,
 );
 const pruneOrders = statement(
   "prune_orders",
-  `delete from acme_order where id in (select id from acme_order where id < $1 and status <> 'processing' order by id limit $2)`,
+  `delete from acme_order
+   where id in (select id from acme_order where id < $1 and status <> 'processing' order by id limit $2) returning 1`,
 );
 const pruneAuthorizations = statement(
   "prune_authorizations",
-  `delete from acme_authorization where id in (select id from acme_authorization where id < $1 order by id limit $2)`,
+  `delete from acme_authorization
+   where id in (select id from acme_authorization where id < $1 order by id limit $2) returning 1`,
 );
 
+/** Rows that go in one statement: few enough that nobody waits for it. */
 const pruneBatch = 1000;
 
 /** Implements `OutboxStore`. */
@@ -26,11 +30,16 @@ export function createOutboxStore(db: Database): OutboxStore {
   return { take: async (limit) => (await db.run<OutboxEvent>(take, [limit])).sort((a, b) => a.id - b.id) };
 }
 
-/** Forgets a batch of used evidence that is refused as expired anyway, and of ACME objects made before `oldestId`'s time. */
+/** Forgets, in batches, used evidence that is refused as expired anyway, and ACME objects made before `oldestId`'s time. */
 export async function prune(db: Database, now: Date, oldestId: string): Promise<void> {
-  await db.run(pruneEvidence, [now, pruneBatch]);
-  await db.run(pruneOrders, [oldestId, pruneBatch]);
-  await db.run(pruneAuthorizations, [oldestId, pruneBatch]);
+  for (const [statementOf, bound] of [
+    [pruneEvidence, now],
+    [pruneOrders, oldestId],
+    [pruneAuthorizations, oldestId],
+  ] as const) {
+    let gone = pruneBatch;
+    while (gone === pruneBatch) gone = (await db.run(statementOf, [bound, pruneBatch])).length;
+  }
 }
 
 const ping = statement("ping", "select 1 as answer");

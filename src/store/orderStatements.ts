@@ -64,7 +64,7 @@ export const listOrders = statement(
 export const readForFinalize = statement(
   "order_read_for_finalize",
   `select a.status as account_status, ${orderColumns("o")},
-     coalesce((select jsonb_agg(to_jsonb(z)) from acme_authorization z
+     coalesce((select jsonb_agg(to_jsonb(z) order by array_position(o.authorization_ids, z.id)) from acme_authorization z
                where z.id = any(o.authorization_ids) and z.account_id = a.id), '[]') as authorizations,
      exists (select from account k where k.jwk_thumbprint = $3) as key_is_account_key
    from account a left join acme_order o on o.id = $2 and o.account_id = a.id
@@ -129,23 +129,21 @@ export const failed = statement(
    select id from z`,
 );
 
-// Evidence, authorization and order move together. Evidence that is already there leaves the authorization as it is.
+// Evidence, authorization and order move together or not at all: evidence that is there already violates its key, and the whole
+// statement with it. Evidence is looked at only where the authorization moves, so a request that came second uses nothing up.
 export const attested = statement(
   "authorization_attested",
-  `with used as (
-     insert into evidence_use (one_time_id, source, authorization_id, replay_until)
-     select e.id, e.source, $2, e.until from unnest($7::bytea[], $8::text[], $9::timestamptz[]) as e(id, source, until)
-     on conflict do nothing
-     returning 1
-   ), z as (
+  `with z as (
      update acme_authorization z
      set status = 'valid', challenges = ${withChallenge("z", "$3", "$4")}, expires_at = $5, attestation = $6
      where z.id = $2 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now()
        and exists (select from account where id = $1 and status = 'valid')
-       and (select count(*) from used) = cardinality($7::bytea[])
      returning z.id, z.order_id, z.expires_at
+   ), used as (
+     insert into evidence_use (one_time_id, source, authorization_id, replay_until)
+     select e.id, e.source, z.id, e.until from z, unnest($7::bytea[], $8::text[], $9::timestamptz[]) as e(id, source, until)
    ), orders as (${countDown("z")})
-   select (select count(*) from used) as used, (select count(*) from z) as validated`,
+   select id from z`,
 );
 
 export const reclaimValidations = statement(

@@ -10,7 +10,7 @@ import type {
 } from "../acme/ports.ts";
 import type { AccountStatus, AuthorizationStatus, OrderStatus } from "../acme/state.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
-import type { Database } from "./database.ts";
+import { sqlState, type Database } from "./database.ts";
 import * as sql from "./orderStatements.ts";
 
 interface OrderRow {
@@ -152,19 +152,25 @@ export function createOrderStore(db: Database): OrderStore {
       return (await db.run(sql.failed, values)).length === 1;
     },
     async attested({ accountId, authorizationId, challenge, expiresAt, attestation, evidence }) {
-      const [row] = await db.run<{ used: number; validated: number }>(sql.attested, [
-        accountId,
-        authorizationId,
-        challenge.type,
-        JSON.stringify(challenge),
-        expiresAt,
-        JSON.stringify(attestation),
-        evidence.map(({ oneTimeId }) => oneTimeId),
-        evidence.map(({ source }) => source),
-        evidence.map(({ replayUntil }) => replayUntil),
-      ]);
-      if (row?.validated === 1) return "attested";
-      return row?.used === evidence.length ? "notPending" : "replayed";
+      // In one order whoever asks, so that two requests with the same pieces wait for each other instead of locking each other out.
+      const pieces = [...evidence].sort((a, b) => a.oneTimeId.compare(b.oneTimeId));
+      try {
+        const rows = await db.run(sql.attested, [
+          accountId,
+          authorizationId,
+          challenge.type,
+          JSON.stringify(challenge),
+          expiresAt,
+          JSON.stringify(attestation),
+          pieces.map(({ oneTimeId }) => oneTimeId),
+          pieces.map(({ source }) => source),
+          pieces.map(({ replayUntil }) => replayUntil),
+        ]);
+        return rows.length === 1 ? "attested" : "notPending";
+      } catch (error) {
+        if (sqlState(error) === "23505") return "replayed";
+        throw error;
+      }
     },
     async reclaimValidations(before, limit) {
       const rows = await db.run<AuthorizationRow>(sql.reclaimValidations, [before, limit]);

@@ -41,3 +41,12 @@ export function formatTime(date: Date): string {
   const digits = date.toISOString().slice(0, 19).replaceAll(/[-:T]/g, "");
   return `${date < generalizedTimeStart ? digits.slice(2) : digits}Z`;
 }
+
+const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/** A time of RFC 3339 §5.6, or undefined. JavaScript takes 30 February for 2 March; here it is no day. */
+export function parseRfc3339(text: string): Date | undefined {
+  const day = rfc3339.exec(text)?.[1];
+  if (day === undefined || Number.isNaN(Date.parse(text))) return undefined;
+  return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day) ? new Date(text) : undefined;
+}

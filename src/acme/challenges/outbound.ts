@@ -50,7 +50,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
   const { allowPrivate, allowLocalhostNames, http01Port, tlsAlpn01Port, userAgent } = options;
   const timeoutMs = Math.min(options.timeoutMs, 10_000);
   const resolver = createResolver({ dnsResolver: options.dnsResolver, timeoutMs: Math.ceil(timeoutMs * 0.8) });
-  const gate = createGate({ perTarget: 8, inAll: 64, waitingPerTarget: 256, waitingInAll: 1024 });
+  const gate = createGate({ perTarget: 8, inAll: 256, waitingPerTarget: 256, waitingInAll: 2048 });
 
   async function permittedAddresses(host: string, signal: AbortSignal): Promise<string[]> {
     const policy = { allowPrivate, allowLoopback: allowLocalhostNames && isLocalhostName(host) };
@@ -125,6 +125,7 @@ export async function firstConnected(
 /** What failed on the wire, as a `connection` failure; the system's text is kept out, its code is translated. */
 export function connectionFailure(error: unknown, doing: string): ValidationFailure {
   if (error instanceof ValidationFailure) return error;
+  if (error instanceof GateFull) throw error; // Our own crowd, not the client's fault: the validation is taken up again later.
   const reasons: Record<string, string> = {
     ECONNREFUSED: "connection refused",
     ECONNRESET: "connection reset",
@@ -135,8 +136,7 @@ export function connectionFailure(error: unknown, doing: string): ValidationFail
     ETIMEDOUT: "no answer",
   };
   const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-  const reason = error instanceof GateFull ? "too many validations of this target at once" : (reasons[code] ?? code);
-  return new ValidationFailure("connection", `${doing} failed: ${reason}`, { retryable: true });
+  return new ValidationFailure("connection", `${doing} failed: ${reasons[code] ?? code}`, { retryable: true });
 }
 
 /**

@@ -23,11 +23,13 @@ export interface ValidationRunnerParts {
   /** Seconds that a validated name counts. */
   readonly validSeconds: number;
   readonly onError: (error: unknown) => void;
+  /** Told of every challenge that became valid or invalid. */
+  readonly onEnded: (challenge: Challenge) => void;
 }
 
 export interface ValidationRunner {
   /** Runs the validation; resolves to the challenge as it is when it ends or patience does. */
-  start(authorization: Authorization, challenge: Challenge, thumbprint: Buffer): Promise<Challenge>;
+  start(accountId: string, authorization: Authorization, challenge: Challenge, thumbprint: Buffer): Promise<Challenge>;
   /** Takes up validations that a stopped process left behind; resolves to their number. */
   resume(before: Date): Promise<number>;
   /** Stops what runs; it will be taken up again. */
@@ -41,7 +43,12 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   const stopping = new AbortController();
   const running = new Set<Promise<Challenge>>();
 
-  async function run(authorization: Authorization, challenge: Challenge, thumbprint: Buffer): Promise<Challenge> {
+  async function run(
+    accountId: string,
+    authorization: Authorization,
+    challenge: Challenge,
+    thumbprint: Buffer,
+  ): Promise<Challenge> {
     const { identifier } = authorization;
     if (identifier.type === "uri" || challenge.type === "workload-attest-01")
       throw new Error("a uri is proved by evidence only");
@@ -55,15 +62,23 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
     if (outcome.ok) {
       const valid: Challenge = { ...challenge, status: "valid", validated: timestamp(parts.now()) };
       const expiresAt = new Date(parts.now().getTime() + parts.validSeconds * 1000);
-      await parts.orders.validated(authorization.id, valid, expiresAt);
-      return valid;
+      return ended((await parts.orders.validated(authorization.id, valid, expiresAt)) && valid);
     }
     const refusal = problem(outcome.problem, outcome.detail, {
       subproblems: [{ code: outcome.problem, detail: outcome.detail, identifier }],
     });
     const invalid: Challenge = { ...challenge, status: "invalid", error: problemDocument(refusal) };
-    await parts.orders.failed(authorization.id, invalid);
-    return invalid;
+    return ended((await parts.orders.failed(authorization.id, invalid)) && invalid);
+
+    /** What holds when the account or the authorization ended first is in the store, not in what was found out here. */
+    async function ended(moved: Challenge | false): Promise<Challenge> {
+      if (moved) {
+        parts.onEnded(moved);
+        return moved;
+      }
+      const { object } = await parts.orders.readAuthorization(accountId, authorization.id);
+      return object?.challenges.find(({ type }) => type === challenge.type) ?? challenge;
+    }
   }
 
   function track(work: Promise<Challenge>): Promise<Challenge> {
@@ -78,9 +93,9 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   }
 
   return {
-    async start(authorization, challenge, thumbprint) {
+    async start(accountId, authorization, challenge, thumbprint) {
       const processing: Challenge = { ...challenge, status: "processing" };
-      const work = track(run(authorization, challenge, thumbprint)).catch(() => processing);
+      const work = track(run(accountId, authorization, challenge, thumbprint)).catch(() => processing);
       const { promise: patience, resolve } = Promise.withResolvers<Challenge>();
       const timer = setTimeout(() => resolve(processing), parts.patienceMs);
       return await Promise.race([work, patience]).finally(() => clearTimeout(timer));
@@ -91,7 +106,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
         const account = await parts.accounts.findAccount(accountId);
         const challenge = authorization.challenges.find(({ status }) => status === "processing");
         if (account === undefined || challenge === undefined) continue;
-        track(run(authorization, challenge, account.thumbprint)).catch(() => undefined);
+        track(run(accountId, authorization, challenge, account.thumbprint)).catch(() => undefined);
       }
       return left.length;
     },

@@ -95,10 +95,13 @@ async function judge(
   const binding = bindingValue(keyAuthorization(challenge.token, account.key.thumbprint), spki);
   const verified: VerifiedEvidence[] = [];
   for (const item of evidence) {
-    verified.push(await policy.verify(item, { now: now(), audience, binding }));
+    // What the challenge does not accept is not looked at: its source may be away, or dear to ask.
     if (!challenge.accept?.some(({ format, ref }) => format === item.format && ref === item.ref)) {
-      throw new EvidenceRefused("formatNotAccepted", "the challenge does not accept evidence of that format and ref");
+      if (!policy.hasSource(item.ref))
+        throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
+      throw new EvidenceRefused("formatNotAccepted", "The challenge does not accept evidence of that format and ref");
     }
+    verified.push(await policy.verify(item, { now: now(), audience, binding }));
   }
   return { verified, decision: policy.decide(authorization.identifier.value, authorization.profile, verified) };
 }
@@ -133,7 +136,9 @@ async function accept(
     evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
   });
   if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
-  return outcome === "attested" ? valid : await current(authorization, account.id, context);
+  if (outcome === "notPending") return await current(authorization, account.id, context);
+  context.onChallengeEnded(valid);
+  return valid;
 }
 
 /** An authorization does not outlive its evidence, but always long enough for the next request. */
@@ -155,9 +160,10 @@ async function refuse(
     }),
   );
   const invalid: Challenge = { ...challenge, status: "invalid", error };
-  return (await context.orders.failed(authorization.id, invalid))
-    ? invalid
-    : await current(authorization, account.id, context);
+  if (!(await context.orders.failed(authorization.id, invalid)))
+    return await current(authorization, account.id, context);
+  context.onChallengeEnded(invalid);
+  return invalid;
 }
 
 /** Another request was first: its outcome is the answer. */

@@ -1,0 +1,108 @@
+import { X509Certificate } from "node:crypto";
+import t from "tap";
+import { commonNameOf } from "../../src/x509/name.ts";
+import { establishHierarchy, type HierarchyOptions } from "../../src/authority/hierarchy.ts";
+import { readCertificate } from "../../src/x509/certificate.ts";
+import { readBasicConstraints, readKeyUsage } from "../../src/x509/extensions.ts";
+import { oids } from "../../src/x509/oid.ts";
+import { memoryIssuerStore, memoryKeys } from "../support/issuers.ts";
+
+const now = new Date("2026-01-01T00:00:00.700Z");
+
+function options(changes: Partial<HierarchyOptions> = {}): HierarchyOptions {
+  const rest = {
+    trustDomain: "mayfly.test",
+    keyLabel: "issuing",
+    rootLifetimeDays: 3650,
+    issuingLifetimeDays: 365,
+    now,
+  };
+  return { keys: memoryKeys(), store: memoryIssuerStore(), ...rest, ...changes };
+}
+
+t.test(
+  "the root signs itself and the issuing CA; both are SVIDs of the trust domain (X.509-SVID §3.2, §4)",
+  async (t) => {
+    const { hierarchy, made } = await establishHierarchy(options());
+    t.equal(made, true);
+    const { rootCertificate, rootPem, issuing } = hierarchy;
+    const [root, below] = [new X509Certificate(rootCertificate), new X509Certificate(issuing.certificate)];
+    t.ok(root.verify(root.publicKey) && root.checkIssued(root));
+    t.ok(below.verify(root.publicKey) && below.checkIssued(root));
+    t.ok(root.ca && below.ca);
+    t.equal(new X509Certificate(rootPem).fingerprint256, root.fingerprint256);
+    t.equal(new X509Certificate(issuing.chainPem).fingerprint256, below.fingerprint256);
+    t.equal(hierarchy.chainPemOf(issuing.id), issuing.chainPem);
+    t.equal(hierarchy.chainPemOf("other"), undefined);
+
+    for (const [der, pathLenConstraint] of [
+      [rootCertificate, 1],
+      [issuing.certificate, 0],
+    ] as const) {
+      const { extensions, names, notBefore, serialNumber } = readCertificate(der);
+      const value = (oid: string): Buffer => extensions.find((one) => one.oid === oid)?.value ?? Buffer.alloc(0);
+      t.same(names, { dns: [], ip: [], uri: ["spiffe://mayfly.test"], other: [] });
+      t.same(readBasicConstraints(value(oids.basicConstraints)), { cA: true, pathLenConstraint });
+      t.same(readKeyUsage(value(oids.keyUsage)), ["keyCertSign", "cRLSign"]);
+      t.ok(extensions.filter(({ critical }) => critical).length === 2);
+      t.same(notBefore, new Date("2025-12-31T23:59:00Z"));
+      t.equal(serialNumber.length, 16);
+    }
+    t.same(issuing.notAfter, new Date("2026-12-31T23:58:59Z"), "365 days, the last second included");
+    t.equal(commonNameOf(issuing.subject), "Mayfly Issuing CA 1 mayfly.test");
+  },
+);
+
+t.test("the second start finds what the first one made", async (t) => {
+  const given = options();
+  const first = await establishHierarchy(given);
+  const second = await establishHierarchy(given);
+  t.equal(second.made, false);
+  t.equal(second.hierarchy.rootPem, first.hierarchy.rootPem);
+  t.equal(second.hierarchy.issuing.id, first.hierarchy.issuing.id);
+});
+
+t.test("two first starts make one hierarchy", async (t) => {
+  const given = options();
+  const [a, b] = await Promise.all([establishHierarchy(given), establishHierarchy(given)]);
+  t.same([a.made, b.made], [true, false]);
+  t.equal(a.hierarchy.rootPem, b.hierarchy.rootPem);
+});
+
+t.test("a first start that was cut off goes on with the keys it made", async (t) => {
+  const keys = memoryKeys();
+  const store = memoryIssuerStore();
+  const cut = { ...store, insertHierarchy: () => Promise.reject(new Error("cut off")) };
+  await t.rejects(establishHierarchy(options({ keys, store: cut })), { message: "cut off" });
+  const { hierarchy } = await establishHierarchy(options({ keys, store }));
+  t.same([...keys.signers.keys()].sort(), ["issuing", "issuing-root"]);
+  t.equal(hierarchy.issuing.signer, keys.signers.get("issuing"));
+});
+
+t.test("keys of another CA are refused in a sentence for the operator", async (t) => {
+  const store = memoryIssuerStore();
+  await establishHierarchy(options({ store }));
+  await t.rejects(establishHierarchy(options({ store })), {
+    message: /^the key of the issuing CA \(label issuing\) is not among the keys in memory; start with/,
+  });
+  store.issuers.pop();
+  await t.rejects(establishHierarchy(options({ store })), { message: /incomplete CA hierarchy/ });
+});
+
+t.test("the issuing CA does not outlive its root; long trust domains fit a common name", async (t) => {
+  const trustDomain = `${"a".repeat(60)}.${"b".repeat(60)}.test`;
+  const { hierarchy } = await establishHierarchy(
+    options({ rootLifetimeDays: 30, issuingLifetimeDays: 90, trustDomain }),
+  );
+  t.same(hierarchy.issuing.notAfter, readCertificate(hierarchy.rootCertificate).notAfter);
+  t.equal(commonNameOf(hierarchy.issuing.subject)?.length, 64);
+});
+
+t.test("a token whose signatures do not verify makes no CA", async (t) => {
+  const keys = memoryKeys();
+  const store = memoryIssuerStore();
+  const root = await keys.generate("issuing-root", "ec-p256");
+  keys.signers.set("issuing-root", { ...root, sign: async () => Buffer.from("3006020101020101", "hex") });
+  await t.rejects(establishHierarchy(options({ keys, store })), { message: /does not verify/ });
+  t.same(store.issuers, []);
+});

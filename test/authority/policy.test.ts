@@ -1,0 +1,73 @@
+import t from "tap";
+import { EvidenceRefused, type VerifiedEvidence } from "../../src/attestation/evidence.ts";
+import { createVerifier } from "../../src/attestation/verify.ts";
+import { parseGrants, type GrantConfiguration, type GrantSource } from "../../src/authority/grants.ts";
+import { createIdentityPolicy } from "../../src/authority/policy.ts";
+import { trustDomain, workloadProfile } from "../support/issuers.ts";
+
+const dev: GrantConfiguration = {
+  name: "dev",
+  spiffeId: `spiffe://${trustDomain}/dev/{sub}`,
+  source: "dev",
+  minBinding: "bearer",
+  profile: "workload",
+  recordClaims: ["team"],
+};
+const source: GrantSource = { format: "jwt", claimNames: undefined, tenantClaims: undefined };
+const workload = workloadProfile();
+const grants = parseGrants(
+  [dev, { ...dev, name: "slow", profile: "slow" }, { ...dev, name: "bound", minBinding: "nonce", profile: "bound" }],
+  {
+    trustDomain,
+    sources: new Map([["dev", source]]),
+    profiles: new Map(["workload", "slow", "bound"].map((name) => [name, workload])),
+  },
+);
+const refused: { spiffeId: string; nearest: object }[] = [];
+const verifier = { ...createVerifier([]), sources: new Map([["dev", source]]) };
+const policy = createIdentityPolicy({
+  trustDomain,
+  grants,
+  verifier: verifier as unknown as ReturnType<typeof createVerifier>,
+  onRefused: (spiffeId, nearest) => refused.push({ spiffeId, nearest }),
+});
+
+const evidence = (claims: Record<string, string>): VerifiedEvidence =>
+  ({ ref: "dev", format: "jwt", claims, bindingLevel: "bearer" }) as unknown as VerifiedEvidence;
+const one = `spiffe://${trustDomain}/dev/one`;
+
+t.test("candidates: what evidence would do for an identity, and under which profiles", async (t) => {
+  t.same(policy.candidates(one), {
+    accept: [{ format: "jwt", ref: "dev", minBinding: "bearer" }],
+    profiles: ["workload", "slow", "bound"],
+  });
+  t.same(policy.candidates(`spiffe://${trustDomain}/other`), { accept: [], profiles: [] });
+});
+
+t.test("decide: the first grant of the order's profile that fits, with the claims it records", async (t) => {
+  const decision = policy.decide(one, "slow", [evidence({ sub: "one", team: "red", secret: "x" })]);
+  t.match(decision, { grant: "slow", grantVersion: grants[1]?.version, recordedClaims: { team: "red" } });
+  t.same(Object.keys(decision.recordedClaims), ["team"]);
+});
+
+t.test("decide: a refusal tells the client little and the operator which grant came nearest", async (t) => {
+  refused.length = 0;
+  t.throws(() => policy.decide(one, "workload", [evidence({ sub: "two" })]), EvidenceRefused);
+  t.throws(() => policy.decide(one, "bound", [evidence({ sub: "one" })]), {
+    name: "EvidenceRefused",
+    code: "bindingMissing",
+  });
+  t.throws(() => policy.decide(one, "unknown", [evidence({ sub: "one" })]), {
+    name: "EvidenceRefused",
+    code: "identityNotDerived",
+  });
+  t.match(refused, [
+    { spiffeId: one, nearest: { grant: "dev", missed: "the claims derive another SPIFFE ID" } },
+    { spiffeId: one, nearest: { grant: "bound", missed: /^minBinding nonce/ } },
+  ]);
+});
+
+t.test("grants: what stands today, by name, for the second question at finalize", async (t) => {
+  t.match(policy.grants().get("slow"), { name: "slow", version: grants[1]?.version, profile: "slow" });
+  t.equal(policy.grants().size, 3);
+});

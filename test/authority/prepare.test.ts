@@ -1,0 +1,69 @@
+import { generateKeyPairSync } from "node:crypto";
+import t from "tap";
+import { lint } from "../../src/authority/lint.ts";
+import { prepare, serialNumber } from "../../src/authority/prepare.ts";
+import { assembleCertificate, readCertificate } from "../../src/x509/certificate.ts";
+import { keyIdentifier, readExtendedKeyUsage, readKeyUsage } from "../../src/x509/extensions.ts";
+import { oids } from "../../src/x509/oid.ts";
+import { keyOf } from "../../src/x509/publicKey.ts";
+import { agentOne, authorizedServer, authorizedWorkload, p256 } from "../support/authorized.ts";
+import { memoryHierarchy, workloadProfile } from "../support/issuers.ts";
+
+const now = new Date("2026-01-01T00:00:00.500Z");
+const { issuing } = await memoryHierarchy(now);
+const random = Buffer.alloc(14, 0xab);
+
+const read = (tbs: Buffer) => readCertificate(assembleCertificate(tbs, "ecdsa-p256-sha256", Buffer.alloc(1)));
+
+t.test("a workload's certificate says what was authorized, and nothing else", async (t) => {
+  const publicKey = p256();
+  const prepared = prepare(authorizedWorkload(), publicKey, issuing, { now, random });
+  const certificate = read(prepared.tbs);
+  t.same(certificate.names, { dns: [], ip: [], uri: [agentOne], other: [] });
+  t.ok(certificate.issuer.equals(issuing.subject));
+  t.equal(certificate.subject.toString("hex"), "3000");
+  t.same(certificate.notBefore, new Date("2025-12-31T23:59:00Z"));
+  t.same(certificate.notAfter, new Date("2026-01-01T00:13:59Z"));
+  t.ok(certificate.spki.equals(publicKey.spki));
+  t.ok(certificate.serialNumber.equals(prepared.serialNumber));
+  const extensions = certificate.extensions.map(({ oid, critical }) => ({ oid, critical }));
+  t.same(extensions, [
+    { oid: oids.authorityKeyIdentifier, critical: false },
+    { oid: oids.subjectKeyIdentifier, critical: false },
+    { oid: oids.basicConstraints, critical: true },
+    { oid: oids.keyUsage, critical: true },
+    { oid: oids.extendedKeyUsage, critical: false },
+    { oid: oids.subjectAltName, critical: true },
+  ]);
+  t.ok(certificate.extensions[1]?.value.includes(keyIdentifier(publicKey.spki)));
+  t.equal(lint(prepared), prepared, "and passes the lints");
+  t.same(
+    prepare(authorizedWorkload(), publicKey, issuing, { now, random }).tbs,
+    prepared.tbs,
+    "the same in, the same out",
+  );
+});
+
+t.test("names, key usage and purposes follow authorization, key and profile", async (t) => {
+  const rsa = keyOf(generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey);
+  const prepared = prepare(authorizedServer(), rsa, issuing, { now, random });
+  const { names, extensions } = read(prepared.tbs);
+  t.same(names, { dns: ["b.test", "a.test"], ip: ["192.0.2.1"], uri: [], other: [] });
+  const value = (oid: string): Buffer =>
+    extensions.find((extension) => extension.oid === oid)?.value ?? Buffer.alloc(0);
+  t.same(readKeyUsage(value(oids.keyUsage)), ["digitalSignature", "keyEncipherment"]);
+  t.same(readExtendedKeyUsage(value(oids.extendedKeyUsage)), ["serverAuth"]);
+  t.ok(lint(prepared));
+
+  const bare = prepare(authorizedWorkload(workloadProfile({ extendedKeyUsage: [] })), p256(), issuing, { now, random });
+  t.notOk(read(bare.tbs).extensions.some(({ oid }) => oid === oids.extendedKeyUsage));
+  t.ok(lint(bare));
+});
+
+t.test("a serial number begins with the day of notAfter and is positive", async (t) => {
+  t.equal(serialNumber(new Date("2026-01-02T00:00:00Z"), random).toString("hex"), `4fe7${"ab".repeat(14)}`);
+  t.equal(serialNumber(new Date("2059-09-18T23:59:59Z"), random).readUInt16BE(0), 0x7fff, "the last day");
+  t.throws(() => serialNumber(new Date("2059-09-19T00:00:00Z"), random), RangeError);
+  t.throws(() => serialNumber(new Date("1970-01-02T00:00:00Z"), random), RangeError);
+  t.throws(() => serialNumber(now, Buffer.alloc(13)), RangeError);
+});

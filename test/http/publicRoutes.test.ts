@@ -1,0 +1,94 @@
+import t from "tap";
+import { createMetrics } from "../../src/http/metrics.ts";
+import { publicRoutes, type PublicRoutesOptions } from "../../src/http/publicRoutes.ts";
+import { createServer } from "../../src/http/server.ts";
+
+const home = {
+  externalUrl: "https://ca.test",
+  trustDomain: "mayfly.test",
+  rootName: "O=Mayfly, CN=Root",
+  rootFingerprint: "ab".repeat(32),
+  development: false,
+};
+
+async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
+  const metrics = createMetrics({ statements: () => 4711 });
+  const server = createServer({
+    tls: undefined,
+    logLevel: "silent",
+    bodyLimit: 100,
+    onRequestDone: (request) => metrics.observeRequest(request),
+  });
+  const options: PublicRoutesOptions = {
+    home,
+    rootPem: "-----BEGIN CERTIFICATE-----\n",
+    bundle: { keys: [] },
+    metrics,
+    ready: async () => undefined,
+    developmentJwks: undefined,
+    ...changes,
+  };
+  await server.register(publicRoutes(options));
+  return { server, metrics };
+}
+
+t.test("documents for anybody, with their types; HEAD as GET without the body", async (t) => {
+  const { server } = await serverWith();
+  const table: [string, string, RegExp][] = [
+    ["/", "text/html; charset=utf-8", /^<!doctype html>/],
+    ["/root.pem", "application/x-pem-file", /^-----BEGIN CERTIFICATE-----/],
+    ["/spiffe/bundle.json", "application/json", /^\{"keys":\[\]\}$/],
+    ["/healthz", "application/json", /^\{"status":"ok"\}$/],
+    ["/readyz", "application/json; charset=utf-8", /^\{"status":"ready"\}$/],
+  ];
+  for (const [url, type, body] of table) {
+    const reply = await server.inject(url);
+    t.match(reply, { statusCode: 200, headers: { "content-type": type }, body }, url);
+    const head = await server.inject({ method: "HEAD", url });
+    t.match(head, { statusCode: 200, headers: { "content-type": type }, body: "" });
+    const post = await server.inject({ method: "POST", url });
+    t.match(post, { statusCode: 405, headers: { allow: "GET, HEAD", "content-type": "application/problem+json" } });
+  }
+  t.match((await server.inject("/")).headers["content-security-policy"], /default-src 'none'/);
+});
+
+t.test("the development source's key is there only where the source is", async (t) => {
+  const url = "/dev/jwks.json";
+  t.equal((await (await serverWith()).server.inject(url)).statusCode, 404);
+  const { server } = await serverWith({ developmentJwks: { keys: [{ kty: "EC" }] } });
+  t.match(await server.inject(url), { statusCode: 200, body: '{"keys":[{"kty":"EC"}]}' });
+});
+
+t.test("readyz is red without telling why; healthz does not care", async (t) => {
+  const { server } = await serverWith({ ready: () => Promise.reject(new Error("password=hunter2")) });
+  const reply = await server.inject("/readyz");
+  t.match(reply, { statusCode: 503, headers: { "content-type": "application/problem+json", "retry-after": "5" } });
+  t.notMatch(reply.body, /hunter2/);
+  t.equal((await server.inject("/healthz")).statusCode, 200);
+});
+
+t.test("metrics in Prometheus' text format, labelled by route and not by URL", async (t) => {
+  const { server, metrics } = await serverWith();
+  metrics.certificateIssued("workload", "acme");
+  metrics.challengeAnswered({ type: "http-01", status: "valid" });
+  metrics.issuanceUnfinished();
+  await server.inject("/healthz?secret");
+  await server.inject("/none/secret");
+  const { headers, body } = await server.inject("/metrics");
+  t.match(headers["content-type"], /^text\/plain; version=0\.0\.4; charset=utf-8$/);
+  for (const line of body.split("\n").filter((text) => text !== "")) {
+    t.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? (\d[\d.e+-]*|Nan|\+Inf))$/);
+  }
+  for (const line of [
+    'mayfly_certificates_issued_total{profile="workload",door="acme"} 1',
+    'mayfly_challenges_total{type="http-01",status="valid"} 1',
+    "mayfly_issuance_unfinished_total 1",
+    "mayfly_sql_statements 4711",
+    'mayfly_http_request_duration_seconds_count{route="/healthz",method="GET",status="200"} 1',
+    'mayfly_http_request_duration_seconds_count{route="none",method="GET",status="404"} 1',
+  ]) {
+    t.ok(body.includes(`${line}\n`), line);
+  }
+  t.match(body, /^process_resident_memory_bytes \d+$/m);
+  t.notMatch(body, /secret/);
+});

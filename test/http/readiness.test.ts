@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { createReadiness } from "../../src/http/readiness.ts";
+import { KeyUnavailable } from "../../src/keys/signer.ts";
+import { startEmbeddedPostgres } from "../../src/store/embeddedPostgres.ts";
+import { certificateAuthority } from "../support/certificateAuthority.ts";
+import { memoryKeys } from "../support/issuers.ts";
+
+const signer = await memoryKeys().generate("issuing", "ec-p256");
+const stranger = await memoryKeys().generate("stranger", "ec-p256");
+const up = async (): Promise<void> => undefined;
+
+t.test("database and signing key are really tried", async (t) => {
+  await t.resolves(createReadiness({ database: up, signer })());
+  await t.rejects(createReadiness({ database: () => Promise.reject(new Error("away")), signer })(), {
+    message: "away",
+  });
+  const gone = { ...signer, sign: () => Promise.reject(new KeyUnavailable("gone")) };
+  await t.rejects(createReadiness({ database: up, signer: gone })(), { name: "KeyUnavailable" });
+  const wrong = { ...signer, sign: (message: Uint8Array) => stranger.sign(message) };
+  await t.rejects(createReadiness({ database: up, signer: wrong })(), { message: /does not verify/ });
+});
+
+t.test("at most one signature a second, however often it is asked, and what is signed is no DER", async (t) => {
+  const signed: Uint8Array[] = [];
+  const counting = {
+    ...signer,
+    sign: (message: Uint8Array) => {
+      signed.push(message);
+      return signer.sign(message);
+    },
+  };
+  const ready = createReadiness({ database: up, signer: counting });
+  await Promise.all(Array.from({ length: 100 }, () => ready()));
+  t.equal(signed.length, 1);
+  t.not(signed[0]?.[0], 0x30, "no SEQUENCE");
+});
+
+t.test("a database that goes away: not ready, alive, 503 with Retry-After; the process lives", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "mayfly-test-readiness-"));
+  const postgres = await startEmbeddedPostgres({ directory, log: () => undefined, durable: false });
+  t.teardown(async () => {
+    await postgres.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const ca = await certificateAuthority(t, { databaseUrl: postgres.url });
+  const { server } = ca.authority;
+  t.equal((await server.inject("/readyz")).statusCode, 200);
+  await postgres.stop();
+  await new Promise((resolve) => setTimeout(resolve, 1050)); // The answer stands for a second.
+  const reply = await server.inject("/readyz");
+  t.match(reply, { statusCode: 503, headers: { "content-type": "application/problem+json", "retry-after": "5" } });
+  t.notMatch(reply.body, /ECONN|postgres|socket/i);
+  t.equal((await server.inject("/healthz")).statusCode, 200);
+  const search = await ca.inventory("/certificates");
+  t.match(search, { status: 503, body: { detail: "the database is not available right now" } });
+});

@@ -1,0 +1,70 @@
+import { randomBytes } from "node:crypto";
+import t from "tap";
+import { firstIdOf, newId } from "../../src/acme/id.ts";
+import { createOutboxStore, pingDatabase, prune } from "../../src/store/maintenance.ts";
+import { createOrderStore } from "../../src/store/orders.ts";
+import { makeAccount, makeCertificate, migratedDatabase, orderFor, query } from "../support/database.ts";
+
+const db = await migratedDatabase(t);
+
+t.test("two takers at once get each event once, in order", async (t) => {
+  await query(
+    db,
+    "insert into outbox (topic, payload) select 'test', jsonb_build_object('n', n) from generate_series(1, 500) n",
+  );
+  const store = createOutboxStore(db);
+  const taken = [await Promise.all(Array.from({ length: 8 }, () => store.take(50)))].flat();
+  for (const events of taken)
+    t.same(
+      events,
+      [...events].sort((a, b) => a.id - b.id),
+      "in order",
+    );
+  const rest = await store.take(1000);
+  const all = [...taken, rest].flat();
+  t.equal(all.length, 500);
+  t.equal(new Set(all.map(({ id }) => id)).size, 500);
+  t.match(
+    all.find(({ payload }) => payload["n"] === 7),
+    { topic: "test", payload: { n: 7 } },
+  );
+  t.same(await store.take(10), [], "and nothing stays");
+});
+
+t.test("prune forgets old orders, authorizations and used evidence, and nothing else", async (t) => {
+  const account = await makeAccount(db);
+  const orders = createOrderStore(db);
+  const monthAgo = new Date(Date.now() - 30 * 86_400_000);
+  const weekAgo = new Date(Date.now() - 7 * 86_400_000);
+  const order = async (made: Date): Promise<string> => {
+    const plain = orderFor(account.id);
+    const id = newId(made);
+    await orders.createOrder({
+      ...plain,
+      id,
+      authorizations: plain.authorizations.map((authorization) => ({ ...authorization, id: newId(made) })),
+    });
+    return id;
+  };
+  const [old, processing, fresh] = [await order(monthAgo), await order(monthAgo), await order(new Date())];
+  await query(db, "update acme_order set status = 'processing' where id = $1", [processing]);
+  const use =
+    "insert into evidence_use (one_time_id, source, authorization_id, replay_until) values ($1, 'dev', $2, $3)";
+  const now = new Date();
+  await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() - 1000)]);
+  await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() + 1000)]);
+  const { serial } = await makeCertificate(db, { notAfter: monthAgo });
+
+  await prune(db, now, firstIdOf(weekAgo));
+  const ids = await query<{ id: string }>(db, "select id from acme_order order by id");
+  t.same(ids.map(({ id }) => id).sort(), [processing, fresh].sort(), "one that is being settled stays");
+  t.notOk(ids.some(({ id }) => id === old));
+  t.equal((await query(db, "select 1 from acme_authorization")).length, 1);
+  t.equal((await query(db, "select 1 from evidence_use")).length, 1, "until the evidence is refused as expired anyway");
+  t.equal((await query(db, "select 1 from certificate where serial = $1", [serial])).length, 1, "the inventory stays");
+  t.ok((await query(db, "select 1 from audit_entry")).length > 0, "so does the audit log");
+});
+
+t.test("ping", async (t) => {
+  await t.resolves(pingDatabase(db));
+});

@@ -1,0 +1,135 @@
+/** A migrated database of a test file's own, and rows to put into it through the stores themselves. */
+import { randomBytes } from "node:crypto";
+
+import { newId } from "../../src/acme/id.ts";
+import type { Account, NewOrder } from "../../src/acme/ports.ts";
+import type { Intent } from "../../src/authority/ports.ts";
+import { createAccountStore } from "../../src/store/accounts.ts";
+import { openDatabase, type Database } from "../../src/store/database.ts";
+import { createIssuanceLedger } from "../../src/store/issuance.ts";
+import { migrate } from "../../src/store/migrate.ts";
+import { createOrderStore } from "../../src/store/orders.ts";
+import { sha256 } from "./issuers.ts";
+import { temporaryPostgres } from "./postgres.ts";
+
+interface Owner {
+  teardown(action: () => Promise<void>): unknown;
+}
+
+/** A pool on `url`, closed with the test. */
+export function openPool(t: Owner, url: string, poolSize = 20): Database {
+  const db = openDatabase({ address: { url }, poolSize, statementTimeoutMs: 10_000, onError: () => undefined });
+  t.teardown(() => db.close());
+  return db;
+}
+
+/** Every table there is, empty. */
+export async function migratedDatabase(t: Owner): Promise<Database> {
+  const { url } = await temporaryPostgres(t);
+  const db = openPool(t, url);
+  await migrate(db.kysely);
+  return db;
+}
+
+/** Rows that a statement of the test's own reads. */
+export const query = <Row extends object>(db: Database, text: string, values: unknown[] = []): Promise<Row[]> =>
+  db.run<Row>({ name: "", text }, values);
+
+/** A made-up account key. */
+export const accountKey = () => ({
+  thumbprint: randomBytes(32),
+  jwk: { kty: "EC", x: randomBytes(8).toString("hex") },
+});
+
+export async function makeAccount(db: Database): Promise<Account> {
+  const made = { id: newId(new Date()), ...accountKey(), contact: [], termsAgreedAt: null };
+  const { account } = await createAccountStore(db).createAccount(made);
+  return account;
+}
+
+const hourAhead = (): Date => new Date(Date.now() + 3_600_000);
+
+/** An order for one name, with its pending authorization. */
+export function orderFor(accountId: string, changes: Partial<NewOrder> = {}): NewOrder {
+  const identifier = { type: "dns", value: "a.test" } as const;
+  return {
+    id: newId(new Date()),
+    accountId,
+    identifiers: [identifier],
+    profile: "server",
+    profileHash: sha256("server"),
+    notBefore: null,
+    notAfter: null,
+    expiresAt: hourAhead(),
+    authorizations: [
+      {
+        id: newId(new Date()),
+        identifier,
+        wildcard: false,
+        expiresAt: hourAhead(),
+        challenges: [{ type: "http-01", token: "token", status: "pending" }],
+      },
+    ],
+    ...changes,
+  };
+}
+
+/** Makes the order and validates its authorizations: it is `ready` then. */
+export async function makeReadyOrder(
+  db: Database,
+  accountId: string,
+  changes: Partial<NewOrder> = {},
+): Promise<NewOrder> {
+  const store = createOrderStore(db);
+  const order = orderFor(accountId, changes);
+  await store.createOrder(order);
+  for (const { id } of order.authorizations) {
+    await store.validated(id, { type: "http-01", token: "token", status: "valid" }, hourAhead());
+  }
+  return order;
+}
+
+/** An intent without an order, as the listener's own, with changes. */
+export function intentFor(changes: Partial<Intent> = {}): Intent {
+  const serial = randomBytes(16);
+  serial[0] = 0x4f;
+  return {
+    serial,
+    tbs: randomBytes(40),
+    issuerId: newId(new Date()),
+    door: "listener",
+    orderId: null,
+    accountId: null,
+    identityKind: "names",
+    identityName: "a.test",
+    spiffeId: null,
+    dnsNames: ["a.test"],
+    ipAddresses: [],
+    profile: "server",
+    profileHash: sha256("server"),
+    spkiSha256: sha256(serial),
+    evidence: [{ proved: { by: "configuration" } }],
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: hourAhead(),
+    ...changes,
+  };
+}
+
+/** Intent and record: a certificate in the inventory. */
+export async function makeCertificate(db: Database, changes: Partial<Intent> = {}): Promise<Intent> {
+  const intent = intentFor(changes);
+  const ledger = createIssuanceLedger(db);
+  if ((await ledger.intend(intent)) !== "intended") throw new Error("the order is not ready");
+  if (!(await ledger.record(intent.serial, Buffer.concat([Buffer.from("der"), intent.serial])))) {
+    throw new Error("the certificate was not recorded");
+  }
+  return intent;
+}
+
+/** An identity of one SPIFFE ID, for `makeCertificate`. */
+export const spiffe = (spiffeId: string): Partial<Intent> => ({
+  identityKind: "spiffe",
+  identityName: spiffeId,
+  spiffeId,
+  dnsNames: [],
+});
