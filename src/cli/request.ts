@@ -55,7 +55,6 @@ const options = {
     description: "the certificate profile",
     defaultText: "the server's choice",
   },
-  dns: { type: "string", value: "NAME", multiple: true, description: "a DNS name beside the SPIFFE ID" },
   "account-key": {
     type: "string",
     value: "FILE",
@@ -121,7 +120,6 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
     const issued = await client.request({
       spiffeId,
       evidence: (binding) => fetchEvidence(evidence, binding, { env, stdin }),
-      dns: values.dns,
       ...(values.profile === undefined ? {} : { profile: values.profile }),
       ...(notAfter === undefined ? {} : { notAfter }),
     });

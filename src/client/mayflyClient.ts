@@ -40,7 +40,10 @@ export interface CertificateRequest {
   readonly certificateKey?: KeyObject;
   /** An account other than the client's own, for this request. */
   readonly accountKey?: KeyObject;
-  /** Names beside the SPIFFE ID, in canonical form. */
+  /**
+   * Names beside the SPIFFE ID, in canonical form. This client answers no challenge for them: their authorizations must be valid
+   * already when the order is made.
+   */
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
   readonly signal?: AbortSignal;

@@ -54,15 +54,17 @@ t.test("equal names in different objects, and names that look equal in values, a
     t.same(parse(text), JSON.parse(text), text);
 });
 
+/** The text with each of its UTF-16 units as an escape. */
+const escapesOf = (text: string): string =>
+  Array.from({ length: text.length }, (_, n) => `\\u${text.charCodeAt(n).toString(16).padStart(4, "0")}`).join("");
+
 t.test("duplicates are found in whatever is generated", async (t) => {
   const pair = fc.tuple(fc.string(), fc.jsonValue(), fc.jsonValue());
   t.doesNotThrow(() =>
     fc.assert(
       fc.property(pair, fc.boolean(), ([name, one, two], escaped) => {
         const plain = JSON.stringify(name);
-        const other = escaped
-          ? `"${[...name].flatMap((c) => Array.from({ length: c.length }, (_, i) => `\\u${c.charCodeAt(i).toString(16).padStart(4, "0")}`)).join("")}"`
-          : plain;
+        const other = escaped ? `"${escapesOf(name)}"` : plain;
         return (
           why(`{${plain}:${JSON.stringify(one)},${other}:${JSON.stringify(two)}}`) === "the text names a member twice"
         );

@@ -6,10 +6,17 @@ t.test("it forgets what was used longest ago", async (t) => {
   for (const [n, key] of ["a", "b", "c"].entries()) lru.set(key, n);
   t.equal(lru.get("a"), 0, "now a is fresh");
   lru.set("d", 3);
-  t.same(["a", "b", "c", "d"].map((key) => lru.get(key)), [0, undefined, 2, 3]);
+  t.same(
+    ["a", "b", "c", "d"].map((key) => lru.get(key)),
+    [0, undefined, 2, 3],
+  );
   lru.set("a", 9);
   lru.set("e", 4);
-  t.same(["a", "c", "d", "e"].map((key) => lru.get(key)), [9, undefined, 3, 4], "setting is a use as well");
+  t.same(
+    ["a", "c", "d", "e"].map((key) => lru.get(key)),
+    [9, undefined, 3, 4],
+    "setting is a use as well",
+  );
   lru.delete("a");
   t.equal(lru.get("a"), undefined);
 });

@@ -1,4 +1,5 @@
 /** Requests for certificates that ask for too much, with keys that will not do, or with names that are no names (H-16, H-17, H-18a). */
+// oxlint-disable-next-line import/no-unassigned-import -- the witness needs its side effect
 import "reflect-metadata";
 import * as witness from "@peculiar/x509";
 import { createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";

@@ -230,10 +230,10 @@ export async function acmeDriver(
       },
       async newOrder(...identifiers) {
         const reply = await post(directory.newOrder, { identifiers });
-        return objectOf<Order>(reply, 201, String(reply.headers.location));
+        return objectOf(reply, 201, String(reply.headers.location)) as Order;
       },
-      readOrder: async (url) => objectOf<Order>(await postAsGet(url), 200, url),
-      readAuthorization: async (url) => objectOf<Authorization>(await postAsGet(url), 200, url),
+      readOrder: async (url) => objectOf(await postAsGet(url), 200, url) as Order,
+      readAuthorization: async (url) => objectOf(await postAsGet(url), 200, url) as Authorization,
       useKey(next) {
         key = next;
       },
@@ -254,9 +254,9 @@ export async function acmeDriver(
   };
 }
 
-function objectOf<T extends { readonly url: string }>(reply: Reply, status: number, url: string): T {
+function objectOf(reply: Reply, status: number, url: string): object {
   if (reply.status !== status) throw new Error(`${url}: ${reply.status} ${reply.text}`);
-  return { ...reply.json(), url } as unknown as T;
+  return { ...reply.json(), url };
 }
 
 function exchange(agent: Agent, url: string, { method = "GET", headers = {}, body }: RawRequest = {}): Promise<Reply> {

@@ -19,7 +19,7 @@ export const registeredTypes = new Set(
 const insides = /\bat \S+ \(|node_modules|\.ts:\d|select |insert |update |acme_order|acme_authorization|\/tmp\//;
 
 /**
- * Asserts the refusal: status, registered type, media type, a sentence, a fresh nonce after a POST, and nothing of our insides.
+ * Asserts the refusal: status, registered type, media type, a sentence, and nothing of our insides.
  * @param type without its namespace
  */
 export function refused(t: Test, reply: Reply, status: number, type: string, message = type): Record<string, unknown> {

@@ -11,7 +11,8 @@ import {
 } from "../../support/acmeDriver.ts";
 import { attested, issued, leafOf, spiffeIdOf } from "../../support/acmeFlows.ts";
 import { certificateAuthority } from "../../support/certificateAuthority.ts";
-import { refused } from "../../support/refused.ts";
+import { problems } from "../../../src/problem/problem.ts";
+import { refused, registeredTypes } from "../../support/refused.ts";
 
 t.test("RFC 8555 §6", async (t) => {
   const ca = await certificateAuthority(t);
@@ -459,6 +460,12 @@ t.test("RFC 8555 §6", async (t) => {
     );
     refused(t, await tampered({ body: () => "x".repeat(50_001) }), 413, "malformed", "413");
     refused(t, await alice.post(`${ca.url}/acme/order/${"x".repeat(300)}`, {}), 400, "malformed", "a long parameter");
+  });
+
+  t.test("R6.7-2 RURI-4 nothing unregistered in the ACME namespace, and our own types elsewhere", async (t) => {
+    const types = Object.values(problems).map(({ type }) => type);
+    for (const type of types)
+      t.ok(registeredTypes.has(type) || /^urn:mayfly:([a-z-]+:)*error:[A-Za-z]+$/.test(type), type);
   });
 
   t.test("R6.7-3 several bad identifiers → one subproblem each, and no identifier outside them", async (t) => {

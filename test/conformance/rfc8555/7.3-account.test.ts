@@ -264,7 +264,10 @@ t.test("RFC 8555 §7.3", async (t) => {
     const [one, two] = [await acme.account(), await acme.account()];
     const next = clientKey();
     const replies = await Promise.all([roll(one, next), roll(two, next)]);
-    t.same(replies.map(({ status }) => status).sort((a, b) => a - b), [200, 409]);
+    t.same(
+      replies.map(({ status }) => status).sort((a, b) => a - b),
+      [200, 409],
+    );
   });
 
   t.test("R7.3.5-3 open orders live on; challenges use the new thumbprint", async (t) => {
