@@ -58,7 +58,16 @@ for (const { name, told, start } of eachKeyProvider) {
 
     // By the account that ordered it, then by the certificate's own key (RFC 8555 §7.6).
     const revoked = join(folder, "archive/certbot.localhost");
-    await certbot("revoke", "--no-delete-after-revoke", "--server", server.directoryUrl, "--cert-path", chain, "--reason", "superseded");
+    await certbot(
+      "revoke",
+      "--no-delete-after-revoke",
+      "--server",
+      server.directoryUrl,
+      "--cert-path",
+      chain,
+      "--reason",
+      "superseded",
+    );
     await certbot(
       "revoke",
       "--no-delete-after-revoke",
@@ -68,7 +77,10 @@ for (const { name, told, start } of eachKeyProvider) {
       ...["--reason", "keycompromise"],
     );
     t.strictSame(
-      (await inventoryOf(server, "dnsName=www.certbot.localhost&state=revoked")).map((entry) => [entry.serial, entry.revocationReason]),
+      (await inventoryOf(server, "dnsName=www.certbot.localhost&state=revoked")).map((entry) => [
+        entry.serial,
+        entry.revocationReason,
+      ]),
       [
         [second.serial, 4],
         [first.serial, 1],

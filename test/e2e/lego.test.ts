@@ -45,7 +45,11 @@ async function obtainRenewRevoke(t: Test, server: ServerProcess, domain: string,
 
   await lego("revoke", "--reason", "1");
   t.strictSame(
-    (await inventoryOf(server, `dnsName=${domain}`)).map((entry) => [entry.serial, entry.state, entry.revocationReason]),
+    (await inventoryOf(server, `dnsName=${domain}`)).map((entry) => [
+      entry.serial,
+      entry.state,
+      entry.revocationReason,
+    ]),
     [
       [second.serial, "revoked", 1],
       [first.serial, "valid", null],

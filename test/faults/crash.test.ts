@@ -80,7 +80,12 @@ for (const expected of leftBehind) {
   });
 }
 
-async function requireInInventory(t: Test, server: ServerProcess, flow: ReadyOrder, leaf: X509Certificate): Promise<void> {
+async function requireInInventory(
+  t: Test,
+  server: ServerProcess,
+  flow: ReadyOrder,
+  leaf: X509Certificate,
+): Promise<void> {
   const entries = await inventoryOf(server, `spiffeId=${encodeURIComponent(flow.spiffeId)}`);
   t.match(entries, {
     length: 1,
@@ -92,31 +97,36 @@ async function requireInInventory(t: Test, server: ServerProcess, flow: ReadyOrd
   });
 }
 
-t.test("killed before the signature and down until the validity has passed: abandoned, and its serial stays used", async (t) => {
-  const { alice, flow } = await crash(t, "after intend");
-  const [intent] = await askDatabase<{ serial: Buffer }>(place, "select serial from issuance_intent where order_id = $1", [
-    orderId(flow),
-  ]);
-  const serial = intent?.serial.toString("hex") ?? "none";
+t.test(
+  "killed before the signature and down until the validity has passed: abandoned, and its serial stays used",
+  async (t) => {
+    const { alice, flow } = await crash(t, "after intend");
+    const [intent] = await askDatabase<{ serial: Buffer }>(
+      place,
+      "select serial from issuance_intent where order_id = $1",
+      [orderId(flow)],
+    );
+    const serial = intent?.serial.toString("hex") ?? "none";
 
-  // The profile's certificates are valid for 15 minutes.
-  const late = await startServer(t, place, { command: [crashServer], env: { MAYFLY_CLOCK_AHEAD_SECONDS: "1200" } });
-  const reply = await (await returning(await acmeDriver(t, late), alice)).postAsGet(flow.order.url);
-  t.match(reply.json(), {
-    status: "invalid",
-    error: { type: "urn:ietf:params:acme:error:serverInternal", detail: /interrupted.*validity has passed/ },
-  });
-  t.equal(await traces(flow), "invalid · 0 open · 1 abandoned · 0 recorded");
-  t.equal((await late.get(`/api/v1/certificates/${serial}`)).status, 404);
-  await late.stop();
+    // The profile's certificates are valid for 15 minutes.
+    const late = await startServer(t, place, { command: [crashServer], env: { MAYFLY_CLOCK_AHEAD_SECONDS: "1200" } });
+    const reply = await (await returning(await acmeDriver(t, late), alice)).postAsGet(flow.order.url);
+    t.match(reply.json(), {
+      status: "invalid",
+      error: { type: "urn:ietf:params:acme:error:serverInternal", detail: /interrupted.*validity has passed/ },
+    });
+    t.equal(await traces(flow), "invalid · 0 open · 1 abandoned · 0 recorded");
+    t.equal((await late.get(`/api/v1/certificates/${serial}`)).status, 404);
+    await late.stop();
 
-  const server = await startServer(t, place);
-  const again = await returning(await acmeDriver(t, server), alice);
-  t.equal((await again.readOrder(flow.order.url)).status, "invalid", "no later start takes it up again");
-  const next = await readyOrder(place, again);
-  t.equal((await finalize(again, next)).json()["status"], "valid", "and the next order is as good as any");
-  await server.stop("SIGKILL");
-});
+    const server = await startServer(t, place);
+    const again = await returning(await acmeDriver(t, server), alice);
+    t.equal((await again.readOrder(flow.order.url)).status, "invalid", "no later start takes it up again");
+    const next = await readyOrder(place, again);
+    t.equal((await finalize(again, next)).json()["status"], "valid", "and the next order is as good as any");
+    await server.stop("SIGKILL");
+  },
+);
 
 interface Received {
   readonly spiffeId: string;

@@ -7,8 +7,20 @@ import t, { type Test } from "tap";
 
 import { startEmbeddedPostgres, type EmbeddedPostgres } from "../../src/store/embeddedPostgres.ts";
 import { acmeDriver, dns, uri, type Reply } from "../support/acmeDriver.ts";
-import { attested, attesting, certificateKey, challengeOf, respond, settled, spiffeIdOf } from "../support/acmeFlows.ts";
-import { certificateAuthority, type TestAuthority, type TestAuthorityOptions } from "../support/certificateAuthority.ts";
+import {
+  attested,
+  attesting,
+  certificateKey,
+  challengeOf,
+  respond,
+  settled,
+  spiffeIdOf,
+} from "../support/acmeFlows.ts";
+import {
+  certificateAuthority,
+  type TestAuthority,
+  type TestAuthorityOptions,
+} from "../support/certificateAuthority.ts";
 import { returning } from "../support/processFlows.ts";
 import { listen } from "../support/validationTargets.ts";
 

@@ -39,45 +39,48 @@ async function settledOrder(alice: AcmeClient, url: string): Promise<Order> {
   throw new Error("the order stays processing");
 }
 
-t.test("finalize without a token: processing with Retry-After, red readiness, and valid by itself once the token is back", async (t: Test) => {
-  const token = softhsmToken(t);
-  const { module, pinFile } = token;
-  let aheadMs = 0;
-  const ca = await certificateAuthority(t, {
-    configuration: { keys: { provider: "pkcs11", pkcs11: { module, token: token.token, pinFile } } },
-    now: () => new Date(Date.now() + aheadMs),
-  });
-  const driver = await acmeDriver(t, ca);
-  const ready = async (): Promise<number> => (await driver.request(`${ca.url}/readyz`)).status;
-  const alice = await driver.account();
-  const flow = await attested(ca, alice);
-  const other = await attested(ca, alice);
-  t.equal(await ready(), 200);
+t.test(
+  "finalize without a token: processing with Retry-After, red readiness, and valid by itself once the token is back",
+  async (t: Test) => {
+    const token = softhsmToken(t);
+    const { module, pinFile } = token;
+    let aheadMs = 0;
+    const ca = await certificateAuthority(t, {
+      configuration: { keys: { provider: "pkcs11", pkcs11: { module, token: token.token, pinFile } } },
+      now: () => new Date(Date.now() + aheadMs),
+    });
+    const driver = await acmeDriver(t, ca);
+    const ready = async (): Promise<number> => (await driver.request(`${ca.url}/readyz`)).status;
+    const alice = await driver.account();
+    const flow = await attested(ca, alice);
+    const other = await attested(ca, alice);
+    t.equal(await ready(), 200);
 
-  const plug = removable(token);
-  await plug.pull();
-  const reply = await alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
-  t.equal(reply.status, 200);
-  t.equal(reply.json()["status"], "processing");
-  t.match(reply.headers["retry-after"], /^\d+$/);
-  t.equal((await alice.readOrder(flow.order.url)).status, "processing", "and no failure of ours makes it invalid");
-  await sleep(1000); // An answer about readiness stands for a second.
-  const { status, headers, text } = await driver.request(`${ca.url}/readyz`);
-  t.equal(status, 503);
-  t.match(headers["retry-after"], /^\d+$/);
-  t.notMatch(text, /CKR_|softhsm|pin/i, "what is wrong with the token is for the log");
-  t.equal((await driver.request(`${ca.url}/healthz`)).status, 200);
+    const plug = removable(token);
+    await plug.pull();
+    const reply = await alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
+    t.equal(reply.status, 200);
+    t.equal(reply.json()["status"], "processing");
+    t.match(reply.headers["retry-after"], /^\d+$/);
+    t.equal((await alice.readOrder(flow.order.url)).status, "processing", "and no failure of ours makes it invalid");
+    await sleep(1000); // An answer about readiness stands for a second.
+    const { status, headers, text } = await driver.request(`${ca.url}/readyz`);
+    t.equal(status, 503);
+    t.match(headers["retry-after"], /^\d+$/);
+    t.notMatch(text, /CKR_|softhsm|pin/i, "what is wrong with the token is for the log");
+    t.equal((await driver.request(`${ca.url}/healthz`)).status, 200);
 
-  await plug.putBack();
-  await sleep(1100); // A token that is away is tried again after a second.
-  t.equal(await ready(), 200, "ready again, without a restart");
-  const second = await alice.post(other.order.finalize, { csr: other.key.csr({ uri: [other.spiffeId] }) });
-  t.equal(second.json()["status"], "valid", "the next order is issued at once");
-  aheadMs = 30_000; // The job leaves an intent alone for 20 seconds.
-  const settled = await settledOrder(alice, flow.order.url);
-  t.equal(settled.status, "valid");
-  const downloaded = await alice.postAsGet(settled.certificate ?? "");
-  t.equal(downloaded.status, 200);
-  const { body } = await ca.inventory(`/certificates?spiffeId=${encodeURIComponent(flow.spiffeId)}`);
-  t.match(body["certificates"], { length: 1, 0: { pem: downloaded.text.split(/(?<=END CERTIFICATE-----\n)/)[0] } });
-});
+    await plug.putBack();
+    await sleep(1100); // A token that is away is tried again after a second.
+    t.equal(await ready(), 200, "ready again, without a restart");
+    const second = await alice.post(other.order.finalize, { csr: other.key.csr({ uri: [other.spiffeId] }) });
+    t.equal(second.json()["status"], "valid", "the next order is issued at once");
+    aheadMs = 30_000; // The job leaves an intent alone for 20 seconds.
+    const settled = await settledOrder(alice, flow.order.url);
+    t.equal(settled.status, "valid");
+    const downloaded = await alice.postAsGet(settled.certificate ?? "");
+    t.equal(downloaded.status, 200);
+    const { body } = await ca.inventory(`/certificates?spiffeId=${encodeURIComponent(flow.spiffeId)}`);
+    t.match(body["certificates"], { length: 1, 0: { pem: downloaded.text.split(/(?<=END CERTIFICATE-----\n)/)[0] } });
+  },
+);

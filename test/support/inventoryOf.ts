@@ -20,7 +20,7 @@ export interface InventoryEntry {
 /** Every certificate that this query finds, newest first; all pages. */
 export async function inventoryOf(server: Pick<ServerProcess, "get">, query: string): Promise<InventoryEntry[]> {
   const found: InventoryEntry[] = [];
-  for (let next: unknown = ""; next !== undefined; ) {
+  for (let next: unknown = ""; next !== undefined;) {
     const cursor = next === "" ? "" : `&cursor=${encodeURIComponent(String(next))}`;
     const { status, body } = await server.get(`/api/v1/certificates?limit=1000&${query}${cursor}`);
     if (status !== 200) throw new Error(`the inventory answered ${status}: ${JSON.stringify(body)}`);

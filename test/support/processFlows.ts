@@ -41,7 +41,11 @@ export async function returning(driver: AcmeDriver, { key }: AcmeClient): Promis
 }
 
 /** Rows of the server's own database, also while the server itself is gone. */
-export async function askDatabase<Row extends object>(place: ServerPlace, text: string, values: unknown[] = []): Promise<Row[]> {
+export async function askDatabase<Row extends object>(
+  place: ServerPlace,
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> {
   const client = new pg.Client({ connectionString: embeddedDatabaseUrl(place) });
   await client.connect();
   try {

@@ -33,7 +33,9 @@ export interface ServerProcess extends ServerPlace {
   /** What it has printed so far. */
   readonly printed: { readonly stdout: string; readonly stderr: string };
   /** GET with the root as trust and the operator's token. */
-  get(path: string): Promise<{ status: number; headers: Readonly<Record<string, unknown>>; body: Record<string, unknown> }>;
+  get(
+    path: string,
+  ): Promise<{ status: number; headers: Readonly<Record<string, unknown>>; body: Record<string, unknown> }>;
   /** Sends the signal and resolves to the exit status, null when the signal itself ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
   /** Resolves to the exit status when it ends by itself; null when a signal ended it. */
@@ -112,7 +114,8 @@ export async function startServer(
     root,
     printed,
     ended,
-    get: (path) => getJson(`${place.url}${path}`, root, readFileSync(join(place.dataDir, "operator-token"), "utf8").trim()),
+    get: (path) =>
+      getJson(`${place.url}${path}`, root, readFileSync(join(place.dataDir, "operator-token"), "utf8").trim()),
     stop(signal = "SIGTERM") {
       child.kill(signal);
       return ended;
