@@ -94,6 +94,7 @@ async function build(
     tls: await listener.tls(),
     logLevel: configuration.log.level,
     bodyLimit: 65_536,
+    maxConnections: configuration.http.maxConnections,
     onRequestDone: (request) => metrics.observeRequest(request),
   });
   const developmentIssuer = configuration.attestation.developmentSource

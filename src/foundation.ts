@@ -76,7 +76,11 @@ async function embeddedUrl({ dataDir }: Configuration, log: Logger, opened: (() 
 export async function openFoundation(configuration: Configuration, now: Date): Promise<Foundation> {
   const store = await openStore(configuration);
   let keys: KeyProvider | undefined;
-  const close = (): Promise<void> => stopInOrder(() => keys?.close(), store.close);
+  const close = (): Promise<void> =>
+    stopInOrder(
+      () => keys?.close(),
+      () => store.close(),
+    );
   try {
     keys = await openKeys(keysOf(configuration));
     const { hierarchy, made } = await establishHierarchy({

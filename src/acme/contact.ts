@@ -1,6 +1,6 @@
 /** Contacts of an account (RFC 8555 §7.3): mailto URLs with one address each. */
 import { problem } from "../problem/problem.ts";
-import type { JsonValue } from "./json.ts";
+import type { JsonValue } from "../encoding/json.ts";
 
 /** One address of the plain kind: no quoting, no comments, ASCII only. */
 const address = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$/;

@@ -3,7 +3,7 @@ import { canonicalDnsName, canonicalIp, NameError } from "../x509/names.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { problem, type Problem, type Subproblem } from "../problem/problem.ts";
 import type { IdentityPolicy } from "./context.ts";
-import type { JsonValue } from "./json.ts";
+import type { JsonValue } from "../encoding/json.ts";
 import type { Identifier } from "./ports.ts";
 
 /** Octets of all names of an order together. */

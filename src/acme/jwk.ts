@@ -3,8 +3,8 @@ import { createHash, createPublicKey, type KeyObject } from "node:crypto";
 
 import { KeyRefused, keyOf, type PublicKey } from "../x509/publicKey.ts";
 import { problem } from "../problem/problem.ts";
-import { decodeBase64url } from "./base64url.ts";
-import type { JsonObject } from "./json.ts";
+import { decodeBase64url } from "../encoding/base64url.ts";
+import type { JsonObject } from "../encoding/json.ts";
 
 export interface AccountKey {
   readonly key: KeyObject;

@@ -9,8 +9,8 @@ import { verify, type KeyObject } from "node:crypto";
 
 import { ecdsaSigValue } from "../x509/ecdsaSigValue.ts";
 import { problem } from "../problem/problem.ts";
-import { decodeBase64url } from "./base64url.ts";
-import { JsonRefused, parseJsonObject, type JsonObject } from "./json.ts";
+import { decodeBase64url } from "../encoding/base64url.ts";
+import { JsonRefused, parseJsonObject, type JsonObject } from "../encoding/json.ts";
 import type { AccountKey } from "./jwk.ts";
 
 /** JWS algorithms that sign ACME requests; what `badSignatureAlgorithm` lists. Never `none`, never a MAC (RFC 8555 §6.2). */

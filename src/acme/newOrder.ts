@@ -4,7 +4,7 @@ import { problem } from "../problem/problem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
 import { named, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import type { Challenge, ChallengeType, Identifier, NewAuthorization, Order } from "./ports.ts";
 import { orderReply, timestamp, type Reply } from "./resources.ts";
 

@@ -5,7 +5,7 @@
  */
 import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from "node:crypto";
 
-import { decodeBase64url } from "./base64url.ts";
+import { decodeBase64url } from "../encoding/base64url.ts";
 
 const counterOctets = 6;
 const tagOctets = 15;

@@ -4,8 +4,8 @@
  */
 import type { LRU } from "./lru.ts";
 import { problem } from "../problem/problem.ts";
-import { decodeBase64url } from "./base64url.ts";
-import type { JsonObject } from "./json.ts";
+import { decodeBase64url } from "../encoding/base64url.ts";
+import type { JsonObject } from "../encoding/json.ts";
 import { readJwk, type AccountKey } from "./jwk.ts";
 import { checkKeyFits, jsonObject, parseJws, verifyJws, type Jws } from "./jws.ts";
 import type { NonceSource } from "./nonce.ts";

@@ -2,10 +2,10 @@
 import { problem } from "../problem/problem.ts";
 import { readPublicKey } from "../x509/publicKey.ts";
 import { readCertificate } from "../x509/certificate.ts";
-import { decodeBase64url } from "./base64url.ts";
+import { decodeBase64url } from "../encoding/base64url.ts";
 import { noSuchResource, requireValid, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import type { Identifier, StoredCertificate } from "./ports.ts";
 import type { Reply } from "./resources.ts";
 

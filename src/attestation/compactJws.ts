@@ -3,8 +3,9 @@
  */
 import { constants, KeyObject, verify } from "node:crypto";
 import { createLocalJWKSet, errors, type CryptoKey } from "jose";
+import { JsonRefused, parseJsonObject } from "../encoding/json.ts";
 import { ecdsaSigValue } from "../x509/ecdsaSigValue.ts";
-import { EvidenceRefused, isClaims, type Claims, type ClaimValue, type JsonWebKeySet } from "./evidence.ts";
+import { EvidenceRefused, type Claims, type JsonWebKeySet } from "./evidence.ts";
 import type { Source } from "./sources.ts";
 
 /** What `source` signed. */
@@ -164,13 +165,13 @@ function localKeys(jwks: JsonWebKeySet): LocalKeys {
   return keys;
 }
 
-/** A JSON object from UTF-8 bytes, or undefined. The parser's own message is kept out: it quotes what it read. */
+/** A JSON object from UTF-8 bytes, or undefined: what names a member twice is none, since issuer and we could read it differently. */
 export function parseObject(bytes: Uint8Array): Claims | undefined {
   try {
-    const value: ClaimValue = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
-    return isClaims(value) ? value : undefined;
-  } catch {
-    return undefined;
+    return parseJsonObject(bytes, "a part of the token");
+  } catch (error) {
+    if (error instanceof JsonRefused) return undefined;
+    throw error;
   }
 }
 

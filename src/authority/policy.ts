@@ -30,7 +30,7 @@ export function createIdentityPolicy({
       );
       return {
         accept: acceptFor(able, verifier.sources, spiffeId),
-        profiles: [...new Set(able.map(({ profile }) => profile))],
+        profiles: [...new Set(able.map((grant) => grant.profile))],
       };
     },
     hasSource: (ref: string) => verifier.sources.has(ref),

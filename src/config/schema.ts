@@ -47,6 +47,14 @@ export const configurationSchema = section({
     certificateFile: file("PEM chain, leaf first."),
     keyFile: file("PEM private key."),
   }),
+  http: section({
+    maxConnections: integer(
+      "Connections at the same time; one more is closed at once. Keep it well below the process's limit of open files.",
+      16,
+      1_000_000,
+      4_000,
+    ),
+  }),
   database: section({
     url: Type.Optional(
       Type.String({

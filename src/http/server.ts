@@ -18,6 +18,8 @@ export interface ServerOptions {
   readonly logLevel: string;
   /** Octets of a request body where a route says nothing else. */
   readonly bodyLimit: number;
+  /** Connections at the same time; one more is closed at once, so that file descriptors stay for everything else. */
+  readonly maxConnections: number;
   readonly onRequestDone: (request: { route: string; method: string; status: number; seconds: number }) => void;
 }
 
@@ -46,12 +48,20 @@ export function createServer(options: ServerOptions): FastifyInstance {
       void sendProblem(problem("malformed", "the path is not valid"), request, reply),
     clientErrorHandler: refuseConnection,
   };
+  const raw = { maxHeaderSize: 16_384, headersTimeout: 10_000, maxRequestsPerSocket: 0 };
   const server = options.tls
     ? (Fastify({
         ...common,
-        https: { cert: options.tls.certificate, key: options.tls.key, minVersion: "TLSv1.2", maxHeaderSize: 16_384 },
+        https: {
+          ...raw,
+          cert: options.tls.certificate,
+          key: options.tls.key,
+          minVersion: "TLSv1.2",
+          handshakeTimeout: 10_000, // A connection that never says anything must not stay.
+        },
       } as FastifyServerOptions) as unknown as FastifyInstance)
-    : Fastify({ ...common, http: { maxHeaderSize: 16_384 } } as FastifyServerOptions);
+    : Fastify({ ...common, http: raw } as FastifyServerOptions);
+  server.server.maxConnections = options.maxConnections;
   installProblems(server);
   refuseOtherMethods(server);
   // Hooks with callbacks: as promises they would cost every request a turn of the microtask queue each.

@@ -1,7 +1,7 @@
 /**
  * One server per data directory.
  */
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -25,7 +25,11 @@ const held = new Set<DatabaseSync>();
  */
 export async function claimDataDirectory(directory: string): Promise<DataDirectoryClaim> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const lock = new DatabaseSync(join(directory, "lock"));
+  const file = join(directory, "lock");
+  // For the owner only: whoever may read the file may lock it, and so keep the server from starting.
+  await (await open(file, "a", 0o600)).close();
+  await chmod(file, 0o600);
+  const lock = new DatabaseSync(file);
   try {
     lock.exec("BEGIN EXCLUSIVE");
   } catch (cause) {

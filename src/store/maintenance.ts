@@ -19,7 +19,10 @@ const pruneOrders = statement(
 const pruneAuthorizations = statement(
   "prune_authorizations",
   `delete from acme_authorization
-   where id in (select id from acme_authorization where id < $1 order by id limit $2) returning 1`,
+   where id in (
+     select id from acme_authorization z
+     where id < $1 and not exists (select from acme_order o where o.id = z.order_id) order by id limit $2
+   ) returning 1`,
 );
 
 /** Rows that go in one statement: few enough that nobody waits for it. */

@@ -1,6 +1,6 @@
 import t from "tap";
 import { readContact } from "../../src/acme/contact.ts";
-import type { JsonValue } from "../../src/acme/json.ts";
+import type { JsonValue } from "../../src/encoding/json.ts";
 
 t.test("absent and null are none; plain mailto URLs are kept as they are", async (t) => {
   t.same(readContact(undefined, 3), []);

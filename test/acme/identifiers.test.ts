@@ -1,7 +1,7 @@
 import t from "tap";
 import type { IdentityPolicy } from "../../src/acme/context.ts";
 import { readIdentifiers } from "../../src/acme/identifiers.ts";
-import type { JsonValue } from "../../src/acme/json.ts";
+import type { JsonValue } from "../../src/encoding/json.ts";
 import { Problem } from "../../src/problem/problem.ts";
 
 const unexpected = (): never => {

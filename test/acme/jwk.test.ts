@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
-import type { JsonObject } from "../../src/acme/json.ts";
+import type { JsonObject } from "../../src/encoding/json.ts";
 import { readJwk, thumbprintOf } from "../../src/acme/jwk.ts";
 import { Problem } from "../../src/problem/problem.ts";
 import { keyOf } from "../../src/x509/publicKey.ts";

@@ -3,7 +3,7 @@ import { createPrivateKey, type KeyObject } from "node:crypto";
 import fc from "fast-check";
 import { base64url as encoded, flattenedVerify, FlattenedSign } from "jose";
 import t from "tap";
-import type { JsonObject } from "../../src/acme/json.ts";
+import type { JsonObject } from "../../src/encoding/json.ts";
 import { readJwk } from "../../src/acme/jwk.ts";
 import { algorithms, checkKeyFits, parseJws, verifyJws } from "../../src/acme/jws.ts";
 import { Problem } from "../../src/problem/problem.ts";

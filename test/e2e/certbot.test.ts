@@ -13,26 +13,19 @@ for (const { name, told, start } of eachKeyProvider) {
     t.match(server.printed.stdout, told);
     const folder = join(server.dataDir, "certbot");
     await mkdir(folder);
-    const certbot = (...parameters: string[]): Promise<string> =>
-      succeed(
-        "certbot",
-        [...parameters, "--non-interactive", "--config-dir", folder, "--work-dir", folder, "--logs-dir", folder],
-        { cwd: folder, env: { HOME: folder, REQUESTS_CA_BUNDLE: server.rootFile } },
-      );
+    const always = `--non-interactive --config-dir ${folder} --work-dir ${folder} --logs-dir ${folder}`;
+    /** Each part holds several words. */
+    const certbot = (...parts: string[]): Promise<string> =>
+      succeed("certbot", [...parts, always].join(" ").split(" "), {
+        cwd: folder,
+        env: { HOME: folder, REQUESTS_CA_BUNDLE: server.rootFile },
+      });
+    const at = `--server ${server.directoryUrl}`;
     const live = join(folder, "live/certbot.localhost");
     const chain = join(live, "fullchain.pem");
 
-    await certbot(
-      "certonly",
-      "--standalone",
-      "--http-01-port",
-      String(server.http01Port),
-      "--server",
-      server.directoryUrl,
-      ...["-d", "certbot.localhost", "-d", "www.certbot.localhost"],
-      "--agree-tos",
-      ...["-m", "you@example.com"],
-    );
+    const asked = `--standalone --http-01-port ${server.http01Port} -d certbot.localhost -d www.certbot.localhost`;
+    await certbot("certonly", at, asked, "--agree-tos -m you@example.com");
     const first = await leafIn(chain);
     await opensslVerify(server.rootFile, chain);
     t.strictSame(
@@ -44,7 +37,7 @@ for (const { name, told, start } of eachKeyProvider) {
       0: { state: "valid", fingerprintSha256: first.fingerprint, rule: null, evidenceDigest: null },
     });
 
-    await certbot("renew", "--force-renewal", "--no-random-sleep-on-renew");
+    await certbot("renew --force-renewal --no-random-sleep-on-renew");
     const second = await leafIn(chain);
     await opensslVerify(server.rootFile, chain);
     t.not(second.serial, first.serial, "a renewal is a new certificate");
@@ -57,25 +50,10 @@ for (const { name, told, start } of eachKeyProvider) {
     );
 
     // By the account that ordered it, then by the certificate's own key (RFC 8555 §7.6).
-    const revoked = join(folder, "archive/certbot.localhost");
-    await certbot(
-      "revoke",
-      "--no-delete-after-revoke",
-      "--server",
-      server.directoryUrl,
-      "--cert-path",
-      chain,
-      "--reason",
-      "superseded",
-    );
-    await certbot(
-      "revoke",
-      "--no-delete-after-revoke",
-      "--server",
-      server.directoryUrl,
-      ...["--cert-path", join(revoked, "cert1.pem"), "--key-path", join(revoked, "privkey1.pem")],
-      ...["--reason", "keycompromise"],
-    );
+    const archive = join(folder, "archive/certbot.localhost");
+    const own = `--cert-path ${archive}/cert1.pem --key-path ${archive}/privkey1.pem`;
+    await certbot("revoke --no-delete-after-revoke", at, `--cert-path ${chain} --reason superseded`);
+    await certbot("revoke --no-delete-after-revoke", at, own, "--reason keycompromise");
     t.strictSame(
       (await inventoryOf(server, "dnsName=www.certbot.localhost&state=revoked")).map((entry) => [
         entry.serial,

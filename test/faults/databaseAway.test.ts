@@ -59,11 +59,12 @@ async function restarted(t: Test, ca: TestAuthority, options: TestAuthorityOptio
   return authority(t, { ...options, port: ca.configuration.listenPort });
 }
 
-function unavailable(t: Test, { status, headers, json }: Reply, what: string): void {
+function unavailable(t: Test, reply: Reply, what: string): void {
+  const { status, headers } = reply;
   t.equal(status, 503, what);
   t.equal(headers["content-type"], "application/problem+json", `${what}: a problem document`);
   t.match(headers["retry-after"], /^\d+$/, `${what}: and when to come back`);
-  t.match(json(), { status: 503, detail: "the database is not available right now" });
+  t.match(reply.json(), { status: 503, detail: "the database is not available right now" });
 }
 
 t.test("every step is told to come back, and goes on where it was", async (t) => {

@@ -17,6 +17,7 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
     tls: undefined,
     logLevel: "silent",
     bodyLimit: 100,
+    maxConnections: 100,
     onRequestDone: (request) => metrics.observeRequest(request),
   });
   const options: PublicRoutesOptions = {

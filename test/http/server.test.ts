@@ -12,6 +12,7 @@ const server = createServer({
   tls: undefined,
   logLevel: "silent",
   bodyLimit: 100,
+  maxConnections: 100,
   onRequestDone: ({ route, method, status }) => requests.push({ route, method, status }),
 });
 server.get("/thing/:id", async () => "a thing");

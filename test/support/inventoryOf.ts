@@ -20,12 +20,13 @@ export interface InventoryEntry {
 /** Every certificate that this query finds, newest first; all pages. */
 export async function inventoryOf(server: Pick<ServerProcess, "get">, query: string): Promise<InventoryEntry[]> {
   const found: InventoryEntry[] = [];
-  for (let next: unknown = ""; next !== undefined;) {
-    const cursor = next === "" ? "" : `&cursor=${encodeURIComponent(String(next))}`;
+  let cursor: string | undefined = "";
+  do {
     const { status, body } = await server.get(`/api/v1/certificates?limit=1000&${query}${cursor}`);
     if (status !== 200) throw new Error(`the inventory answered ${status}: ${JSON.stringify(body)}`);
     found.push(...(body["certificates"] as InventoryEntry[]));
-    next = body["next"];
-  }
+    const next = body["next"] as string | undefined;
+    cursor = next && `&cursor=${encodeURIComponent(next)}`;
+  } while (cursor !== undefined);
   return found;
 }

@@ -2,6 +2,7 @@
 import { request, type IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { connectionFailure, handshake, type Outbound } from "./outbound.ts";
+import { isLocalhostName } from "./resolver.ts";
 import { attempt, quoted, sameBytes, ValidationFailure, type Validation, type Validator } from "./validation.ts";
 
 const redirectsMax = 10;
@@ -23,7 +24,7 @@ export const http01: Validator = (validation, outbound, signal) =>
         throw visited.size > 1 ? afterRedirect(error, visited.size - 1) : error;
       });
       if (!redirectStatuses.has(response.statusCode ?? 0))
-        return requireKeyAuthorization(response, validation.keyAuthorization);
+        return requireKeyAuthorization(response, validation.keyAuthorization, visited.size > 1);
       const { location } = response.headers;
       response.destroy();
       url = redirectTarget(location, url, validation, outbound);
@@ -56,6 +57,9 @@ function redirectTarget(location: string | undefined, from: URL, { identifier }:
   if (url.hash !== "") throw refuse("it holds a fragment");
   if (![80, 443, outbound.http01Port].includes(portOf(url))) throw refuse("not a port of http-01");
   if (identifier.type === "dns" && isIP(hostOf(url)) !== 0) throw refuse("an IP address instead of a name");
+  // Loopback is there for the name that is validated and its responder, not for whatever else listens on this machine.
+  const own = hostOf(url) === identifier.value && portOf(url) === outbound.http01Port;
+  if (isLocalhostName(hostOf(url)) && !own) throw refuse("a name of this machine");
   return url;
 }
 
@@ -119,7 +123,12 @@ function httpFailure(error: unknown): ValidationFailure {
   return connectionFailure(error, "reading the answer");
 }
 
-async function requireKeyAuthorization(response: IncomingMessage, keyAuthorization: string): Promise<void> {
+/** What came by way of a redirect is not shown: it may be another service's, which the client could not read itself. */
+async function requireKeyAuthorization(
+  response: IncomingMessage,
+  keyAuthorization: string,
+  redirected: boolean,
+): Promise<void> {
   if (response.statusCode !== 200) {
     response.destroy();
     throw new ValidationFailure("unauthorized", `the answer has status ${response.statusCode}, not 200`);
@@ -131,7 +140,10 @@ async function requireKeyAuthorization(response: IncomingMessage, keyAuthorizati
   let end = body.length;
   while (end > 0 && [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d].includes(body[end - 1] ?? 0)) end -= 1;
   if (!sameBytes(body.subarray(0, end), Buffer.from(keyAuthorization))) {
-    throw new ValidationFailure("unauthorized", `the body is ${quoted(body)}, not the key authorization`);
+    throw new ValidationFailure(
+      "unauthorized",
+      `the body is ${redirected ? "" : `${quoted(body)}, `}not the key authorization`,
+    );
   }
 }
 

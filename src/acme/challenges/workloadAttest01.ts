@@ -6,9 +6,9 @@ import {
   type VerifiedEvidence,
 } from "../../attestation/evidence.ts";
 import { problem, problemDocument } from "../../problem/problem.ts";
-import { decodeBase64url } from "../base64url.ts";
+import { decodeBase64url } from "../../encoding/base64url.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
-import type { JsonObject, JsonValue } from "../json.ts";
+import type { JsonObject, JsonValue } from "../../encoding/json.ts";
 import type { SigningAccount } from "../pipeline.ts";
 import type { AttestationRecord, Authorization, Challenge } from "../ports.ts";
 import { timestamp } from "../resources.ts";

@@ -254,13 +254,13 @@ t.test("limits and shapes", async (t) => {
   for (const [name, value] of Object.entries(shapes)) {
     t.match(await refusal(verify(value)), /^evidence(Malformed|Invalid)/, name);
   }
-  for (const text of ["", "null", "[]", "7", "{", '"x"', "\u{feff}{}", '{"alg":"ES256"'] as const) {
+  for (const text of ["", "null", "[]", "7", "{", '"x"', "\u{feff}{}", '{"alg":"ES256"', '{"sub":"a","sub":"a"}'] as const) {
     t.match(await refusal(verify(compact(key, goodClaims(), text))), /^evidenceMalformed/, `header ${text}`);
     t.match(await refusal(verify(compact(key, text))), /^evidenceMalformed/, `payload ${text}`);
   }
   const deep = "[".repeat(5000) + "]".repeat(5000);
   const nested = JSON.stringify(goodClaims({ x: "DEEP" })).replace('"DEEP"', deep);
-  t.match(await refusal(verify(compact(key, nested))), /^evidenceMalformed: .*nested/);
+  t.match(await refusal(verify(compact(key, nested))), /^evidenceMalformed/);
 });
 
 t.test("property: arbitrary text is refused, never a crash", async (t) => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { JsonRefused, parseJsonObject } from "../../src/acme/json.ts";
+import { JsonRefused, parseJsonObject } from "../../src/encoding/json.ts";
 
 const parse = (text: string | Buffer) => parseJsonObject(Buffer.from(text), "the text");
 const why = (text: string | Buffer): string => {

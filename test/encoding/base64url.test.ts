@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { decodeBase64url } from "../../src/acme/base64url.ts";
+import { decodeBase64url } from "../../src/encoding/base64url.ts";
 
 t.test("R6.1-4 every text of octets is read back, and no other text is", async (t) => {
   fc.assert(
