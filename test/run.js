@@ -69,7 +69,8 @@ function run(command, parameters, environment) {
 function step(command, parameters, environment = {}) {
   return spawnSync(command === "node" ? process.execPath : command, parameters, {
     cwd: join(import.meta.dirname, ".."),
-    env: { ...process.env, ...environment },
+    // tap would give up on a file after 30 s, which a busy machine can take; the limit is that of the runner.
+    env: { TAP_TIMEOUT: String(testMsMax / 1000), ...process.env, ...environment },
     stdio: "inherit",
   });
 }

@@ -13,6 +13,8 @@ import { mayfly, run, succeed } from "../support/program.ts";
 import { serverProcess, type ServerProcess } from "../support/serverProcess.ts";
 import { listen } from "../support/validationTargets.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 const ground = await attestingServer(t);

@@ -8,6 +8,8 @@ import { ask, attestingServer, request } from "../support/attestingServer.ts";
 import { inventoryOf } from "../support/inventoryOf.ts";
 import { serverProcess } from "../support/serverProcess.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 t.test("refusals, each with its reason, and nothing written", async (t) => {
   const { server, platform, cluster, folder } = await attestingServer(t);
   const foreign = { rootFile: (await serverProcess(t)).rootFile };

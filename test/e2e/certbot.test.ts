@@ -7,6 +7,8 @@ import { inventoryOf } from "../support/inventoryOf.ts";
 import { leafIn, opensslVerify } from "../support/opensslVerify.ts";
 import { succeed } from "../support/program.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 for (const { name, told, start } of eachKeyProvider) {
   t.test(`certbot, http-01, ${name}`, async (t) => {
     const server = await start(t);

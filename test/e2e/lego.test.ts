@@ -8,6 +8,8 @@ import { leafIn, opensslVerify } from "../support/opensslVerify.ts";
 import { succeed } from "../support/program.ts";
 import type { ServerProcess } from "../support/serverProcess.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 for (const { name, told, start } of eachKeyProvider) {
   t.test(`lego, ${name}`, async (t) => {
     const server = await start(t);

@@ -10,6 +10,8 @@ import { inventoryOf } from "../support/inventoryOf.ts";
 import { askDatabase, finalize, readyOrder, returning, type ReadyOrder } from "../support/processFlows.ts";
 import { serverPlace, startServer, type ServerProcess } from "../support/serverProcess.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 /** One data directory for all: what one crash leaves behind must not trouble the next start either. */
 const place = await serverPlace(t);
 
@@ -134,8 +136,7 @@ interface Received {
 }
 
 /** Agents that obtain one certificate after another until the server is gone; what they got, they got. */
-async function busyAgents(t: Test, server: ServerProcess, count: number): Promise<readonly Received[]> {
-  const received: Received[] = [];
+async function busyAgents(t: Test, server: ServerProcess, count: number, received: Received[]): Promise<void> {
   const agent = async (): Promise<never> => {
     const alice = await (await acmeDriver(t, server)).account();
     for (;;) {
@@ -145,18 +146,16 @@ async function busyAgents(t: Test, server: ServerProcess, count: number): Promis
     }
   };
   await Promise.allSettled(Array.from({ length: count }, agent));
-  return received;
 }
 
-for (const milliseconds of [400, 900]) {
-  t.test(`killed under load after ${milliseconds} ms: nothing that a client received is missing`, async (t) => {
+for (const enough of [5, 40]) {
+  t.test(`killed under load, after ${enough} certificates: nothing that a client received is missing`, async (t) => {
     const server = await startServer(t, place);
-    const agents = busyAgents(t, server, 6);
-    await sleep(milliseconds);
+    const received: Received[] = [];
+    const agents = busyAgents(t, server, 6, received);
+    while (received.length < enough) await sleep(5);
     await server.stop("SIGKILL");
-    const received = await agents;
-    t.ok(received.length > 0, `${received.length} certificates were received`);
-
+    await agents;
     const restarted = await startServer(t, place);
     const entries = new Map((await inventoryOf(restarted, "")).map((entry) => [entry.serial, entry]));
     const missing = received.filter(({ spiffeId, leaf }) => {

@@ -24,6 +24,8 @@ import {
 import { returning } from "../support/processFlows.ts";
 import { listen } from "../support/validationTargets.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 /** One database and one CA for all, in `postgres` and `data` below. */
 const folder = await mkdtemp(join(tmpdir(), "mayfly-away-"));
 let postgres: EmbeddedPostgres = await startPostgres();

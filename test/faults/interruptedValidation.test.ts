@@ -8,6 +8,8 @@ import { inventoryOf } from "../support/inventoryOf.ts";
 import { returning } from "../support/processFlows.ts";
 import { serverPlace, startServer } from "../support/serverProcess.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 const place = await serverPlace(t);
 
 /** The name's web server: it takes a request and says nothing until it is told to. */
@@ -40,7 +42,7 @@ for (const { signal, status, name } of [
 
     const asked = Date.now();
     t.equal(await server.stop(signal), status, "it ends");
-    t.ok(Date.now() - asked < 5000, "and does not wait for the target");
+    t.ok(Date.now() - asked < 7_000, "and does not wait for the target, whose time is 8 seconds");
 
     // The answer is ready only now, so it is the next start's own question that gets it.
     answer = `${challenge.token}.${alice.key.thumbprint}`;

@@ -10,6 +10,8 @@ import { attested } from "../support/acmeFlows.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
 import { softhsmToken, type SofthsmToken } from "../support/softhsm.ts";
 
+t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
+
 /** A token that can be pulled out and put back. */
 function removable(token: SofthsmToken) {
   const [tokens, drawer] = [join(token.directory, "tokens"), join(token.directory, "drawer")];

@@ -59,7 +59,11 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
   const ids = await query<{ id: string }>(db, "select id from acme_order order by id");
   t.same(ids.map(({ id }) => id).sort(), [processing, fresh].sort(), "one that is being settled stays");
   t.notOk(ids.some(({ id }) => id === old));
-  t.equal((await query(db, "select 1 from acme_authorization")).length, 1);
+  t.equal(
+    (await query(db, "select 1 from acme_authorization")).length,
+    2,
+    "an authorization goes with its order, not before",
+  );
   t.equal((await query(db, "select 1 from evidence_use")).length, 1, "until the evidence is refused as expired anyway");
   t.equal((await query(db, "select 1 from certificate where serial = $1", [serial])).length, 1, "the inventory stays");
   t.ok((await query(db, "select 1 from audit_entry")).length > 0, "so does the audit log");

@@ -254,7 +254,17 @@ t.test("limits and shapes", async (t) => {
   for (const [name, value] of Object.entries(shapes)) {
     t.match(await refusal(verify(value)), /^evidence(Malformed|Invalid)/, name);
   }
-  for (const text of ["", "null", "[]", "7", "{", '"x"', "\u{feff}{}", '{"alg":"ES256"', '{"sub":"a","sub":"a"}'] as const) {
+  for (const text of [
+    "",
+    "null",
+    "[]",
+    "7",
+    "{",
+    '"x"',
+    "\u{feff}{}",
+    '{"alg":"ES256"',
+    '{"sub":"a","sub":"a"}',
+  ] as const) {
     t.match(await refusal(verify(compact(key, goodClaims(), text))), /^evidenceMalformed/, `header ${text}`);
     t.match(await refusal(verify(compact(key, text))), /^evidenceMalformed/, `payload ${text}`);
   }
