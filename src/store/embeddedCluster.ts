@@ -50,7 +50,9 @@ export async function ensureCluster(placement: Placement): Promise<string> {
     );
 
   const leftovers = (await readdir(home)).filter((name) => name.startsWith("cluster.new-"));
-  for (const name of leftovers) await rm(join(home, name), { recursive: true, force: true });
+  // An initdb whose server was killed may still write for a moment: the folder is emptied until it stays empty.
+  const patience = { maxRetries: 20, retryDelay: 100 };
+  for (const name of leftovers) await rm(join(home, name), { recursive: true, force: true, ...patience });
   const unfinished = join(home, `cluster.new-${process.pid}`);
   await initialize(placement, unfinished);
   await rename(unfinished, cluster);

@@ -63,11 +63,14 @@ const record = statement(
 // Taking an intent marks it as tried: one that fails goes behind all others, and no second process takes it meanwhile.
 const openIntents = statement(
   "issuance_open_intents",
-  `update issuance_intent set tried_at = now() where serial in (
-     select serial from issuance_intent
-     where abandoned_at is null and tried_at < $1 order by tried_at limit $2 for update skip locked
+  `with taken as (
+     update issuance_intent set tried_at = now() where serial in (
+       select serial from issuance_intent
+       where abandoned_at is null and tried_at < $1 order by tried_at limit $2 for update skip locked
+     )
+     returning serial, tbs, issuer_id, order_id, not_after, created_at
    )
-   returning serial, tbs, issuer_id, order_id, not_after`,
+   select serial, tbs, issuer_id, order_id, not_after from taken order by created_at`,
 );
 
 const abandon = statement(

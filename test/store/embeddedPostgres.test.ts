@@ -21,7 +21,7 @@ const source = resolve(import.meta.dirname, "../../src/store/embeddedPostgres.ts
 /** A folder of the test's own, removed at its end. */
 async function folder(t: Test, base = tmpdir()): Promise<string> {
   const path = await mkdtemp(join(base, "mayfly-embedded-"));
-  t.teardown(async () => rm(path, { recursive: true, force: true }));
+  t.teardown(async () => rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   return path;
 }
 
