@@ -59,8 +59,9 @@ function report(problem) {
   if (problem === undefined) return console.log("pkcs11js is built.");
   if (process.argv.includes("--optional"))
     return console.log("pkcs11js is not built: Mayfly runs, but without PKCS#11 tokens. `npm run pkcs11` says why.");
-  console.error(
-    `${problem}\n\npkcs11js is not built. It needs python3, make and g++ (Debian: apt-get install python3 make g++).`,
-  );
+  const remedy = root.includes(" ")
+    ? `node-gyp cannot build in a folder whose path has a space: move ${root} to another one.`
+    : "It needs python3, make and g++ (Debian: apt-get install python3 make g++).";
+  console.error(`${problem}\n\npkcs11js is not built. ${remedy}`);
   process.exitCode = 1;
 }

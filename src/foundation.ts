@@ -45,6 +45,8 @@ export async function stopInOrder(...steps: readonly (() => unknown)[]): Promise
 export async function openStore(configuration: Configuration): Promise<Store> {
   const log = pino({ level: configuration.log.level });
   const claim = await claimDataDirectory(configuration.dataDir);
+  // What has to be alone there is the embedded database; with one of its own, `migrate` may run beside a server.
+  if (configuration.databaseUrl !== undefined) claim.release();
   const opened: (() => unknown)[] = [() => claim.release()]; // Last opened first.
   const close = (): Promise<void> => stopInOrder(...opened);
   try {

@@ -94,6 +94,16 @@ interface SchemaError {
   readonly message: string;
 }
 
+/** What a pattern means, for people. */
+const shapes: Readonly<Record<string, string>> = {
+  listen: "host:port",
+  externalUrl: "https://host or https://host:port, without a path",
+  "validation.dnsResolver": "host:port",
+  "database.url": "postgresql://…",
+  "acme.termsOfService": "an http or https URL",
+  "acme.website": "an http or https URL",
+};
+
 /** One line for each fault: key, value, expectation. */
 function describe(errors: readonly SchemaError[], tree: unknown, env: Environment): string {
   const lines = new Set<string>();
@@ -124,7 +134,7 @@ function describe(errors: readonly SchemaError[], tree: unknown, env: Environmen
     const expected =
       keyword === "enum"
         ? `one of ${(facts.allowedValues ?? []).join(", ")}`
-        : message.replace(/^must (be |have |match )?/, "");
+        : ((keyword === "pattern" ? shapes[key] : undefined) ?? message.replace(/^must (be |have |match )?/, ""));
     const variable = environmentVariables.find((row) => row.key === key && env[row.variable])?.variable;
     lines.add(
       `${key}: ${shown(valueAt(tree, instancePath))}: expected ${expected}${variable ? ` (from ${variable})` : ""}`,

@@ -46,17 +46,25 @@ export function asProblem(error: unknown, request: Pick<FastifyRequest, "url">):
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE" || statusCode === 415) {
     return problem("unsupportedMediaType", "the content type is not supported here");
   }
-  if (validation !== undefined) {
-    const [first] = validation;
-    return problem(
-      "restInvalid",
-      `${first?.instancePath.slice(1) || "the request"} ${first?.message ?? "is not valid"}`,
-    );
-  }
+  if (validation !== undefined) return problem("restInvalid", validationDetail(validation));
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return problem(isRest(request) ? "restInvalid" : "malformed", "the request is malformed", { status: statusCode });
   }
   return problem("serverInternal", "the server had an internal error", { cause: error });
+}
+
+/** The first fault of a query, by the parameter's name and with what was expected. */
+function validationDetail([first]: NonNullable<FastifyError["validation"]>): string {
+  if (first === undefined) return "the request is not valid";
+  const { additionalProperty, allowedValues } = first.params as {
+    additionalProperty?: string;
+    allowedValues?: string[];
+  };
+  if (additionalProperty !== undefined)
+    return `there is no parameter ${JSON.stringify(additionalProperty.slice(0, 100))}`;
+  const expected =
+    allowedValues === undefined ? (first.message ?? "is not valid") : `must be one of ${allowedValues.join(", ")}`;
+  return `${first.instancePath.slice(1) || "the request"} ${expected}`;
 }
 
 /** Answers what is not HTTP, has a header that is too large, or takes too long: there is no request yet, only a socket. */

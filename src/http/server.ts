@@ -66,7 +66,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   refuseOtherMethods(server);
   // Hooks with callbacks: as promises they would cost every request a turn of the microtask queue each.
   server.addHook("onRequest", (_request, reply, done) => {
-    reply.header("x-content-type-options", "nosniff").header("strict-transport-security", "max-age=31536000");
+    reply.header("x-content-type-options", "nosniff");
     done();
   });
   server.addHook("onResponse", (request, reply, done) => {

@@ -2,7 +2,7 @@
  * One server per data directory.
  */
 import { chmod, mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /** A data directory that is ours until released, or until this process ends, however it ends. */
@@ -24,7 +24,7 @@ const held = new Set<DatabaseSync>();
  * @throws {Error} when another process holds it
  */
 export async function claimDataDirectory(directory: string): Promise<DataDirectoryClaim> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   const file = join(directory, "lock");
   // For the owner only: whoever may read the file may lock it, and so keep the server from starting.
   await (await open(file, "a", 0o600)).close();
@@ -47,4 +47,22 @@ export async function claimDataDirectory(directory: string): Promise<DataDirecto
       if (held.delete(lock)) lock.close();
     },
   };
+}
+
+/** Step by step: on a file system that takes no folders (/proc), Node's own recursive mkdir never comes back. */
+async function makeDirectory(directory: string): Promise<void> {
+  const made = await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => error);
+  if (made === undefined || made.code === "EEXIST") return;
+  const parent = dirname(directory);
+  if (made.code !== "ENOENT" || parent === directory) throw cannotMake(directory, made);
+  await makeDirectory(parent);
+  await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw cannotMake(directory, error);
+  });
+}
+
+function cannotMake(directory: string, cause: NodeJS.ErrnoException): Error {
+  return new Error(`the folder ${directory} cannot be made: ${cause.code}; set MAYFLY_DATA_DIR to another one`, {
+    cause,
+  });
 }
