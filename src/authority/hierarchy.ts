@@ -5,7 +5,7 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 
 import type { KeyProvider, Signer } from "../keys/signer.ts";
-import { assembleCertificate, encodeTbsCertificate, readCertificate } from "../x509/certificate.ts";
+import { encodeTbsCertificate, readCertificate } from "../x509/certificate.ts";
 import {
   basicConstraints,
   authorityKeyIdentifier,
@@ -18,9 +18,9 @@ import {
 import { encodeName } from "../x509/name.ts";
 import { oids } from "../x509/oid.ts";
 import { pemEncode } from "../x509/pem.ts";
-import { verifySignature } from "../x509/signatureAlgorithm.ts";
 import type { Hierarchy, Issuer } from "./issuer.ts";
 import type { IssuerStore, StoredIssuer } from "./ports.ts";
+import { signCertificate } from "./signCertificate.ts";
 
 export interface HierarchyOptions {
   readonly keys: KeyProvider;
@@ -191,11 +191,7 @@ async function signCa(signer: Signer, template: CaTemplate): Promise<Buffer> {
       subjectAltName({ dns: [], ip: [], uri: [`spiffe://${template.trustDomain}`] }, false),
     ],
   });
-  const signature = await signer.sign(tbs);
-  if (!verifySignature(signer.algorithm, signer.publicKey, tbs, signature)) {
-    throw new Error("the token returned a signature that does not verify");
-  }
-  return assembleCertificate(tbs, signer.algorithm, signature);
+  return await signCertificate(tbs, signer);
 }
 
 /** X.520 caps a common name at 64 characters (ub-common-name). */

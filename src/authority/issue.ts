@@ -3,14 +3,13 @@
  */
 import { createHash, randomBytes as systemRandomBytes } from "node:crypto";
 
-import { assembleCertificate } from "../x509/certificate.ts";
 import type { PublicKey } from "../x509/publicKey.ts";
-import { verifySignature } from "../x509/signatureAlgorithm.ts";
 import type { Authorized } from "./authorize.ts";
 import type { Issuer } from "./issuer.ts";
 import { lint, type LintedCertificate } from "./lint.ts";
 import type { Intent, IssuanceLedger, OpenIntent } from "./ports.ts";
 import { prepare, serialRandomOctets } from "./prepare.ts";
+import { signCertificate } from "./signCertificate.ts";
 
 export interface IssuingParts {
   readonly ledger: IssuanceLedger;
@@ -29,11 +28,6 @@ export type IssueOutcome =
   | { readonly outcome: "notReady" }
   /** The intent is committed but no certificate is recorded yet (token or database away): it will be settled. */
   | { readonly outcome: "unfinished"; readonly serial: Buffer };
-
-/** A signature of our own that does not verify, or bytes that changed on the way: never released. */
-export class BadSignature extends Error {
-  override readonly name = "BadSignature";
-}
 
 /** What became of intents: finished, ended, or left for a later round. */
 export interface SettleCounts {
@@ -63,7 +57,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
     if ((await ledger.intend(intentOf(linted))) === "notReady") return { outcome: "notReady" };
     const serial = linted.serialNumber;
     try {
-      const certificate = await sign(linted.tbs, issuer);
+      const certificate = await signCertificate(linted.tbs, issuer.signer);
       // False: the settling job was faster, and what it recorded (or abandoned) counts; this certificate is never released.
       if (!(await ledger.record(serial, certificate))) return { outcome: "unfinished", serial };
       return { outcome: "issued", serial, certificate, issuer };
@@ -106,20 +100,11 @@ export function createIssuing(parts: IssuingParts): Issuing {
       return "abandoned";
     }
     // The same bytes are signed again: whatever became of an earlier signature, the serial stands for one content only.
-    await ledger.record(intent.serial, await sign(intent.tbs, issuer));
+    await ledger.record(intent.serial, await signCertificate(intent.tbs, issuer.signer));
     return "recorded";
   }
 
   return { issue, settle };
-}
-
-/** Signs, verifies with the issuer's own public key, and makes sure that the bytes that were linted are those inside. */
-async function sign(tbs: Buffer, { signer }: Issuer): Promise<Buffer> {
-  const signature = await signer.sign(tbs);
-  if (!verifySignature(signer.algorithm, signer.publicKey, tbs, signature)) {
-    throw new BadSignature("the token returned a signature that does not verify");
-  }
-  return assembleCertificate(tbs, signer.algorithm, signature);
 }
 
 function intentOf(linted: LintedCertificate): Intent {

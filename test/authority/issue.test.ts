@@ -1,5 +1,6 @@
 import t from "tap";
-import { BadSignature, createIssuing, type IssuingParts } from "../../src/authority/issue.ts";
+import { createIssuing, type IssuingParts } from "../../src/authority/issue.ts";
+import { BadSignature } from "../../src/authority/signCertificate.ts";
 import type { Issuer } from "../../src/authority/issuer.ts";
 import type { Intent, IssuanceLedger, OpenIntent } from "../../src/authority/ports.ts";
 import { KeyUnavailable } from "../../src/keys/signer.ts";
