@@ -1,0 +1,109 @@
+/** The ACME room as the composition mounts it: its context, with validation and attestation behind it. */
+import { randomBytes } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+
+import type { AcmeContext } from "./acme/context.ts";
+import { createOutbound, fetchHttps } from "./acme/challenges/outbound.ts";
+import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
+import { validateWithRetries } from "./acme/challenges/validators.ts";
+import { newId } from "./acme/id.ts";
+import type { Challenge } from "./acme/ports.ts";
+import { createLru } from "./acme/lru.ts";
+import { createNonceSource } from "./acme/nonce.ts";
+import { acmeRoutes } from "./acme/routes.ts";
+import { createUrls } from "./acme/urls.ts";
+import { openSourceKeys, staticKeys } from "./attestation/jwks.ts";
+import { configureSource, type Source } from "./attestation/sources.ts";
+import { createVerifier } from "./attestation/verify.ts";
+import { createIdentityPolicy } from "./authority/policy.ts";
+import { developmentRef } from "./config/load.ts";
+import type { Parts } from "./parts.ts";
+import { createAccountStore } from "./store/accounts.ts";
+import { createCertificateStore } from "./store/certificates.ts";
+import { createOrderStore } from "./store/orders.ts";
+
+/** The ACME room below /acme, with validation and attestation behind it. */
+export async function mountAcme(server: FastifyInstance, parts: Parts): Promise<ValidationRunner> {
+  const { configuration, foundation, metrics, issuing, now } = parts;
+  const { db, hierarchy } = foundation;
+  const { acme, audience, externalUrl, profiles, trustDomain } = configuration;
+  const [accounts, orders] = [createAccountStore(db), createOrderStore(db)];
+  const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
+  const validations = createValidations({ ...parts, accounts, orders, onChallengeEnded });
+  const verifier = createVerifier(openSources(parts));
+  const urls = createUrls(externalUrl);
+  const context: AcmeContext = {
+    urls,
+    nonces: createNonceSource(),
+    keys: createLru(5_000),
+    accounts,
+    orders,
+    certificates: createCertificateStore(db),
+    policy: createIdentityPolicy({
+      trustDomain,
+      grants: configuration.grants,
+      verifier,
+      onRefused: (spiffeId, nearest) =>
+        foundation.log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence"),
+    }),
+    profiles,
+    issuing,
+    chainPemOf: hierarchy.chainPemOf,
+    validations,
+    limits: acme,
+    audience,
+    termsOfService: acme.termsOfService,
+    onChallengeEnded,
+    now,
+    newId: () => newId(now()),
+    newToken: () => randomBytes(24).toString("base64url"),
+  };
+  const facts = {
+    urls,
+    profiles,
+    website: acme.website ?? externalUrl,
+    termsOfService: acme.termsOfService,
+    workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
+  };
+  await server.register(acmeRoutes({ context, facts, bodyLimit: acme.bodyLimitBytes }), { prefix: "/acme" });
+  return validations;
+}
+
+function createValidations({
+  configuration: { validation, acme, externalUrl },
+  foundation: { log },
+  accounts,
+  orders,
+  onChallengeEnded,
+  now,
+}: Parts & Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded">): ValidationRunner {
+  const outbound = createOutbound({ ...validation, userAgent: `Mayfly (ACME validation; +${externalUrl})` });
+  const delaysMs = Array.from({ length: validation.attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
+  return createValidationRunner({
+    orders,
+    accounts,
+    validate: (type, asked, signal) =>
+      validateWithRetries(type, asked, outbound, { attempts: validation.attempts, delaysMs, signal }),
+    now,
+    patienceMs: validation.patienceMs,
+    validSeconds: acme.orderLifetimeSeconds,
+    onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
+    onEnded: onChallengeEnded,
+  });
+}
+
+/** The configured sources with their keys, and the development one where it is asked for. */
+function openSources({ configuration, developmentKey, now }: Parts): Source[] {
+  const fetchKeys = (url: string, options: Parameters<typeof fetchHttps>[1]) =>
+    fetchHttps(url, { ...options, allowPrivate: true });
+  const sources = configuration.attestation.sources.map((source) =>
+    configureSource(source, openSourceKeys(source, { fetchHttps: fetchKeys, now })),
+  );
+  if (developmentKey === undefined) return sources;
+  const issuer = `${configuration.externalUrl}/dev`;
+  const development = configureSource(
+    { ref: developmentRef, format: "jwt", issuer, jwksFile: "" },
+    staticKeys({ keys: [developmentKey] }),
+  );
+  return [...sources, development];
+}

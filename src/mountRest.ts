@@ -1,0 +1,54 @@
+/** REST and public resources as the composition mounts them. */
+import { X509Certificate } from "node:crypto";
+import path from "node:path";
+import type { FastifyInstance } from "fastify";
+
+import { openOperatorAccess } from "./access/operatorToken.ts";
+import { spiffeBundle } from "./http/bundle.ts";
+import { publicRoutes } from "./http/publicRoutes.ts";
+import { createReadiness } from "./http/readiness.ts";
+import { inventoryRoutes } from "./inventory/routes.ts";
+import type { Parts } from "./parts.ts";
+import { createInventoryStore } from "./store/inventory.ts";
+import { pingDatabase } from "./store/maintenance.ts";
+
+/** REST over the inventory below /api/v1; resolves to the file of the operator's token. */
+export async function mountInventory(
+  server: FastifyInstance,
+  { configuration, foundation, now }: Parts,
+): Promise<string> {
+  const { dataDir, externalUrl } = configuration;
+  const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
+  const inventory = inventoryRoutes({
+    store: createInventoryStore(foundation.db),
+    access: await openOperatorAccess(operatorTokenFile),
+    externalUrl,
+    chainPemOf: foundation.hierarchy.chainPemOf,
+    now,
+  });
+  await server.register(inventory, { prefix: "/api/v1" });
+  return operatorTokenFile;
+}
+
+/** Page, root, bundle, health and metrics. */
+export async function mountPublic(server: FastifyInstance, parts: Parts): Promise<void> {
+  const { configuration, foundation, metrics, developmentKey } = parts;
+  const { db, hierarchy, keys } = foundation;
+  const root = new X509Certificate(hierarchy.rootCertificate);
+  await server.register(
+    publicRoutes({
+      home: {
+        externalUrl: configuration.externalUrl,
+        trustDomain: configuration.trustDomain,
+        rootName: root.subject.replaceAll("\n", ", "),
+        rootFingerprint: root.fingerprint256.replaceAll(":", "").toLowerCase(),
+        development: keys.development || developmentKey !== undefined,
+      },
+      rootPem: hierarchy.rootPem,
+      bundle: spiffeBundle([hierarchy.rootCertificate], Math.floor(root.validFromDate.getTime() / 1000)),
+      metrics,
+      ready: createReadiness({ database: () => pingDatabase(db), signer: hierarchy.issuing.signer }),
+      developmentJwks: developmentKey && { keys: [developmentKey] },
+    }),
+  );
+}

@@ -1,0 +1,16 @@
+/** What the parts of the composition share. */
+import type { Configuration } from "./config/load.ts";
+import type { Foundation } from "./foundation.ts";
+import type { Metrics } from "./http/metrics.ts";
+import type { Issuing } from "./authority/issue.ts";
+
+/** Made once by `compose.ts`, handed to every mount. */
+export interface Parts {
+  readonly configuration: Configuration;
+  readonly foundation: Foundation;
+  readonly metrics: Metrics;
+  readonly issuing: Issuing;
+  /** Public JWK of the development evidence source, where there is one. */
+  readonly developmentKey: Readonly<Record<string, string>> | undefined;
+  readonly now: () => Date;
+}
