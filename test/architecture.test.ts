@@ -120,7 +120,7 @@ function findings(fault: (file: SourceFile, specifier: string) => string | undef
 
 t.test("the sources were found and read", async (t) => {
   t.ok(files.length > 100);
-  t.ok(files.find(({ name }) => name === "compose.ts")?.imports.includes("./store/orders.ts"));
+  t.ok(files.find(({ name }) => name === "compose.ts")?.imports.includes("./store/issuance.ts"));
   t.ok(files.find(({ name }) => name === "cli/init.ts")?.imports.includes("../foundation.ts"), "dynamic imports too");
 });
 
