@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 
 import type { AcmeContext } from "./acme/context.ts";
-import { createOutbound, fetchHttps } from "./acme/challenges/outbound.ts";
 import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
 import { validateWithRetries } from "./acme/challenges/validators.ts";
 import { newId } from "./acme/id.ts";
@@ -17,6 +16,8 @@ import { configureSource, type Source } from "./attestation/sources.ts";
 import { createVerifier } from "./attestation/verify.ts";
 import { createIdentityPolicy } from "./authority/policy.ts";
 import { developmentRef } from "./config/load.ts";
+import { fetchHttps } from "./outbound/fetchHttps.ts";
+import { createOutbound } from "./outbound/outbound.ts";
 import type { Parts } from "./parts.ts";
 import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
@@ -77,13 +78,20 @@ function createValidations({
   onChallengeEnded,
   now,
 }: Parts & Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded">): ValidationRunner {
-  const outbound = createOutbound({ ...validation, userAgent: `Mayfly (ACME validation; +${externalUrl})` });
-  const delaysMs = Array.from({ length: validation.attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
+  const { http01Port, tlsAlpn01Port, timeoutMs, attempts } = validation;
+  const outbound = {
+    // A lookup leaves a part of the time for what it was made for.
+    ...createOutbound({ ...validation, lookupTimeoutMs: Math.ceil(timeoutMs * 0.8) }),
+    http01Port,
+    tlsAlpn01Port,
+    timeoutMs,
+    userAgent: `Mayfly (ACME validation; +${externalUrl})`,
+  };
+  const delaysMs = Array.from({ length: attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
   return createValidationRunner({
     orders,
     accounts,
-    validate: (type, asked, signal) =>
-      validateWithRetries(type, asked, outbound, { attempts: validation.attempts, delaysMs, signal }),
+    validate: (type, asked, signal) => validateWithRetries(type, asked, outbound, { attempts, delaysMs, signal }),
     now,
     patienceMs: validation.patienceMs,
     validSeconds: acme.orderLifetimeSeconds,

@@ -25,7 +25,8 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   keys: ["x509"],
   attestation: ["encoding", "x509"],
   authority: ["attestation", "keys", "x509"],
-  acme: ["attestation", "authority", "encoding", "problem", "x509"],
+  acme: ["attestation", "authority", "encoding", "outbound", "problem", "x509"],
+  outbound: [],
   access: ["problem"],
   inventory: ["access", "problem", "x509"],
   events: [],
@@ -60,6 +61,14 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["http/metrics.ts"],
   pino: composition,
 };
+
+/** Who may go out: the guarded way, and the faces, which run on a client's machine and talk to the URL they were given. */
+const goesOut = ["outbound", ...faces];
+const networkModules = /^(node:)?(http|https|http2|net|tls|dgram|dns|inspector)(\/|$)|^undici$|^ws$/;
+const networkGlobals = /(?<![.\w])(fetch|WebSocket|EventSource)\s*\(/;
+/** What opens nothing: judgements of text, tables, and types. */
+const opensNothing =
+  /^import (?:type \{[^}]*\}|\{ (?:(?:isIP|isIPv4|isIPv6|STATUS_CODES|type \w+)(?:, )?)+ \}) from "node:[\w/]+";$/;
 
 /** No I/O, no clock, no randomness. */
 const pure = ["x509", "problem", "encoding", /^authority\/(grant\w*|profile|authorize|prepare|lint)\.ts$/];
@@ -163,6 +172,27 @@ t.test("the pure rooms do no I/O, read no clock and draw no randomness", async (
   t.same(broken, []);
   const names = files.find(({ name }) => name === "x509/names.ts")?.text ?? "";
   t.match(names, /^import \{ (isIP\w*(, )?)+ \} from "node:net";$/m, "and names.ts takes isIP… alone from node:net");
+});
+
+t.test("nothing leaves the machine but through the guarded way and the faces", async (t) => {
+  const broken = files
+    .filter(({ name }) => !isIn(name, goesOut))
+    .flatMap(({ name, text, code, imports }) => {
+      const statements = [...text.matchAll(/^import [^;]*;$/gm)].map(([statement]) => statement);
+      const opening = imports.filter(
+        (specifier) =>
+          networkModules.test(specifier) &&
+          !statements.some((statement) => statement.endsWith(`"${specifier}";`) && opensNothing.test(statement)),
+      );
+      const [call] = networkGlobals.exec(code) ?? [];
+      return [...opening, ...(call === undefined ? [] : [call])].map((found) => `src/${name}: ${found}`);
+    });
+  t.same(broken, [], "the database's and the token's own connections are their packages'");
+  t.match('import { isIP, type Socket } from "node:net";', opensNothing);
+  t.notMatch('import { isIP, connect } from "node:net";', opensNothing);
+  t.notMatch('import * as net from "node:net";', opensNothing);
+  t.match("await fetch(url)", networkGlobals);
+  t.notMatch("source.fetch(url)", networkGlobals);
 });
 
 t.test("files have names that say something, in camelCase, and relative imports name the .ts", async (t) => {

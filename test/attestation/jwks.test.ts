@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { fetchHttps } from "../../src/acme/challenges/outbound.ts";
+import { fetchHttps } from "../../src/outbound/fetchHttps.ts";
 import { SourceUnavailable } from "../../src/attestation/evidence.ts";
 import { verifyJwt } from "../../src/attestation/formats/jwt.ts";
 import { openSourceKeys, staticKeys, type FetchHttps } from "../../src/attestation/jwks.ts";

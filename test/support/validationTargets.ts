@@ -4,24 +4,27 @@
 import { once } from "node:events";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { createOutbound, type Outbound, type OutboundOptions } from "../../src/acme/challenges/outbound.ts";
+import type { ValidationGround } from "../../src/acme/challenges/validation.ts";
+import { createOutbound, type Outbound, type OutboundOptions } from "../../src/outbound/outbound.ts";
 import { portOf, startDnsServer, type DnsServer } from "./dnsServer.ts";
 
 export interface Teardown {
   teardown(handler: () => void): void;
 }
 
+/** What a test may say about its outbound. */
+export type OutboundWishes = OutboundOptions & Omit<ValidationGround, keyof Outbound>;
+
 /** An outbound that may reach loopback and gives up after 600 ms. */
-export function testOutbound(options: Partial<OutboundOptions>): Outbound {
-  return createOutbound({
+export function testOutbound(wishes: Partial<OutboundWishes>): ValidationGround {
+  const { http01Port = 80, tlsAlpn01Port = 443, timeoutMs = 600, userAgent = "Mayfly-test/1", ...options } = wishes;
+  const guard = createOutbound({
     allowPrivate: true,
     allowLocalhostNames: false,
-    http01Port: 80,
-    tlsAlpn01Port: 443,
-    timeoutMs: 600,
-    userAgent: "Mayfly-test/1",
+    lookupTimeoutMs: Math.ceil(timeoutMs * 0.8),
     ...options,
   });
+  return { ...guard, http01Port, tlsAlpn01Port, timeoutMs, userAgent };
 }
 
 /** A name server for which every name has these addresses. */

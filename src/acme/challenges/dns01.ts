@@ -1,6 +1,7 @@
 /** The challenge dns-01 (RFC 8555 §8.4). */
 import { createHash } from "node:crypto";
-import { attempt, quoted, sameBytes, ValidationFailure, type Validator } from "./validation.ts";
+import { quoted } from "../../outbound/failure.ts";
+import { attempt, sameBytes, ValidationFailure, type Validator } from "./validation.ts";
 
 /** Any one TXT record at `_acme-challenge.<name>` must be the base64url SHA-256 of the key authorization. */
 export const dns01: Validator = ({ identifier, keyAuthorization }, outbound, signal) =>

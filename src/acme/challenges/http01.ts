@@ -1,33 +1,34 @@
 /** The challenge http-01 (RFC 8555 §8.3; for IP addresses RFC 8738 §4). */
-import { request, type IncomingMessage } from "node:http";
 import { isIP } from "node:net";
-import { connectionFailure, handshake, type Outbound } from "./outbound.ts";
-import { isLocalhostName } from "./resolver.ts";
-import { attempt, quoted, sameBytes, ValidationFailure, type Validation, type Validator } from "./validation.ts";
+import { OutboundFailure, quoted } from "../../outbound/failure.ts";
+import { hostOf, httpGet, portOf, type HttpAnswer } from "../../outbound/httpGet.ts";
+import { isLocalhostName } from "../../outbound/resolver.ts";
+import { attempt, sameBytes, ValidationFailure } from "./validation.ts";
+import type { Validation, ValidationGround, Validator } from "./validation.ts";
 
 const redirectsMax = 10;
 const redirectCharactersMax = 2000;
 /** A key authorization has fewer than 200 octets. */
 const bodyBytesMax = 1024;
 const headerBytesMax = 8192;
-const interimResponsesMax = 10;
 const redirectStatuses = new Set([301, 302, 303, 307, 308]);
 
 /** The key authorization must be found at `/.well-known/acme-challenge/<token>`, redirects followed. */
 export const http01: Validator = (validation, outbound, signal) =>
   attempt(outbound.timeoutMs, signal, async (lifetime) => {
     const visited = new Set<string>();
+    const asked = { userAgent: outbound.userAgent, headerBytesMax };
     let url = firstUrl(validation, outbound.http01Port);
     for (;;) {
       visited.add(url.href);
-      const response = await get(url, outbound, lifetime).catch((error: unknown) => {
+      // RFC 8555 §8.3 starts with plain http; after a redirect to https the certificate proves nothing that matters here.
+      const answer = await httpGet(url, outbound, { ...asked, signal: lifetime }).catch((error: unknown) => {
         throw visited.size > 1 ? afterRedirect(error, visited.size - 1) : error;
       });
-      if (!redirectStatuses.has(response.statusCode ?? 0))
-        return requireKeyAuthorization(response, validation.keyAuthorization, visited.size > 1);
-      const { location } = response.headers;
-      response.destroy();
-      url = redirectTarget(location, url, validation, outbound);
+      if (!redirectStatuses.has(answer.status))
+        return requireKeyAuthorization(answer, validation.keyAuthorization, visited.size > 1);
+      answer.close();
+      url = redirectTarget(answer.location, url, validation, outbound);
       if (visited.has(url.href)) throw new ValidationFailure("unauthorized", "the redirects go round in a loop");
       if (visited.size > redirectsMax)
         throw new ValidationFailure("unauthorized", `more than ${redirectsMax} redirects`);
@@ -44,7 +45,12 @@ function firstUrl({ identifier, token }: Validation, port: number): URL {
 }
 
 /** RFC 8555 §8.3 lets the client redirect; §10.4 is why not anywhere. The address is judged again when it is connected to. */
-function redirectTarget(location: string | undefined, from: URL, { identifier }: Validation, outbound: Outbound): URL {
+function redirectTarget(
+  location: string | undefined,
+  from: URL,
+  { identifier }: Validation,
+  outbound: ValidationGround,
+): URL {
   const refuse = (why: string) =>
     new ValidationFailure("unauthorized", `redirect to ${quoted(location ?? "")} refused: ${why}`);
   if (location === undefined) throw new ValidationFailure("unauthorized", "a redirect without Location");
@@ -65,77 +71,22 @@ function redirectTarget(location: string | undefined, from: URL, { identifier }:
 
 /** A refused address after a redirect says nothing against the identifier; everything else stays what it is. */
 function afterRedirect(error: unknown, redirects: number): unknown {
-  if (!(error instanceof ValidationFailure)) return error;
-  const problem = error.problem === "rejectedIdentifier" ? "unauthorized" : error.problem;
-  return new ValidationFailure(problem, `at redirect ${redirects}: ${error.message}`, error);
-}
-
-/** The host without brackets and without the final dot of an absolute name. */
-function hostOf(url: URL): string {
-  return url.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-}
-
-function portOf(url: URL): number {
-  return Number(url.port || (url.protocol === "https:" ? 443 : 80));
-}
-
-/** Sends one request and resolves to its response, body unread. */
-async function get(url: URL, outbound: Outbound, signal: AbortSignal): Promise<IncomingMessage> {
-  const host = hostOf(url);
-  const socket = await outbound.connect(host, portOf(url), signal);
-  // RFC 8555 §8.3 starts with plain http; after a redirect to https the certificate proves nothing that matters here.
-  const servername = isIP(host) === 0 ? host : "";
-  const transport = url.protocol === "https:" ? await handshake(socket, { servername, protocol: "http/1.1" }) : socket;
-
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const asking = request({
-    createConnection: () => transport,
-    method: "GET",
-    path: url.pathname + url.search,
-    // No Accept-Encoding: a compressed answer would be an answer we have to unpack.
-    headers: { Host: url.host, "User-Agent": outbound.userAgent, Accept: "*/*", Connection: "close" },
-    maxHeaderSize: headerBytesMax,
-    insecureHTTPParser: false,
-  });
-  let interim = 0;
-  asking.on("information", () => {
-    interim += 1;
-    if (interim > interimResponsesMax)
-      asking.destroy(new ValidationFailure("unauthorized", "too many interim responses"));
-  });
-  asking.once("upgrade", (_, upgraded) => {
-    upgraded.destroy();
-    reject(new ValidationFailure("unauthorized", "the answer is an upgrade to another protocol"));
-  });
-  asking.once("response", resolve);
-  asking.on("error", reject);
-  asking.once("close", () => reject(Object.assign(new Error(), { code: "ECONNRESET" })));
-  asking.end();
-  return promise.catch((error: unknown) => {
-    throw httpFailure(error);
-  });
-}
-
-function httpFailure(error: unknown): ValidationFailure {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code.startsWith("HPE_"))
-    return new ValidationFailure("connection", `the answer is not HTTP that we accept: ${code}`);
-  return connectionFailure(error, "reading the answer");
+  if (!(error instanceof OutboundFailure) || error.problem === "ours") return error;
+  const problem = error.problem === "forbidden" ? "answer" : error.problem;
+  return new OutboundFailure(problem, `at redirect ${redirects}: ${error.message}`, error);
 }
 
 /** What came by way of a redirect is not shown: it may be another service's, which the client could not read itself. */
 async function requireKeyAuthorization(
-  response: IncomingMessage,
+  answer: HttpAnswer,
   keyAuthorization: string,
   redirected: boolean,
 ): Promise<void> {
-  if (response.statusCode !== 200) {
-    response.destroy();
-    throw new ValidationFailure("unauthorized", `the answer has status ${response.statusCode}, not 200`);
+  if (answer.status !== 200) {
+    answer.close();
+    throw new ValidationFailure("unauthorized", `the answer has status ${answer.status}, not 200`);
   }
-  const body = await readBody(response).catch((error: unknown) => {
-    throw httpFailure(error);
-  });
+  const body = await answer.body(bodyBytesMax);
   // §8.3: white space after the key authorization is ignored.
   let end = body.length;
   while (end > 0 && [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d].includes(body[end - 1] ?? 0)) end -= 1;
@@ -145,17 +96,4 @@ async function requireKeyAuthorization(
       `the body is ${redirected ? "" : `${quoted(body)}, `}not the key authorization`,
     );
   }
-}
-
-async function readBody(response: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    // Leaving the loop destroys the response and its socket.
-    if (bytes > bodyBytesMax)
-      throw new ValidationFailure("unauthorized", `the body has more than ${bodyBytesMax} bytes`);
-  }
-  return Buffer.concat(chunks);
 }

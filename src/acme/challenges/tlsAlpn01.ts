@@ -4,7 +4,7 @@ import { type Certificate, CertificateError, readCertificate } from "../../x509/
 import { contentOf, DerError, readDer, tags } from "../../x509/der.ts";
 import { ipToBytes } from "../../x509/names.ts";
 import { oids } from "../../x509/oid.ts";
-import { handshake } from "./outbound.ts";
+import { handshake } from "../../outbound/handshake.ts";
 import { attempt, sameBytes, type Validation, ValidationFailure, type Validator } from "./validation.ts";
 
 const protocol = "acme-tls/1";

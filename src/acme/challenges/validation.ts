@@ -3,7 +3,8 @@
  * which know nothing of orders, of our HTTP server or of the database.
  */
 import { timingSafeEqual } from "node:crypto";
-import type { Outbound } from "./outbound.ts";
+import { OutboundFailure, plain } from "../../outbound/failure.ts";
+import type { Outbound } from "../../outbound/outbound.ts";
 
 /** What is to be shown, and for whom. */
 export interface Validation {
@@ -38,11 +39,24 @@ export interface FailedValidation {
 
 export type ValidationOutcome = { readonly ok: true } | FailedValidation;
 
+/** What a validator works with: the way out, and how the operator wants it used. */
+export interface ValidationGround extends Outbound {
+  readonly http01Port: number;
+  readonly tlsAlpn01Port: number;
+  /** For one attempt as a whole. */
+  readonly timeoutMs: number;
+  readonly userAgent: string;
+}
+
 /**
  * One attempt, done within `outbound.timeoutMs`. Whatever the target does becomes an outcome; rejects only with `signal.reason`
  * when the caller gives up, or for a fault of ours.
  */
-export type Validator = (validation: Validation, outbound: Outbound, signal: AbortSignal) => Promise<ValidationOutcome>;
+export type Validator = (
+  validation: Validation,
+  outbound: ValidationGround,
+  signal: AbortSignal,
+) => Promise<ValidationOutcome>;
 
 /** How a validator's parts say "no"; `attempt` turns it into an outcome. */
 export class ValidationFailure extends Error {
@@ -50,7 +64,7 @@ export class ValidationFailure extends Error {
   readonly problem: ValidationProblem;
   readonly retryable: boolean;
   constructor(problem: ValidationProblem, detail: string, { retryable = false } = {}) {
-    super(detail.replace(/[^\x20-\x7e]/g, "?").slice(0, 300));
+    super(plain(detail));
     this.problem = problem;
     this.retryable = retryable;
   }
@@ -77,8 +91,9 @@ export async function attempt(
     await Promise.race([work(lifetime.signal), giveUp.promise]);
     return { ok: true };
   } catch (error) {
-    if (!(error instanceof ValidationFailure)) throw error;
-    return { ok: false, problem: error.problem, detail: error.message, retryable: error.retryable };
+    const failure = error instanceof OutboundFailure ? verdict(error) : error;
+    if (!(failure instanceof ValidationFailure)) throw failure;
+    return { ok: false, problem: failure.problem, detail: failure.message, retryable: failure.retryable };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
@@ -86,18 +101,14 @@ export async function attempt(
   }
 }
 
-/**
- * Foreign text in quotation marks, safe in logs, terminals, JSON and careless HTML: only printable ASCII stays, without quotation
- * marks, angle brackets, ampersand and backslash; the rest is "?", and at most `limit` characters are shown.
- */
-export function quoted(foreign: Uint8Array | string, limit = 80): string {
-  // Cut before looking, so that a huge input costs no more than a small one. A character has at most four bytes of UTF-8.
-  const text =
-    typeof foreign === "string"
-      ? foreign.slice(0, limit + 1)
-      : new TextDecoder().decode(foreign.subarray(0, 4 * limit + 4));
-  const safe = text.replace(/[^\x20-\x7e]|["'`<>&\\]/g, "?");
-  return safe.length > limit ? `"${safe.slice(0, limit)}..."` : `"${safe}"`;
+/** What an outside that could not be used means for the identifier; nothing, where the trouble is ours. */
+export function verdict(failure: OutboundFailure): ValidationFailure | OutboundFailure {
+  const { problem, message, retryable } = failure;
+  if (problem === "ours") return failure;
+  const verdicts = { answer: "unauthorized", forbidden: "rejectedIdentifier" } as const;
+  return new ValidationFailure(problem === "answer" || problem === "forbidden" ? verdicts[problem] : problem, message, {
+    retryable,
+  });
 }
 
 /** Equality that takes the same time wherever the difference is. */

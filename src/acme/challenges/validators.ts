@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { dns01 } from "./dns01.ts";
 import { http01 } from "./http01.ts";
-import type { Outbound } from "./outbound.ts";
 import { tlsAlpn01 } from "./tlsAlpn01.ts";
-import type { FailedValidation, Validation, ValidationOutcome, Validator } from "./validation.ts";
+import type { FailedValidation, Validation, ValidationGround, ValidationOutcome, Validator } from "./validation.ts";
 
 export type ValidationType = "http-01" | "dns-01" | "tls-alpn-01";
 
@@ -31,7 +30,7 @@ export interface Retries {
 export async function validateWithRetries(
   type: ValidationType,
   validation: Validation,
-  outbound: Outbound,
+  outbound: ValidationGround,
   { attempts, delaysMs, signal, onRetry }: Retries,
 ): Promise<ValidationOutcome> {
   for (let made = 1; ; made += 1) {

@@ -4,7 +4,6 @@ import { createServer as createHttpsServer } from "node:https";
 import { gzipSync } from "node:zlib";
 import t from "tap";
 import { http01 } from "../../../src/acme/challenges/http01.ts";
-import type { OutboundOptions } from "../../../src/acme/challenges/outbound.ts";
 import type { Validation, ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import { selfSigned } from "../../support/challengeCertificate.ts";
 import { startDnsServer } from "../../support/dnsServer.ts";
@@ -16,6 +15,7 @@ import {
   tcpTarget,
   type Teardown,
   testOutbound,
+  type OutboundWishes,
 } from "../../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
@@ -31,7 +31,7 @@ function validationOf(value: string, type: "dns" | "ip" = "dns"): Validation {
 async function validateAt(
   t: Teardown,
   port: number,
-  options: Partial<OutboundOptions> = {},
+  options: Partial<OutboundWishes> = {},
 ): Promise<ValidationOutcome> {
   const dns = await addressesAre(t, "127.0.0.1");
   const outbound = testOutbound({ dnsResolver: dns.address, http01Port: port, ...options });

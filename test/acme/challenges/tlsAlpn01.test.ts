@@ -1,7 +1,6 @@
 import { createServer, type TlsOptions, type TLSSocket } from "node:tls";
 import t from "tap";
 import { reverseName, tlsAlpn01 } from "../../../src/acme/challenges/tlsAlpn01.ts";
-import type { OutboundOptions } from "../../../src/acme/challenges/outbound.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import { subjectAltName } from "../../../src/x509/extensions.ts";
 import { acmeIdentifier, type CertificateWishes, selfSigned } from "../../support/challengeCertificate.ts";
@@ -12,6 +11,7 @@ import {
   tcpTarget,
   type Teardown,
   testOutbound,
+  type OutboundWishes,
 } from "../../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
@@ -34,7 +34,7 @@ async function validateAt(
   t: Teardown,
   port: number,
   ip?: string,
-  options: Partial<OutboundOptions> = {},
+  options: Partial<OutboundWishes> = {},
 ): Promise<ValidationOutcome> {
   const dns = await addressesAre(t, "127.0.0.1");
   const outbound = testOutbound({ dnsResolver: dns.address, tlsAlpn01Port: port, ...options });

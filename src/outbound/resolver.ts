@@ -7,15 +7,15 @@
 import { lookup, Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
 import { createGate } from "./gate.ts";
-import { quoted, ValidationFailure } from "./validation.ts";
+import { OutboundFailure, quoted } from "./failure.ts";
 
 /** Answers beyond this many are not looked at. */
 const answersMax = 100;
 
 export interface NameResolver {
-  /** IPv6 and IPv4 addresses, at least one, in the order they came. @throws {ValidationFailure} `dns` */
+  /** IPv6 and IPv4 addresses, at least one, in the order they came. @throws {OutboundFailure} `dns` */
   addresses(name: string, signal: AbortSignal): Promise<string[]>;
-  /** TXT records with their pieces joined (RFC 7208 §3.3 does the same); empty when the name has none. @throws {ValidationFailure} `dns` */
+  /** TXT records with their pieces joined (RFC 7208 §3.3 does the same); empty when the name has none. @throws {OutboundFailure} `dns` */
   txt(name: string, signal: AbortSignal): Promise<string[]>;
 }
 
@@ -36,10 +36,10 @@ export function createResolver({
 
   /** Runs `query` with a resolver of its own: it alone is cancelled, and every lookup has its own source port and no cache. */
   async function ask<T>(name: string, signal: AbortSignal, query: (resolver: Resolver) => Promise<T>): Promise<T> {
-    if (!isDnsName(name)) throw new ValidationFailure("dns", `${quoted(name)} cannot be asked for in the DNS`);
+    if (!isDnsName(name)) throw new OutboundFailure("dns", `${quoted(name)} cannot be asked for in the DNS`);
     const leave = await gate.enter(name, signal).catch(() => {
       signal.throwIfAborted();
-      throw new ValidationFailure("dns", "too many lookups at once", { retryable: true });
+      throw new OutboundFailure("ours", "too many lookups at once");
     });
     // Two tries, the second twice as long as the first, end before the time is up; getaddrinfo is left behind when it is.
     const resolver = new Resolver({ timeout: Math.ceil(timeoutMs / 4), tries: 2 });
@@ -118,10 +118,10 @@ function lookupFailure(error: unknown, name: string, kind: "address" | "TXT"): u
     EAI_AGAIN: "the resolver did not answer",
   };
   const code = codeOf(error);
-  // Anything without a code is not an answer of the DNS: a ValidationFailure of ours, or a fault.
+  // Anything without a code is not an answer of the DNS: a OutboundFailure of ours, or a fault.
   if (code === undefined) return error;
   // A record that is missing now may only be late in spreading: every failed lookup is worth another try.
-  return new ValidationFailure("dns", `${kind} lookup of ${name} failed: ${meanings[code] ?? code}`, {
+  return new OutboundFailure("dns", `${kind} lookup of ${name} failed: ${meanings[code] ?? code}`, {
     retryable: true,
   });
 }

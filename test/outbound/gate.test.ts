@@ -1,5 +1,5 @@
 import t from "tap";
-import { createGate, GateFull } from "../../../src/acme/challenges/gate.ts";
+import { createGate, GateFull } from "../../src/outbound/gate.ts";
 
 const patient = new AbortController().signal;
 const limits = { perTarget: 2, inAll: 3, waitingPerTarget: 2, waitingInAll: 3 };

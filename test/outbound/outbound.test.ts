@@ -1,18 +1,12 @@
 import { createServer, Socket } from "node:net";
 import t from "tap";
-import { fetchHttps, firstConnected } from "../../../src/acme/challenges/outbound.ts";
-import { startDnsServer } from "../../support/dnsServer.ts";
-import {
-  addressesAre,
-  closedPort,
-  httpTarget,
-  listen,
-  tcpTarget,
-  testOutbound,
-} from "../../support/validationTargets.ts";
+import { fetchHttps } from "../../src/outbound/fetchHttps.ts";
+import { firstConnected } from "../../src/outbound/outbound.ts";
+import { startDnsServer } from "../support/dnsServer.ts";
+import { addressesAre, closedPort, httpTarget, listen, tcpTarget, testOutbound } from "../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
-const refused = { name: "ValidationFailure", problem: "rejectedIdentifier", retryable: false };
+const refused = { name: "OutboundFailure", problem: "forbidden", retryable: false };
 
 t.test("H-10a names with forbidden addresses are refused before anything is connected to", async (t) => {
   let connections = 0;
@@ -92,7 +86,7 @@ t.test("H-10b a thousand addresses: four are tried", async (t) => {
   socket.destroy();
   const fifth = await listen(t, createServer(), "127.1.0.4");
   await t.rejects(outbound.connect("many.example", fifth, signal), {
-    name: "ValidationFailure",
+    name: "OutboundFailure",
     problem: "connection",
     retryable: true,
     message: `connecting to many.example port ${fifth} failed: connection refused`,

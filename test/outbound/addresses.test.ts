@@ -1,5 +1,5 @@
 import t from "tap";
-import { connectionOrder, forbiddenAddress } from "../../../src/acme/challenges/addresses.ts";
+import { connectionOrder, forbiddenAddress } from "../../src/outbound/addresses.ts";
 
 const strict = { allowPrivate: false, allowLoopback: false };
 const withLoopback = { allowPrivate: false, allowLoopback: true };

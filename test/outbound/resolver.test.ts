@@ -1,9 +1,9 @@
 import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
 import t from "tap";
-import { createResolver } from "../../../src/acme/challenges/resolver.ts";
-import { type DnsAnswer, startDnsServer } from "../../support/dnsServer.ts";
-import type { Teardown } from "../../support/validationTargets.ts";
+import { createResolver } from "../../src/outbound/resolver.ts";
+import { type DnsAnswer, startDnsServer } from "../support/dnsServer.ts";
+import type { Teardown } from "../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
 
@@ -34,7 +34,7 @@ t.test("one family is enough, even when the question for the other fails", async
 });
 
 function failure(message: string) {
-  return { name: "ValidationFailure", problem: "dns", retryable: true, message };
+  return { name: "OutboundFailure", problem: "dns", retryable: true, message };
 }
 
 t.test("H-15a NXDOMAIN, SERVFAIL, no data, silence: dns, worth another try", async (t) => {
@@ -104,7 +104,7 @@ t.test("RFC 6761 §6.3 names under localhost are loopback, and nobody is asked",
   t.same(await addresses("a.b.localhost"), ["::1", "127.0.0.1"]);
   t.same(await txt("_acme-challenge.a.localhost"), []);
   t.same(questions, []);
-  await t.rejects(addresses("notlocalhost"), { name: "ValidationFailure", problem: "dns" });
+  await t.rejects(addresses("notlocalhost"), { name: "OutboundFailure", problem: "dns" });
   t.not(questions.length, 0, "a name that only ends alike is asked for");
 });
 
@@ -121,8 +121,8 @@ t.test("what is no DNS name is not asked for", async (t) => {
     "ä.example",
   ];
   for (const name of names) {
-    await t.rejects(addresses(name), { name: "ValidationFailure", problem: "dns", retryable: false });
-    await t.rejects(txt(name), { name: "ValidationFailure", problem: "dns", retryable: false });
+    await t.rejects(addresses(name), { name: "OutboundFailure", problem: "dns", retryable: false });
+    await t.rejects(txt(name), { name: "OutboundFailure", problem: "dns", retryable: false });
   }
   t.same(questions, []);
 });
@@ -134,7 +134,7 @@ t.test("without a configured resolver the system is asked, /etc/hosts included",
   const found = await resolver.addresses(own, signal).catch(() => []);
   t.same(new Set(found), new Set(told.map(({ address }) => address)));
   const unknown = resolver.addresses("does-not-exist.invalid", signal);
-  await t.rejects(unknown, { name: "ValidationFailure", problem: "dns", retryable: true });
+  await t.rejects(unknown, { name: "OutboundFailure", problem: "dns", retryable: true });
 });
 
 t.test("the address of the resolver is host:port", async (t) => {
@@ -155,5 +155,5 @@ t.test("a lookup ends when its signal aborts", async (t) => {
   const controller = new AbortController();
   const asked = txt("silent.example", controller.signal);
   setTimeout(() => controller.abort(), 50);
-  await t.rejects(asked, { name: "ValidationFailure", problem: "dns" });
+  await t.rejects(asked, { name: "OutboundFailure", problem: "dns" });
 });

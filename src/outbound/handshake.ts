@@ -1,0 +1,35 @@
+/** TLS over a connection that was made here. */
+import type { Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { OutboundFailure } from "./failure.ts";
+import { connectionFailure } from "./outbound.ts";
+
+/**
+ * A TLS handshake over `socket`, without verification of the certificate: the validators look at it, or rightly do not care.
+ * @throws {OutboundFailure} `tls`, or `connection` when the connection broke
+ */
+export async function handshake(
+  socket: Socket,
+  { servername, protocol }: { servername: string; protocol: string },
+): Promise<TLSSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+  const secured = connectTls({
+    socket,
+    servername,
+    ALPNProtocols: [protocol],
+    minVersion: "TLSv1.2",
+    // Finite-field Diffie-Hellman lets the target choose a modulus so large that the handshake holds up the whole process.
+    ciphers: "DEFAULT:!kDHE",
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+  });
+  secured.once("secureConnect", () => resolve(secured));
+  secured.on("error", reject);
+  secured.once("close", () => reject(Object.assign(new Error(), { code: "ECONNRESET" })));
+  return promise.catch((error: NodeJS.ErrnoException) => {
+    const code = error.code ?? "";
+    // OpenSSL's codes, among them the alerts of the other side, are a fixed vocabulary and safe to show.
+    if (/^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(code)) throw new OutboundFailure("tls", `the TLS handshake failed: ${code}`);
+    throw connectionFailure(error, "the TLS handshake");
+  });
+}
