@@ -68,19 +68,23 @@ function ecKey(jwk: JsonObject): AccountKey {
 function edwardsKey(jwk: JsonObject): AccountKey {
   if (jwk["crv"] !== "Ed25519") throw problem("badPublicKey", "the jwk's curve is not supported");
   const members = { kty: "OKP", crv: "Ed25519", x: member(jwk, "x", 32) };
-  return { key: imported(members), thumbprint: thumbprint(members), jwk: members, kind: "Ed25519" };
+  return { key: sound(imported(members)), thumbprint: thumbprint(members), jwk: members, kind: "Ed25519" };
 }
 
 function rsaKey(jwk: JsonObject): AccountKey {
   const members = { kty: "RSA", n: integer(jwk, "n"), e: integer(jwk, "e") };
-  const key = imported(members);
+  return { key: sound(imported(members)), thumbprint: thumbprint(members), jwk: members, kind: "RSA" };
+}
+
+/** The same rules as for a certificate's key: an RSA key's size, exponent and factors, an Ed25519 key's point. */
+function sound(key: KeyObject): KeyObject {
   try {
-    keyOf(key); // Size, exponent, small and close factors: the same rules as for a certificate's key.
+    keyOf(key);
+    return key;
   } catch (error) {
     if (error instanceof KeyRefused) throw problem("badPublicKey", error.message);
     throw error;
   }
-  return { key, thumbprint: thumbprint(members), jwk: members, kind: "RSA" };
 }
 
 /** A coordinate: exactly as long as the field (RFC 7518 §6.2.1.2; erratum 7565 of RFC 8555). */

@@ -3,6 +3,7 @@
  */
 import { createPublicKey, hash, type KeyObject } from "node:crypto";
 import { DerError, type DerElement, contentOf, membersOf, octetAlignedBitsOf, oidOf, readDer, tags } from "./der.ts";
+import { edwardsPointWeakness } from "./edwardsPoint.ts";
 import { oids } from "./oid.ts";
 import { modulusWeakness } from "./rsaModulus.ts";
 
@@ -67,9 +68,7 @@ function readKey(algorithm: string, parameters: DerElement | undefined, key: Buf
     case oids.rsaEncryption:
       return readRsaKey(parameters, key);
     case oids.ed25519:
-      if (parameters !== undefined) throw new KeyRefused("An Ed25519 key has no parameters"); // RFC 8410 §3
-      if (key.length !== 32) throw new KeyRefused("An Ed25519 key has 32 octets");
-      return { kind: "ed25519", bits: 256 };
+      return readEdwardsKey(parameters, key);
     default:
       throw new KeyRefused("The key is not of a kind that is accepted: ECDSA P-256 or P-384, RSA, Ed25519");
   }
@@ -86,6 +85,15 @@ function readEcKey(parameters: DerElement | undefined, point: Buffer): Shape {
   if (point[0] !== 0x04) throw new KeyRefused("The elliptic-curve point is not in uncompressed form");
   if (point.length !== 1 + shape.bits / 4) throw new KeyRefused("The elliptic-curve point has the wrong length");
   return shape;
+}
+
+/** RFC 8410 §3. OpenSSL looks at the point only when it verifies; a key is to be refused as a key. */
+function readEdwardsKey(parameters: DerElement | undefined, key: Buffer): Shape {
+  if (parameters !== undefined) throw new KeyRefused("An Ed25519 key has no parameters");
+  if (key.length !== 32) throw new KeyRefused("An Ed25519 key has 32 octets");
+  const weakness = edwardsPointWeakness(key);
+  if (weakness !== undefined) throw new KeyRefused(weakness);
+  return { kind: "ed25519", bits: 256 };
 }
 
 /** RFC 3279 §2.3.1. */

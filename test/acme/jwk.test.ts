@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
+import { checkPrimeSync, createPublicKey, generateKeyPairSync, generatePrimeSync, type JsonWebKey } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import type { JsonObject } from "../../src/encoding/json.ts";
@@ -22,6 +22,15 @@ const textOf = (jwk: JsonObject, member: string): string => {
   if (typeof value !== "string") throw new Error(`no ${member}`);
   return value;
 };
+
+const integer = (value: bigint): string => Buffer.from(value.toString(16), "hex").toString("base64url");
+const valueOf = (octets: Buffer): bigint => BigInt(`0x${octets.toString("hex")}`);
+function closePrimes(): bigint {
+  const first = generatePrimeSync(1024, { bigint: true });
+  let second = first + 2n;
+  while (!checkPrimeSync(second)) second += 2n;
+  return first * second;
+}
 
 const refusal = (jwk: JsonObject): string => {
   try {
@@ -63,6 +72,15 @@ t.test("R6.2-8 what is no acceptable key → badPublicKey", async (t) => {
   const zero = Buffer.alloc(32).toString("base64url");
   const rsaJwk = exported(rsa);
   const n = Buffer.from(textOf(rsaJwk, "n"), "base64url");
+  const below = valueOf(n) - (valueOf(n) % 6n); // n = 6k + 1 or 6k + 5
+  const oddMultipleOfThree = below + 3n;
+  const zero521 = Buffer.alloc(66).toString("base64url");
+  const offCurve = (crv: "P-384" | "P-521"): JsonObject => {
+    const jwk = exported(kinds[crv]());
+    const y = Buffer.from(textOf(jwk, "y"), "base64url");
+    y[y.length - 1] = (y.at(-1) ?? 0) ^ 1;
+    return { ...jwk, y: y.toString("base64url") };
+  };
   const bad: [string, JsonObject][] = [
     ["nothing", {}],
     ["kty oct", { kty: "oct" }],
@@ -76,8 +94,22 @@ t.test("R6.2-8 what is no acceptable key → badPublicKey", async (t) => {
     ["Ed448", exported(generateKeyPairSync("ed448").publicKey)],
     ["X25519", exported(generateKeyPairSync("x25519").publicKey)],
     ["Ed25519 of 31 octets", { kty: "OKP", crv: "Ed25519", x: Buffer.alloc(31).toString("base64url") }],
+    ["Ed25519 of small order", { kty: "OKP", crv: "Ed25519", x: Buffer.alloc(32).toString("base64url") }],
+    [
+      "Ed25519 off the curve",
+      { kty: "OKP", crv: "Ed25519", x: Buffer.of(2, ...Buffer.alloc(31)).toString("base64url") },
+    ],
+    ["P-384 off the curve", offCurve("P-384")],
+    ["P-521 off the curve", offCurve("P-521")],
+    ["P-521 at the origin", { kty: "EC", crv: "P-521", x: zero521, y: zero521 }],
+    ["a point at infinity", { kty: "EC", crv: "P-256", x: "", y: "" }],
     ["RSA-1024", exported(generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey)],
     ["e = 3", exported(generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 }).publicKey)],
+    ["e = 1", { ...rsaJwk, e: "AQ" }],
+    ["e even", { ...rsaJwk, e: "AQAA" }],
+    ["e = 0", { ...rsaJwk, e: "AA" }],
+    ["n with a small factor", { ...rsaJwk, n: integer(oddMultipleOfThree) }],
+    ["n of close primes", { ...rsaJwk, n: integer(closePrimes()) }],
     ["e with a leading zero", { ...rsaJwk, e: "AAEAAQ" }],
     ["n with a leading zero", { ...rsaJwk, n: Buffer.concat([Buffer.of(0), n]).toString("base64url") }],
     ["n empty", { ...rsaJwk, n: "" }],

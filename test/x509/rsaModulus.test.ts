@@ -1,4 +1,4 @@
-import { checkPrimeSync, generateKeyPairSync, generatePrimeSync } from "node:crypto";
+import { checkPrimeSync, generateKeyPairSync, generatePrimeSync, randomBytes } from "node:crypto";
 import t from "tap";
 import { modulusWeakness } from "../../src/x509/rsaModulus.ts";
 
@@ -48,5 +48,41 @@ t.test("the shape of ROCA moduli is found", (t) => {
   let other = modulus + 2n;
   while (/small factor/.test(modulusWeakness(other) ?? "")) other += 2n;
   t.equal(modulusWeakness(other), undefined, "a neighbour without the shape passes");
+  t.end();
+});
+
+/** A prime as the faulty library made them: k·M + (65537ᵃ mod M), with M the product of the first 126 primes for keys of 2048 bits. */
+function rocaPrime(m: bigint, bits: bigint): bigint {
+  const random = (below: bigint): bigint => BigInt(`0x${randomBytes(130).toString("hex")}`) % below;
+  for (;;) {
+    let power = 1n;
+    for (let exponent = random(1n << 62n), base = 65537n; exponent > 0n; exponent >>= 1n, base = (base * base) % m) {
+      if (exponent & 1n) power = (power * base) % m;
+    }
+    const least = (1n << (bits - 1n)) + (1n << (bits - 2n));
+    const prime = least - (least % m) + m + random(1n << 40n) * m + power;
+    if (checkPrimeSync(prime)) return prime;
+  }
+}
+
+t.test("H-16b a whole ROCA key, made as the faulty library made them (CVE-2017-15361), is found", (t) => {
+  const primes = Array.from({ length: 701 }, (_, i) => BigInt(i + 1)).filter((n) => n > 1n && checkPrimeSync(n));
+  t.equal(primes.length, 126, "the 126th prime is 701");
+  const m = primes.reduce((product, q) => product * q, 1n);
+  for (let round = 0; round < 3; round++) {
+    const modulus = rocaPrime(m, 1024n) * rocaPrime(m, 1024n);
+    t.equal(modulus.toString(2).length, 2048);
+    t.match(modulusWeakness(modulus), /ROCA/);
+  }
+  t.end();
+});
+
+t.test("sound keys are not taken for ROCA: the residues of a random modulus fit once in 10⁸", (t) => {
+  let taken = 0;
+  for (let round = 0; round < 2_000; round++) {
+    const odd = BigInt(`0x${randomBytes(256).toString("hex")}`) | 1n | (1n << 2047n);
+    if (/ROCA/.test(modulusWeakness(odd) ?? "")) taken += 1;
+  }
+  t.equal(taken, 0);
   t.end();
 });
