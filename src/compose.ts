@@ -11,7 +11,7 @@ import { createMetrics } from "./http/metrics.ts";
 import { createServer } from "./http/server.ts";
 import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
-import { mountAcme } from "./mountAcme.ts";
+import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountInventory, mountPublic } from "./mountRest.ts";
 import type { Parts } from "./parts.ts";
 import { startWork } from "./work.ts";
@@ -21,6 +21,7 @@ import { createIssuanceLedger } from "./store/issuance.ts";
 export interface Replacements {
   readonly ledger?: (ledger: IssuanceLedger) => IssuanceLedger;
   readonly now?: () => Date;
+  readonly acme?: AcmeReplacements;
 }
 
 export interface Authority {
@@ -86,7 +87,7 @@ async function build(
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };
-  const validations = await mountAcme(server, parts);
+  const validations = await mountAcme(server, parts, replacements.acme);
   const operatorTokenFile = await mountInventory(server, parts);
   await mountPublic(server, parts);
 

@@ -6,11 +6,12 @@ import type { AcmeContext } from "./acme/context.ts";
 import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
 import { validateWithRetries } from "./acme/challenges/validators.ts";
 import { newId } from "./acme/id.ts";
-import type { Challenge } from "./acme/ports.ts";
+import type { DirectoryFacts } from "./acme/directory.ts";
+import type { Challenge, OrderStore } from "./acme/ports.ts";
 import { createLru } from "./acme/lru.ts";
-import { createNonceSource } from "./acme/nonce.ts";
+import { createNonceSource, type NonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
-import { createUrls } from "./acme/urls.ts";
+import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
 import { openSourceKeys, staticKeys } from "./attestation/jwks.ts";
 import { configureSource, type Source } from "./attestation/sources.ts";
 import { createVerifier } from "./attestation/verify.ts";
@@ -23,35 +24,44 @@ import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
 import { createOrderStore } from "./store/orders.ts";
 
-/** The ACME room below /acme, with validation and attestation behind it. */
-export async function mountAcme(server: FastifyInstance, parts: Parts): Promise<ValidationRunner> {
+/** What a test or a test-only launcher may put in place of the real thing. None of it can be configured. */
+export interface AcmeReplacements {
+  readonly paths?: AcmePaths;
+  /** Of the default directory. */
+  readonly prefix?: string;
+  readonly nonces?: (nonces: NonceSource) => NonceSource;
+  readonly orders?: (orders: OrderStore) => OrderStore;
+  /** Facts of the directory object. */
+  readonly facts?: (facts: DirectoryFacts) => DirectoryFacts;
+}
+
+/** The ACME room, each directory below its prefix, with validation and attestation behind it. */
+export async function mountAcme(
+  server: FastifyInstance,
+  parts: Parts,
+  replacements: AcmeReplacements = {},
+): Promise<ValidationRunner> {
   const { configuration, foundation, metrics, issuing, now } = parts;
-  const { db, hierarchy } = foundation;
-  const { acme, audience, externalUrl, profiles, trustDomain } = configuration;
-  const [accounts, orders] = [createAccountStore(db), createOrderStore(db)];
+  const { db, hierarchy, log } = foundation;
+  const { acme, audience, externalUrl, trustDomain } = configuration;
+  const { paths = acmePaths, nonces, orders: replaced = same, facts = same } = replacements;
+  const orders = replaced(createOrderStore(db));
   const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
-  const validations = createValidations({ ...parts, accounts, orders, onChallengeEnded });
+  const validations = createValidations({ ...parts, orders, onChallengeEnded });
   const verifier = createVerifier(openSources(parts));
-  const urls = createUrls(externalUrl);
-  const context: AcmeContext = {
-    urls,
-    nonces: createNonceSource(),
-    keys: createLru(5_000),
-    accounts,
+  const onRefused = (spiffeId: string, nearest: object): void =>
+    log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");
+  const shared = {
+    nonces: (nonces ?? same)(createNonceSource()),
+    accounts: createAccountStore(db),
     orders,
     certificates: createCertificateStore(db),
-    policy: createIdentityPolicy({
-      trustDomain,
-      grants: configuration.grants,
-      verifier,
-      onRefused: (spiffeId, nearest) =>
-        foundation.log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence"),
-    }),
-    profiles,
+    policy: createIdentityPolicy({ trustDomain, grants: configuration.grants, verifier, onRefused }),
     issuing,
     chainPemOf: hierarchy.chainPemOf,
     validations,
     limits: acme,
+    options: acme,
     audience,
     termsOfService: acme.termsOfService,
     onChallengeEnded,
@@ -59,25 +69,32 @@ export async function mountAcme(server: FastifyInstance, parts: Parts): Promise<
     newId: () => newId(now()),
     newToken: () => randomBytes(24).toString("base64url"),
   };
-  const facts = {
-    urls,
-    profiles,
-    website: acme.website ?? externalUrl,
-    termsOfService: acme.termsOfService,
-    workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
-  };
-  await server.register(acmeRoutes({ context, facts, bodyLimit: acme.bodyLimitBytes }), { prefix: "/acme" });
+  for (const { name, prefix: configured, profiles } of configuration.directories) {
+    const prefix = name === "default" ? (replacements.prefix ?? configured) : configured;
+    const urls = createUrls(externalUrl, prefix, paths);
+    const context: AcmeContext = { ...shared, directory: name, urls, keys: createLru(5_000), profiles };
+    const object = facts({
+      urls,
+      profiles,
+      website: acme.website ?? externalUrl,
+      termsOfService: acme.termsOfService,
+      subdomainAuthorizations: acme.subdomainAuthorizations,
+      workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
+    });
+    await server.register(acmeRoutes({ context, facts: object, paths, bodyLimit: acme.bodyLimitBytes }), { prefix });
+  }
   return validations;
 }
+
+const same = <T>(thing: T): T => thing;
 
 function createValidations({
   configuration: { validation, acme, externalUrl },
   foundation: { log },
-  accounts,
   orders,
   onChallengeEnded,
   now,
-}: Parts & Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded">): ValidationRunner {
+}: Parts & Pick<AcmeContext, "orders" | "onChallengeEnded">): ValidationRunner {
   const { http01Port, tlsAlpn01Port, timeoutMs, attempts } = validation;
   const outbound = {
     // A lookup leaves a part of the time for what it was made for.
@@ -90,7 +107,6 @@ function createValidations({
   const delaysMs = Array.from({ length: attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
   return createValidationRunner({
     orders,
-    accounts,
     validate: (type, asked, signal) => validateWithRetries(type, asked, outbound, { attempts, delaysMs, signal }),
     now,
     patienceMs: validation.patienceMs,

@@ -9,10 +9,10 @@ import type { Reply } from "./resources.ts";
  * @throws {Problem} notFound
  */
 export async function certificate(request: AcmeRequest, { certificates, chainPemOf }: AcmeContext): Promise<Reply> {
-  const { id } = signer(request);
+  const owner = signer(request);
   const serial = request.parameters["serial"] ?? "";
   if (!/^([0-9a-f]{2}){9,20}$/.test(serial)) throw noSuchResource();
-  const { der, issuerId } = required(await certificates.readCertificate(id, Buffer.from(serial, "hex")));
+  const { der, issuerId } = required(await certificates.readCertificate(owner, Buffer.from(serial, "hex")));
   const chain = chainPemOf(issuerId);
   if (chain === undefined) throw new Error("the issuer of a recorded certificate is unknown");
   return { status: 200, body: pemEncode("CERTIFICATE", der) + chain, contentType: "application/pem-certificate-chain" };

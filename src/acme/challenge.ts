@@ -12,7 +12,7 @@ import { authorizationStatus, challengeJson, link, retryAfterSeconds, type Reply
  */
 export async function challenge(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
-  const authorization = required(await context.orders.readAuthorization(account.id, idOf(request, "authorization")));
+  const authorization = required(await context.orders.readAuthorization(account, idOf(request, "authorization")));
   const asked = authorization.challenges.find(({ type }) => type === request.parameters["type"]);
   if (asked === undefined) throw noSuchResource();
 
@@ -23,16 +23,16 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
     return challengeReply(authorization, answered, context);
   }
 
-  const started = await context.orders.beginValidation(account.id, authorization.id, {
+  const started = await context.orders.beginValidation(account, authorization.id, {
     ...asked,
     status: "processing",
   });
   if (started === undefined) {
     // Somebody was first, or the account or authorization ended meanwhile; whatever holds now is the answer.
-    const read = required(await context.orders.readAuthorization(account.id, authorization.id));
+    const read = required(await context.orders.readAuthorization(account, authorization.id));
     return challengeReply(read, read.challenges.find(({ type }) => type === asked.type) ?? asked, context);
   }
-  const result = await context.validations.start(account.id, started, asked, account.key.thumbprint);
+  const result = await context.validations.start(account, started, asked);
   return challengeReply(authorization, result, context);
 }
 

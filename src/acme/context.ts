@@ -3,10 +3,19 @@ import type { Issuing } from "../authority/issue.ts";
 import type { CurrentGrant } from "../authority/authorize.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
-import { problem } from "../problem/problem.ts";
+import { Problem, problem } from "../problem/problem.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
-import type { Accept, CertificateStore, Challenge, Identifier, OrderStore, Owned } from "./ports.ts";
+import type {
+  Accept,
+  CertificateStore,
+  Challenge,
+  Identifier,
+  OrderStore,
+  Owned,
+  Signer,
+  SignerStatus,
+} from "./ports.ts";
 
 /** The policy for identities, asked by newOrder (would anything do?) and by the challenge (does this do?). */
 export interface IdentityPolicy {
@@ -31,6 +40,14 @@ export interface GrantDecision {
   readonly recordedClaims: VerifiedEvidence["claims"];
 }
 
+/** What a directory permits beyond RFC 8555's minimum. */
+export interface AcmeOptions {
+  /** A valid authorization of one order counts for the account's others too (`dns` and `ip`). */
+  readonly reuseAuthorizations: boolean;
+  /** An authorization may stand for the names below its own (RFC 9444). */
+  readonly subdomainAuthorizations: boolean;
+}
+
 export interface AcmeLimits {
   readonly identifiersPerOrder: number;
   readonly contactsPerAccount: number;
@@ -52,6 +69,7 @@ export interface AcmeContext extends PipelineParts {
   readonly chainPemOf: (issuerId: string) => string | undefined;
   readonly validations: ValidationRunner;
   readonly limits: AcmeLimits;
+  readonly options: AcmeOptions;
   /** Audience of workload-attest-01 evidence. */
   readonly audience: string;
   readonly termsOfService: string | undefined;
@@ -84,10 +102,26 @@ export function required<T>({ status, object }: Owned<T>): T {
   return object;
 }
 
+/** The account has another key than the one that verified the request: the pipeline forgets that key. */
+export class KeySuperseded extends Problem {
+  constructor() {
+    super("malformed", "the JWS signature does not verify: the account has another key by now");
+  }
+}
+
 /** @throws {Problem} unauthorized with status 401 for a deactivated or revoked account (RFC 8555 §7.3.6) */
-export function requireValid(status: Owned<unknown>["status"]): void {
+export function requireValid(status: SignerStatus | undefined): void {
   if (status === undefined) throw problem("accountDoesNotExist", "there is no such account");
+  if (status === "superseded") throw new KeySuperseded();
   if (status !== "valid") throw problem("unauthorized", `the account is ${status}`, { status: 401 });
+}
+
+/** Says why a statement found no valid account of this signer. @throws {Problem} always */
+export async function refuseSigner({ accounts }: Pick<AcmeContext, "accounts">, by: Signer): Promise<never> {
+  const account = await accounts.findAccount(by.directory, by.id);
+  requireValid(account?.status);
+  if (!account?.thumbprint.equals(by.thumbprint)) throw new KeySuperseded();
+  throw new Error("a valid account could not act");
 }
 
 /** The refusal of an object that is not there, or not this account's. */

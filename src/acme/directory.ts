@@ -9,6 +9,8 @@ export interface DirectoryFacts {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly website: string;
   readonly termsOfService: string | undefined;
+  /** RFC 9444 §4.4. */
+  readonly subdomainAuthorizations: boolean;
   readonly workloadAttestation: {
     readonly trustDomain: string;
     readonly formats: readonly string[];
@@ -17,10 +19,12 @@ export interface DirectoryFacts {
 }
 
 /** The directory object. Public, so it names no issuer, cluster or tenant. */
-export function directory({ urls, profiles, website, termsOfService, workloadAttestation }: DirectoryFacts): object {
+export function directory(facts: DirectoryFacts): object {
+  const { urls, profiles, website, termsOfService, workloadAttestation } = facts;
   return {
     newNonce: urls.newNonce,
     newAccount: urls.newAccount,
+    newAuthz: urls.newAuthz,
     newOrder: urls.newOrder,
     revokeCert: urls.revokeCert,
     keyChange: urls.keyChange,
@@ -30,6 +34,7 @@ export function directory({ urls, profiles, website, termsOfService, workloadAtt
       ...(termsOfService !== undefined && { termsOfService }),
       website,
       externalAccountRequired: false,
+      ...(facts.subdomainAuthorizations && { subdomainAuthAllowed: true }),
       profiles: Object.fromEntries([...profiles.values()].map(({ name, description }) => [name, description])),
       workloadAttestation: {
         version: 1,

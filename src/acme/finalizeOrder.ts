@@ -10,7 +10,7 @@ import { required, signer, type AcmeContext, type AcmeRequest } from "./context.
 import { thumbprintOf } from "./jwk.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { idOf } from "./order.ts";
-import type { Authorization, Order } from "./ports.ts";
+import type { Authorization, Identifier, Order } from "./ports.ts";
 import { orderReply, orderStatus, type Reply } from "./resources.ts";
 
 /** A CSR larger than this is refused before it is parsed; octets. */
@@ -27,13 +27,12 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
   const read = attempt(() => readRequest(request.payload ?? {}));
   const keyThumbprint = read.ok ? thumbprintOf(read.value.publicKey) : undefined;
   const { order, authorizations, keyIsAccountKey } = required(
-    await context.orders.readForFinalize(account.id, id, keyThumbprint),
+    await context.orders.readForFinalize(account, id, keyThumbprint),
   );
 
   const status = orderStatus(order, context.now());
   if (status !== "ready") throw problem("orderNotReady", `the order is ${status}`); // §7.4: 403 in any other state
-  // H-02: an authorization that is not this account's is none, and an identifier without one is not issued.
-  if (authorizations.length !== order.identifiers.length) throw problem("orderNotReady", "an authorization is missing");
+  const proved = provedIdentifiers(order, authorizations);
   if (!read.ok) throw read.error;
   const csr = read.value;
   const profile = pinnedProfile(order, context);
@@ -42,7 +41,7 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
   if (keyIsAccountKey) throw problem("badCSR", "the certificate's key is the key of an ACME account"); // §11.1
   requireAllowedKey(csr, profile);
 
-  const authorized = decide(order, account.id, authorizations, profile, context);
+  const authorized = decide(order, account.id, proved.map(proofOf), profile, context);
   const outcome = await issue(authorized, csr, context);
   if (outcome.outcome === "notReady") throw problem("orderNotReady", "the order is not ready any more");
   const issued: Order =
@@ -50,6 +49,32 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
       ? { ...order, status: "valid", certificateSerial: outcome.serial }
       : { ...order, status: "processing" }; // The intent is committed: the order will be finished, by the settling job if need be.
   return orderReply(issued, context.urls, context.now());
+}
+
+interface Proved {
+  readonly identifier: Identifier;
+  readonly authorization: Authorization;
+}
+
+/**
+ * Each identifier with its authorization. H-02: one that is not this account's is none, and an identifier without one, or with one
+ * that does not speak for it, is not issued.
+ */
+function provedIdentifiers(order: Order, authorizations: readonly Authorization[]): Proved[] {
+  const byId = new Map(authorizations.map((authorization) => [authorization.id, authorization]));
+  return order.identifiers.map((identifier, index) => {
+    const authorization = byId.get(order.authorizationIds[index] ?? "");
+    if (authorization === undefined || !speaksFor(authorization, identifier))
+      throw problem("orderNotReady", "an authorization is missing");
+    return { identifier, authorization };
+  });
+}
+
+/** For exactly its identifier; as a wildcard for the names one label below; as RFC 9444 has it for all names below, wildcards not. */
+function speaksFor({ identifier, wildcard, subdomains }: Authorization, { type, value }: Identifier): boolean {
+  if (identifier.type !== type) return false;
+  if (value === (wildcard ? `*.${identifier.value}` : identifier.value)) return true;
+  return subdomains && type === "dns" && !value.startsWith("*.") && value.endsWith(`.${identifier.value}`);
 }
 
 type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
@@ -138,25 +163,26 @@ function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile
 function decide(
   order: Order,
   accountId: string,
-  authorizations: readonly Authorization[],
+  proofs: readonly Proof[],
   profile: Profile,
   { policy }: AcmeContext,
 ): Authorized {
   const validity = { notBefore: order.notBefore ?? undefined, notAfter: order.notAfter ?? undefined };
   try {
-    return authorizeOrder({ id: order.id, accountId, validity }, authorizations.map(proofOf), profile, policy.grants());
+    return authorizeOrder({ id: order.id, accountId, validity }, proofs, profile, policy.grants());
   } catch (error) {
     if (error instanceof NotAuthorized) throw problem("rejectedIdentifier", error.message);
     throw error;
   }
 }
 
-function proofOf({ identifier, wildcard, attestation, challenges }: Authorization): Proof {
-  const name = { type: identifier.type, value: wildcard ? `*.${identifier.value}` : identifier.value };
-  if (attestation !== null) return { identifier: name, proved: { by: "attestation", record: attestation } };
+function proofOf({ identifier, authorization }: Proved): Proof {
+  const { attestation, challenges, subdomains } = authorization;
+  if (attestation !== null) return { identifier, proved: { by: "attestation", record: attestation } };
   const valid = challenges.find(({ status }) => status === "valid");
   if (valid === undefined) throw problem("orderNotReady", "an authorization is not valid");
-  return { identifier: name, proved: { by: "challenge", challenge: valid.type, at: valid.validated ?? "" } };
+  const proved = { by: "challenge", challenge: valid.type, at: valid.validated ?? "" } as const;
+  return { identifier, proved: subdomains ? { ...proved, of: authorization.identifier.value } : proved };
 }
 
 async function issue(authorized: Authorized, { publicKey }: CertificationRequest, { issuing }: AcmeContext) {

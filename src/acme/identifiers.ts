@@ -2,28 +2,49 @@
 import { canonicalDnsName, canonicalIp, NameError } from "../x509/names.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { problem, type Problem, type Subproblem } from "../problem/problem.ts";
-import type { IdentityPolicy } from "./context.ts";
+import type { AcmeContext, IdentityPolicy } from "./context.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import type { Identifier } from "./ports.ts";
 
 /** Octets of all names of an order together. */
 const nameOctetsMax = 8192;
 
+/** An identifier as it was ordered. */
+export interface RequestedIdentifier extends Identifier {
+  /** The client can prove this ancestor of a `dns` name instead (RFC 9444 §4.3); only where the directory allows it. */
+  readonly ancestorDomain?: string;
+}
+
+/** How many ancestors of a name are looked at. */
+const ancestorsMax = 20;
+
+/** The name itself and its ancestors, nearest first: whose authorization for names below would do (RFC 9444). */
+export function ancestorsOf({ type, value }: Identifier): string[] {
+  if (type !== "dns" || value.startsWith("*.")) return [];
+  const labels = value.split(".");
+  return labels.slice(0, ancestorsMax).map((_, index) => labels.slice(index).join("."));
+}
+
 /**
  * Reads the `identifiers` member of newOrder into canonical identifiers, in the client's order.
  * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier, with one subproblem each where several are bad
  */
-export function readIdentifiers(value: JsonValue | undefined, limit: number, policy: IdentityPolicy): Identifier[] {
+export function readIdentifiers(
+  value: JsonValue | undefined,
+  { limits, options, policy }: Pick<AcmeContext, "limits" | "options" | "policy">,
+): RequestedIdentifier[] {
   if (!Array.isArray(value) || value.length === 0)
     throw problem("malformed", "identifiers is not a list with at least one entry");
+  const limit = limits.identifiersPerOrder;
   if (value.length > limit) throw problem("malformed", `an order may hold at most ${limit} identifiers`);
-  const identifiers: Identifier[] = [];
+  const identifiers: RequestedIdentifier[] = [];
   const refusals: Subproblem[] = [];
   for (const entry of value) {
-    const { type, value: name } = shapeOf(entry);
+    const { type, value: name, ancestorDomain } = shapeOf(entry);
     const read = readIdentifier(type, name, policy);
     if ("code" in read) refusals.push({ ...read, identifier: { type: type.slice(0, 100), value: name.slice(0, 300) } });
-    else identifiers.push(read);
+    else if (!options.subdomainAuthorizations || ancestorDomain === undefined) identifiers.push(read);
+    else identifiers.push({ ...read, ancestorDomain: readAncestor(ancestorDomain, read) });
   }
   if (refusals.length > 0) throw refused(refusals);
   requireDistinct(identifiers);
@@ -34,14 +55,23 @@ export function readIdentifiers(value: JsonValue | undefined, limit: number, pol
   return identifiers;
 }
 
-function shapeOf(entry: JsonValue): { type: string; value: string } {
+function readAncestor(ancestorDomain: JsonValue, { type, value }: Identifier): string {
+  if (type !== "dns" || value.startsWith("*."))
+    throw problem("malformed", "ancestorDomain goes with a dns identifier that is no wildcard");
+  const name = typeof ancestorDomain === "string" ? ancestorDomain.toLowerCase() : "";
+  if (!value.endsWith(`.${name}`) || name === "")
+    throw problem("malformed", "ancestorDomain is not an ancestor of the identifier");
+  return name; // The end of a canonical name, from a dot on, is canonical.
+}
+
+function shapeOf(entry: JsonValue): { type: string; value: string; ancestorDomain: JsonValue | undefined } {
   if (typeof entry !== "object" || entry === null || Array.isArray(entry))
     throw problem("malformed", "an identifier is not an object");
-  const { type, value } = entry;
+  const { type, value, ancestorDomain } = entry;
   if (typeof type !== "string" || typeof value !== "string")
     throw problem("malformed", "an identifier needs a type and a value");
   if (value.length > 4096) throw problem("malformed", "an identifier is too long");
-  return { type, value };
+  return { type, value, ancestorDomain };
 }
 
 function readIdentifier(type: string, value: string, policy: IdentityPolicy): Identifier | Subproblem {

@@ -68,9 +68,13 @@ export function verifyJws({ algorithm, signature, signingInput }: Jws, key: KeyO
   return verify(hash, signingInput, key, algorithm.startsWith("ES") ? ecdsaSigValue(signature) : signature);
 }
 
+/** True when the key is of the algorithm's kind. */
+export const keyFits = ({ algorithm }: Jws, { kind }: Pick<AccountKey, "kind">): boolean =>
+  rows[algorithm].kind === kind;
+
 /** @throws {Problem} badPublicKey when the key is not of the algorithm's kind (RFC 8555 §6.2) */
-export function checkKeyFits({ algorithm }: Jws, { kind }: Pick<AccountKey, "kind">): void {
-  if (rows[algorithm].kind !== kind) throw problem("badPublicKey", `a ${kind} key cannot sign with ${algorithm}`);
+export function checkKeyFits(jws: Jws, key: Pick<AccountKey, "kind">): void {
+  if (!keyFits(jws, key)) throw problem("badPublicKey", `a ${key.kind} key cannot sign with ${jws.algorithm}`);
 }
 
 function checkAlgorithm(alg: unknown, what: string): Algorithm {

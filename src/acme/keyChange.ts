@@ -1,15 +1,19 @@
 /** keyChange (RFC 8555 §7.3.5): the account's old key signs the outer JWS, the new key the inner one. */
 import { problem } from "../problem/problem.ts";
-import { requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { KeySuperseded, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readJwk } from "./jwk.ts";
 import { checkKeyFits, jsonObject, jwsOf, verifyJws } from "./jws.ts";
+import { signingAccount } from "./pipeline.ts";
 import { accountJson, type Reply } from "./resources.ts";
 
 /**
  * Rolls the account over to a new key. Open orders stay open; their challenges use the new thumbprint from now on.
  * @throws {Problem} malformed · badPublicKey · 409 with `Location` when the new key has an account
  */
-export async function keyChange(request: AcmeRequest, { accounts, keys, urls }: AcmeContext): Promise<Reply> {
+export async function keyChange(
+  request: AcmeRequest,
+  { accounts, directory, keys, urls }: AcmeContext,
+): Promise<Reply> {
   const account = signer(request);
   const inner = jwsOf(request.payload ?? {}, "the inner JWS");
   const { jwk, kid, url, nonce } = inner.header;
@@ -32,9 +36,9 @@ export async function keyChange(request: AcmeRequest, { accounts, keys, urls }: 
     throw problem("malformed", "oldKey is not the key that signed the outer JWS");
   }
 
-  const change = await accounts.changeKey(account.id, account.key.thumbprint, newKey);
+  const change = await accounts.changeKey(account, newKey);
   // Another replica may have changed it: then nobody here knows the key, and the next request reads it.
-  if (change.outcome === "changed") keys.set(account.id, { id: account.id, key: newKey });
+  if (change.outcome === "changed") keys.set(account.id, signingAccount(account.id, directory, newKey));
   else keys.delete(account.id);
   if (change.outcome === "taken") {
     throw problem("malformed", "the new key already has an account", {
@@ -42,9 +46,9 @@ export async function keyChange(request: AcmeRequest, { accounts, keys, urls }: 
       headers: { location: urls.account(change.by) },
     });
   }
-  const now = await accounts.findAccount(account.id);
+  const now = await accounts.findAccount(directory, account.id);
   if (now === undefined) throw problem("accountDoesNotExist", "there is no such account");
   requireValid(now.status);
-  if (change.outcome === "stale") throw problem("unauthorized", "the account has another key by now");
+  if (change.outcome === "stale") throw new KeySuperseded();
   return { status: 200, headers: { location: urls.account(account.id) }, body: accountJson(now, urls) };
 }

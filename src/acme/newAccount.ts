@@ -2,6 +2,7 @@
 import { problem } from "../problem/problem.ts";
 import { requireValid, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readContact } from "./contact.ts";
+import { signingAccount } from "./pipeline.ts";
 import type { Account } from "./ports.ts";
 import { accountJson, type Reply } from "./resources.ts";
 
@@ -10,9 +11,9 @@ import { accountJson, type Reply } from "./resources.ts";
  * @throws {Problem} accountDoesNotExist · invalidContact · unsupportedContact · malformed · unauthorized (deactivated)
  */
 export async function newAccount({ key, payload = {} }: AcmeRequest, context: AcmeContext): Promise<Reply> {
-  const { accounts, keys, urls } = context;
+  const { accounts, directory, keys, urls } = context;
   if (payload["onlyReturnExisting"] === true) {
-    const account = await accounts.findAccountByThumbprint(key.thumbprint);
+    const account = await accounts.findAccountByThumbprint(directory, key.thumbprint);
     if (account === undefined) throw problem("accountDoesNotExist", "no account has this key");
     return answer(account, 200);
   }
@@ -27,19 +28,20 @@ export async function newAccount({ key, payload = {} }: AcmeRequest, context: Ac
     contact = readContact(payload["contact"], context.limits.contactsPerAccount);
   } catch (refusal) {
     // §7.3.1: for a known key the request's fields do not matter, so neither do their faults.
-    const known = await accounts.findAccountByThumbprint(key.thumbprint);
+    const known = await accounts.findAccountByThumbprint(directory, key.thumbprint);
     if (known === undefined) throw refusal;
     return answer(known, 200);
   }
 
   const { created, account } = await accounts.createAccount({
     id: context.newId(),
+    directory,
     thumbprint: key.thumbprint,
     jwk: key.jwk,
     contact,
     termsAgreedAt: payload["termsOfServiceAgreed"] === true ? context.now() : null,
   });
-  if (created) keys.set(account.id, { id: account.id, key });
+  if (created) keys.set(account.id, signingAccount(account.id, directory, key));
   return answer(account, created ? 201 : 200);
 
   function answer(found: Account, status: number): Reply {

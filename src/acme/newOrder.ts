@@ -2,17 +2,19 @@
 import { validityOf, ValidityRefused, type Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
-import { named, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
-import { readIdentifiers } from "./identifiers.ts";
+import { refuseSigner, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { ancestorsOf, readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
 import type { JsonObject, JsonValue } from "../encoding/json.ts";
-import type { Challenge, ChallengeType, Identifier, NewAuthorization, Order } from "./ports.ts";
-import { orderReply, timestamp, type Reply } from "./resources.ts";
+import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
+import type { NewOrder, Order, WantedAuthorization } from "./ports.ts";
+import { chooseProfile } from "./profileChoice.ts";
+import { orderReply, type Reply } from "./resources.ts";
 
 /** Members that ask for something this server does not do; ignoring them would issue other than ordered (§7.4). */
 const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegation" } as const;
 
 /**
- * Makes an order with one authorization for each identifier.
+ * Makes an order with an authorization for each identifier, which may be one that is there already.
  * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · unauthorized (401)
  */
 export async function newOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
@@ -21,60 +23,54 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
   for (const [member, what] of Object.entries(refusedMembers)) {
     if (member in payload) throw problem("malformed", `${member}: ${what} is not supported`);
   }
-  const identifiers = readIdentifiers(payload["identifiers"], context.limits.identifiersPerOrder, context.policy);
+  const requested = readIdentifiers(payload["identifiers"], context);
+  const identifiers = requested.map(({ type, value }) => ({ type, value }));
   const profile = chooseProfile(payload["profile"], identifiers, context);
   const now = context.now();
-  const { notBefore, notAfter } = readValidity(payload, profile, now);
+  const validity = readValidity(payload, profile, now);
 
   const attested = identifiers.some(({ type }) => type === "uri");
   const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
   const expiresAt = later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
-  const authorizations = identifiers.map((identifier) =>
-    newAuthorization(identifier, profile.name, expiresAt, now, context),
-  );
-  const order: Order = {
+  const order: NewOrder = {
     id: context.newId(),
-    status: "pending",
     identifiers,
-    authorizationIds: authorizations.map(({ id }) => id),
     profile: profile.name,
     profileHash: profile.hash,
-    notBefore,
-    notAfter,
+    ...validity,
     expiresAt,
-    error: null,
-    certificateSerial: null,
+    ...wantedAuthorizations(requested, { profile: profile.name, expiresAt, now }, context),
+    reuse: context.options.reuseAuthorizations,
   };
-  if (!(await context.orders.createOrder({ ...order, accountId: account.id, authorizations }))) {
-    requireValid((await context.accounts.findAccount(account.id))?.status);
-    throw new Error("a valid account could not make an order");
-  }
-  return orderReply(order, context.urls, now, 201);
+  const made = (await context.orders.createOrder(account, order)) ?? (await refuseSigner(context, account));
+  const reply: Order = { ...order, ...made, error: null, certificateSerial: null };
+  return orderReply(reply, context.urls, now, 201);
 }
 
-const later = (now: Date, seconds: number): Date => new Date((Math.floor(now.getTime() / 1000) + seconds) * 1000);
-
-/** The profile asked for, or the first that fits; draft-ietf-acme-profiles §4. */
-function chooseProfile(
-  asked: JsonValue | undefined,
-  identifiers: readonly Identifier[],
+/** The authorizations that the order needs, each once, and which identifier each is for. */
+function wantedAuthorizations(
+  requested: readonly RequestedIdentifier[],
+  facts: { profile: string; expiresAt: Date; now: Date },
   context: AcmeContext,
-): Profile {
-  const uri = identifiers.find(({ type }) => type === "uri");
-  const granted = uri && context.policy.candidates(uri.value).profiles;
-  const fits = (profile: Profile): boolean =>
-    identifiers.every(({ type }) => profile.identifiers.includes(type)) &&
-    (granted === undefined ? !profile.identifiers.includes("uri") : granted.includes(profile.name));
-  if (asked === undefined) {
-    const first = [...context.profiles.values()].find(fits);
-    if (first === undefined)
-      throw problem("rejectedIdentifier", `no profile allows ${identifiers.map(named).join(", ").slice(0, 200)}`);
-    return first;
-  }
-  const profile = typeof asked === "string" ? context.profiles.get(asked) : undefined;
-  if (profile === undefined) throw problem("invalidProfile", "there is no such profile; the directory lists them");
-  if (!fits(profile)) throw problem("invalidProfile", `profile ${profile.name} does not allow these identifiers`);
-  return profile;
+): Pick<NewOrder, "authorizations" | "authorizationOf"> {
+  const indexOf = new Map<string, number>();
+  const authorizations: WantedAuthorization[] = [];
+  const authorizationOf = requested.map((identifier) => {
+    const wanted = wantedFor(identifier);
+    const key = `${wanted.subdomains} ${wanted.identifier.value}`; // A value of one type is none of another's.
+    const known = indexOf.get(key);
+    if (known !== undefined) return known;
+    const ancestors = context.options.subdomainAuthorizations ? ancestorsOf(wanted.identifier) : [];
+    indexOf.set(key, authorizations.length);
+    return authorizations.push({ ...newAuthorization(wanted, facts, context), ancestors }) - 1;
+  });
+  return { authorizations, authorizationOf };
+}
+
+/** RFC 9444 §4.3: a client that controls an ancestor may prove that instead. */
+function wantedFor({ type, value, ancestorDomain }: RequestedIdentifier): Wanted {
+  if (ancestorDomain === undefined) return { identifier: { type, value }, subdomains: false };
+  return { identifier: { type, value: ancestorDomain }, subdomains: true };
 }
 
 /** notBefore and notAfter are honoured or refused (§7.4). A Go program's unset time means absent. */
@@ -99,45 +95,4 @@ function readTime(value: JsonValue | undefined, name: string): Date | null {
   const time = typeof value === "string" ? parseRfc3339(value) : undefined;
   if (time === undefined) throw problem("malformed", `${name} is not an RFC 3339 time`);
   return time;
-}
-
-/** Which challenges may prove which identifier: a function of type and wildcard alone, so that nothing weaker slips in (H-26). */
-function challengeTypes({ type, value }: Identifier): readonly ChallengeType[] {
-  switch (type) {
-    case "uri":
-      return ["workload-attest-01"];
-    case "ip":
-      return ["http-01", "tls-alpn-01"]; // RFC 8738 §7: dns-01 cannot prove an address.
-    case "dns":
-      return value.startsWith("*.") ? ["dns-01"] : ["http-01", "dns-01", "tls-alpn-01"];
-  }
-}
-
-function newAuthorization(
-  identifier: Identifier,
-  profile: string,
-  orderExpiresAt: Date,
-  now: Date,
-  context: AcmeContext,
-): NewAuthorization {
-  const wildcard = identifier.type === "dns" && identifier.value.startsWith("*.");
-  const challengeEnds = later(now, context.limits.attestationChallengeSeconds);
-  return {
-    id: context.newId(),
-    identifier: wildcard ? { type: "dns", value: identifier.value.slice(2) } : identifier, // §7.1.4
-    wildcard,
-    expiresAt: identifier.type === "uri" ? challengeEnds : orderExpiresAt,
-    challenges: challengeTypes(identifier).map((type): Challenge => {
-      const challenge = { type, token: context.newToken(), status: "pending" } as const;
-      if (type !== "workload-attest-01") return challenge;
-      const { accept } = context.policy.candidates(identifier.value, profile);
-      return {
-        ...challenge,
-        expires: timestamp(challengeEnds),
-        binding: "wa1-sha256",
-        audience: context.audience,
-        accept,
-      };
-    }),
-  };
 }

@@ -13,7 +13,7 @@ export function idOf(request: AcmeRequest, parameter: string): string {
 
 /** POST-as-GET on an order (RFC 8555 §7.4). @throws {Problem} notFound (404) when the account has no such order */
 export async function readOrder(request: AcmeRequest, { orders, urls, now }: AcmeContext): Promise<Reply> {
-  const order = required(await orders.readOrder(signer(request).id, idOf(request, "order")));
+  const order = required(await orders.readOrder(signer(request), idOf(request, "order")));
   return orderReply(order, urls, now());
 }
 
@@ -22,11 +22,11 @@ export async function readOrder(request: AcmeRequest, { orders, urls, now }: Acm
  * @throws {Problem} notFound · malformed when it has ended otherwise
  */
 export async function authorization(request: AcmeRequest, { orders, urls, now }: AcmeContext): Promise<Reply> {
-  const { id: accountId } = signer(request);
+  const owner = signer(request);
   const id = idOf(request, "authorization");
   const { payload } = request;
   if (payload === undefined) {
-    const read = required(await orders.readAuthorization(accountId, id));
+    const read = required(await orders.readAuthorization(owner, id));
     const processing = read.challenges.some(({ status }) => status === "processing");
     return {
       status: 200,
@@ -36,9 +36,9 @@ export async function authorization(request: AcmeRequest, { orders, urls, now }:
   }
   if (payload["status"] !== "deactivated")
     throw problem("malformed", "the only change to an authorization is status: deactivated");
-  const ended = await orders.deactivateAuthorization(accountId, id);
+  const ended = await orders.deactivateAuthorization(owner, id);
   if (ended !== undefined) return { status: 200, body: authorizationJson(ended, urls, now()) };
-  const read = await orders.readAuthorization(accountId, id);
+  const read = await orders.readAuthorization(owner, id);
   requireValid(read.status);
   throw problem("malformed", `the authorization is ${required(read).status}`);
 }

@@ -7,9 +7,9 @@ import { problem } from "../problem/problem.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { readJwk, type AccountKey } from "./jwk.ts";
-import { checkKeyFits, jsonObject, parseJws, verifyJws, type Jws } from "./jws.ts";
+import { checkKeyFits, jsonObject, keyFits, parseJws, verifyJws, type Jws } from "./jws.ts";
 import type { NonceSource } from "./nonce.ts";
-import type { AccountStore } from "./ports.ts";
+import type { AccountStore, Signer } from "./ports.ts";
 import type { Urls } from "./urls.ts";
 
 /** Who signed: a key on its own (`jwk`), or an account's key (`kid`). RFC 8555 §6.2. */
@@ -35,16 +35,28 @@ export interface Verified {
   readonly url: string;
 }
 
-export interface SigningAccount {
-  readonly id: string;
+export interface SigningAccount extends Signer {
   readonly key: AccountKey;
 }
 
+/** The signer whose request this key has verified, or is about to. */
+export const signingAccount = (id: string, directory: string, key: AccountKey): SigningAccount => ({
+  id,
+  directory,
+  thumbprint: key.thumbprint,
+  key,
+});
+
 export interface PipelineParts {
+  /** Name of the directory; accounts of another one do not exist here. */
+  readonly directory: string;
   readonly urls: Urls;
   readonly nonces: NonceSource;
   readonly accounts: AccountStore;
-  /** Keys of accounts are facts until a key change, so they may be kept; status is not kept. */
+  /**
+   * Keys of accounts of this directory. They may be kept, since the statement that acts for a signer looks at the key and the status
+   * that the account has then.
+   */
   readonly keys: LRU<string, SigningAccount>;
 }
 
@@ -60,9 +72,7 @@ export async function verifyRequest(
   const jws = parseJws(request.body);
   const nonce = requireNonce(jws);
   const url = checkUrl(jws, request.path, parts.urls);
-  const { account, key } = await findKey(jws, rule.by, parts);
-  checkKeyFits(jws, key);
-  if (!verifyJws(jws, key.key)) throw problem("malformed", "the JWS signature does not verify");
+  const { account, key } = await verifiedKey(jws, rule.by, parts);
   // The nonce is spent only now: a request whose signature does not verify must not burn somebody else's nonce.
   if (!parts.nonces.spend(nonce)) throw problem("badNonce", "the nonce is unknown, expired or already used");
   return { account, key, payload: parsePayload(jws, rule.payload), url };
@@ -84,12 +94,31 @@ function checkUrl({ header: { url } }: Jws, path: string, urls: Urls): string {
   return url;
 }
 
+interface Key {
+  readonly account: SigningAccount | undefined;
+  readonly key: AccountKey;
+}
+
+/**
+ * The key, once the signature has verified with it. A kept key may be an account's former one, when another process changed it: then
+ * the present one decides.
+ */
+async function verifiedKey(jws: Jws, by: SignedBy, parts: PipelineParts): Promise<Key> {
+  const found = await findKey(jws, by, parts);
+  if (verifies(jws, found.key)) return found;
+  if (found.account !== undefined && parts.keys.get(found.account.id) === found.account) {
+    parts.keys.delete(found.account.id);
+    const now = await findKey(jws, by, parts);
+    if (!now.key.thumbprint.equals(found.key.thumbprint) && verifies(jws, now.key)) return now;
+  }
+  checkKeyFits(jws, found.key);
+  throw problem("malformed", "the JWS signature does not verify");
+}
+
+const verifies = (jws: Jws, key: AccountKey): boolean => keyFits(jws, key) && verifyJws(jws, key.key);
+
 /** RFC 8555 §6.2: exactly one of `jwk` and `kid`, and the one that this resource asks for. */
-async function findKey(
-  { header: { jwk, kid } }: Jws,
-  by: SignedBy,
-  parts: PipelineParts,
-): Promise<{ account: SigningAccount | undefined; key: AccountKey }> {
+async function findKey({ header: { jwk, kid } }: Jws, by: SignedBy, parts: PipelineParts): Promise<Key> {
   if ((jwk === undefined) === (kid === undefined))
     throw problem("malformed", "the JWS needs exactly one of jwk and kid");
   if (jwk !== undefined) {
@@ -101,19 +130,19 @@ async function findKey(
   if (by === "jwk") throw problem("malformed", "this resource needs a jwk, not a kid");
   const id = typeof kid === "string" ? parts.urls.accountIdOf(kid) : undefined;
   if (id === undefined) throw problem("malformed", "the kid is not an account URL of this server");
-  const account = await signingAccount(id, parts);
+  const account = await keptAccount(id, parts);
   return { account, key: account.key };
 }
 
-async function signingAccount(id: string, { accounts, keys }: PipelineParts): Promise<SigningAccount> {
+async function keptAccount(id: string, { accounts, keys, directory }: PipelineParts): Promise<SigningAccount> {
   const kept = keys.get(id);
   if (kept !== undefined) return kept;
-  const stored = await accounts.findAccount(id);
+  const stored = await accounts.findAccount(directory, id);
   if (stored === undefined) throw problem("accountDoesNotExist", "there is no such account");
   // A key change that ended while this was read has put the new key here; what was read is the old one then (H-05).
   const changed = keys.get(id);
   if (changed !== undefined) return changed;
-  const account = { id, key: readJwk({ ...stored.jwk }) };
+  const account = signingAccount(id, directory, readJwk({ ...stored.jwk }));
   keys.set(id, account);
   return account;
 }

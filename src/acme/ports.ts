@@ -6,6 +6,20 @@ import type { BindingLevel, Claims } from "../attestation/evidence.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import type { AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus } from "./state.ts";
 
+/**
+ * Who signed a request, as every statement looks for it: this account, of this directory, still with this key. What changed on another
+ * replica a moment ago counts at once, and nothing has to be told to anybody.
+ */
+export interface Signer {
+  readonly id: string;
+  readonly directory: string;
+  /** RFC 7638 thumbprint of the key that verified the request, 32 bytes. */
+  readonly thumbprint: Buffer;
+}
+
+/** The account's status; `superseded` when it has another key than the signer by now. */
+export type SignerStatus = AccountStatus | "superseded";
+
 export interface Identifier {
   readonly type: "dns" | "ip" | "uri";
   /** Canonical: `dns` lower-case (with `*.` in orders for wildcards), `ip` RFC 5952 text, `uri` to the byte. */
@@ -14,6 +28,8 @@ export interface Identifier {
 
 export interface Account {
   readonly id: string;
+  /** The directory it was made in; it exists in no other. */
+  readonly directory: string;
   readonly status: AccountStatus;
   readonly jwk: Readonly<Record<string, string>>;
   /** RFC 7638 thumbprint, SHA-256, 32 bytes. */
@@ -64,11 +80,14 @@ export interface AttestationRecord {
 
 export interface Authorization {
   readonly id: string;
+  /** The order that waits for it; none for a pre-authorization (RFC 8555 §7.4.1) that no order has taken. */
   readonly orderId: string | null;
   /** Of the order it was made with: a grant gives an identity under one profile. */
   readonly profile: string;
   readonly identifier: Identifier;
   readonly wildcard: boolean;
+  /** True when it stands for every name below the identifier as well (RFC 9444). */
+  readonly subdomains: boolean;
   readonly status: AuthorizationStatus;
   readonly expiresAt: Date;
   readonly challenges: readonly Challenge[];
@@ -79,6 +98,7 @@ export interface Order {
   readonly id: string;
   readonly status: OrderStatus;
   readonly identifiers: readonly Identifier[];
+  /** The authorization of each identifier, in the same order; one may stand for several (RFC 9444). */
   readonly authorizationIds: readonly string[];
   readonly profile: string;
   readonly profileHash: Buffer;
@@ -91,12 +111,13 @@ export interface Order {
 
 /** `status` is the account's: the caller refuses when it is not `valid`, before it looks at the object. */
 export interface Owned<T> {
-  readonly status: AccountStatus | undefined;
+  readonly status: SignerStatus | undefined;
   readonly object: T | undefined;
 }
 
 export interface NewAccount {
   readonly id: string;
+  readonly directory: string;
   readonly thumbprint: Buffer;
   readonly jwk: Readonly<Record<string, string>>;
   readonly contact: readonly string[];
@@ -107,74 +128,94 @@ export interface NewAuthorization {
   readonly id: string;
   readonly identifier: Identifier;
   readonly wildcard: boolean;
+  readonly subdomains: boolean;
   readonly expiresAt: Date;
   readonly challenges: readonly Challenge[];
 }
 
+/** What an identifier of an order is to be proved by: an authorization that is there, or else the one that is made. */
+export interface WantedAuthorization extends NewAuthorization {
+  /** Names, nearest first, whose authorization would do if it stands for names below it as well (RFC 9444). */
+  readonly ancestors: readonly string[];
+}
+
 export interface NewOrder {
   readonly id: string;
-  readonly accountId: string;
   readonly identifiers: readonly Identifier[];
   readonly profile: string;
   readonly profileHash: Buffer;
   readonly notBefore: Date | null;
   readonly notAfter: Date | null;
   readonly expiresAt: Date;
-  readonly authorizations: readonly NewAuthorization[];
+  readonly authorizations: readonly WantedAuthorization[];
+  /** For each identifier the index of its authorization. */
+  readonly authorizationOf: readonly number[];
+  /** Whether valid authorizations of other orders count for `dns` and `ip`; those of newAuthz always do. */
+  readonly reuse: boolean;
 }
 
+/** What the store made of a new order: which authorizations prove it, and whether they all do already. */
+export type MadeOrder = Pick<Order, "status" | "authorizationIds" | "expiresAt">;
+
+/** An account key that was changed: the account has another one by now, or somebody else has the new one. */
+export type KeyChange = { readonly outcome: "changed" | "stale" } | { readonly outcome: "taken"; readonly by: string };
+
 export interface AccountStore {
-  /** The account of this key: made now, or the one that was there (one account per key, whoever races). */
+  /** The account of this key: made now, or the one that was there (one account per key and directory, whoever races). */
   createAccount(account: NewAccount): Promise<{ created: boolean; account: Account }>;
-  findAccountByThumbprint(thumbprint: Buffer): Promise<Account | undefined>;
-  findAccount(id: string): Promise<Account | undefined>;
-  /** Undefined when the account is not `valid` any more. */
-  updateContact(id: string, contact: readonly string[]): Promise<Account | undefined>;
+  findAccountByThumbprint(directory: string, thumbprint: Buffer): Promise<Account | undefined>;
+  /** Whatever key it has. */
+  findAccount(directory: string, id: string): Promise<Account | undefined>;
+  /** Undefined when the signer's account is not `valid` any more, or has another key. */
+  updateContact(signer: Signer, contact: readonly string[]): Promise<Account | undefined>;
   /** Deactivates and ends what is pending (RFC 8555 §7.3.6); undefined when the account was not `valid`. */
-  deactivateAccount(id: string): Promise<Account | undefined>;
-  /** Changes the key where it still is `oldThumbprint` and nobody has the new one (RFC 8555 §7.3.5). */
-  changeKey(
-    id: string,
-    oldThumbprint: Buffer,
-    key: { thumbprint: Buffer; jwk: Readonly<Record<string, string>> },
-  ): Promise<{ outcome: "changed" | "stale" } | { outcome: "taken"; by: string }>;
+  deactivateAccount(signer: Signer): Promise<Account | undefined>;
+  /** Changes the key where it still is the signer's and nobody has the new one (RFC 8555 §7.3.5). */
+  changeKey(signer: Signer, key: { thumbprint: Buffer; jwk: Readonly<Record<string, string>> }): Promise<KeyChange>;
 }
 
 export interface OrderStore {
-  /** False when the account is not `valid`: nothing was made. */
-  createOrder(order: NewOrder): Promise<boolean>;
-  readOrder(accountId: string, orderId: string): Promise<Owned<Order>>;
-  /** Order ids, newest last, without the invalid ones; at most `limit`, after `after`. */
-  listOrders(accountId: string, after: string | undefined, limit: number): Promise<Owned<string[]>>;
   /**
-   * The order with its authorizations, and whether `keyThumbprint` is some account's key (RFC 8555 §11.1).
+   * Makes the order, with authorizations that are there already where these do and new ones for the rest. An attested authorization
+   * is taken by one order only. Undefined when the signer's account is not `valid`: nothing was made.
+   */
+  createOrder(signer: Signer, order: NewOrder): Promise<MadeOrder | undefined>;
+  /** False when the signer's account is not `valid`: nothing was made. */
+  createAuthorization(signer: Signer, authorization: NewAuthorization, profile: string): Promise<boolean>;
+  readOrder(signer: Signer, orderId: string): Promise<Owned<Order>>;
+  /** Order ids, newest last, without the invalid ones; at most `limit`, after `after`. */
+  listOrders(signer: Signer, after: string | undefined, limit: number): Promise<Owned<string[]>>;
+  /**
+   * The order with its authorizations, and whether `keyThumbprint` is or was some account's key (RFC 8555 §11.1).
    */
   readForFinalize(
-    accountId: string,
+    signer: Signer,
     orderId: string,
     keyThumbprint: Buffer | undefined,
   ): Promise<Owned<{ order: Order; authorizations: Authorization[]; keyIsAccountKey: boolean }>>;
-  readAuthorization(accountId: string, authorizationId: string): Promise<Owned<Authorization>>;
-  /** Deactivates a pending or valid authorization; its unfinished order becomes invalid. Undefined when it was neither. */
-  deactivateAuthorization(accountId: string, authorizationId: string): Promise<Authorization | undefined>;
+  readAuthorization(signer: Signer, authorizationId: string): Promise<Owned<Authorization>>;
+  /** Deactivates a pending or valid authorization; unfinished orders that need it become invalid. Undefined when it was neither. */
+  deactivateAuthorization(signer: Signer, authorizationId: string): Promise<Authorization | undefined>;
 
   /** Moves one pending challenge to `processing`; undefined when another request was first or it is not pending. */
-  beginValidation(accountId: string, authorizationId: string, challenge: Challenge): Promise<Authorization | undefined>;
+  beginValidation(signer: Signer, authorizationId: string, challenge: Challenge): Promise<Authorization | undefined>;
   /** Challenge and authorization `valid`, the order one step nearer to `ready`. False when the authorization was not pending. */
   validated(authorizationId: string, challenge: Challenge, expiresAt: Date): Promise<boolean>;
   /** Challenge, authorization and order `invalid`. False when the authorization was not pending. */
   failed(authorizationId: string, challenge: Challenge): Promise<boolean>;
   /** The same as `validated`, with every piece of evidence marked as used, or nothing at all. */
   attested(attested: {
-    accountId: string;
+    signer: Signer;
     authorizationId: string;
+    /** As it was read: one that an order has taken meanwhile is `notPending` here, and is to be read again. */
+    orderId: string | null;
     challenge: Challenge;
     expiresAt: Date;
     attestation: AttestationRecord;
     evidence: readonly { oneTimeId: Buffer; source: string; replayUntil: Date }[];
   }): Promise<"attested" | "replayed" | "notPending">;
   /** Authorizations whose validation was begun before `before` and never ended (their process died), claimed by this call. */
-  reclaimValidations(before: Date, limit: number): Promise<{ accountId: string; authorization: Authorization }[]>;
+  reclaimValidations(before: Date, limit: number): Promise<{ signer: Signer; authorization: Authorization }[]>;
 }
 
 export interface StoredCertificate {
@@ -188,16 +229,16 @@ export interface StoredCertificate {
 }
 
 export interface CertificateStore {
-  readCertificate(accountId: string, serial: Buffer): Promise<Owned<StoredCertificate>>;
+  readCertificate(signer: Signer, serial: Buffer): Promise<Owned<StoredCertificate>>;
   /** For revocation: whoever asks shows the certificate itself. */
   findCertificate(serial: Buffer): Promise<StoredCertificate | undefined>;
   /** True when the account holds valid authorizations now for every one of these identifiers. */
-  holdsAuthorizations(accountId: string, identifiers: readonly Identifier[]): Promise<boolean>;
-  /** `requireAccount` must be valid in the same statement. Exactly one caller gets "revoked". */
+  holdsAuthorizations(signer: Signer, identifiers: readonly Identifier[]): Promise<boolean>;
+  /** `requireAccount` must be valid, and still have the signer's key, in the same statement. Exactly one caller gets "revoked". */
   revoke(revocation: {
     serial: Buffer;
     reason: number | undefined;
     revokedBy: string;
-    requireAccount: string | undefined;
+    requireAccount: Signer | undefined;
   }): Promise<"revoked" | "alreadyRevoked" | "accountNotValid">;
 }

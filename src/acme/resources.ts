@@ -43,7 +43,7 @@ export function orderJson(order: Order, urls: Urls, now: Date): object {
     ...(order.notBefore && { notBefore: timestamp(order.notBefore) }),
     ...(order.notAfter && { notAfter: timestamp(order.notAfter) }),
     ...(order.error && { error: order.error }),
-    authorizations: order.authorizationIds.map(urls.authorization),
+    authorizations: [...new Set(order.authorizationIds)].map(urls.authorization),
     finalize: urls.finalize(order.id),
     ...(order.status === "valid" &&
       order.certificateSerial && { certificate: urls.certificate(order.certificateSerial.toString("hex")) }),
@@ -75,6 +75,7 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
     expires: timestamp(authorization.expiresAt),
     identifier: authorization.identifier,
     ...(authorization.wildcard && { wildcard: true }),
+    ...(authorization.subdomains && { subdomainAuthAllowed: true }),
     challenges: authorization.challenges.map((challenge) => challengeJson(authorization, challenge, urls, now)),
   };
 }

@@ -24,7 +24,7 @@ export async function revokeCertificate(request: AcmeRequest, context: AcmeConte
   const reason = readReason(payload["reason"]);
   const stored = await find(der, context);
   if (request.account !== undefined) {
-    const account = await context.accounts.findAccount(request.account.id);
+    const account = await context.accounts.findAccount(context.directory, request.account.id);
     requireValid(account?.status);
   }
   if (!(await mayRevoke(request, stored, context))) {
@@ -37,7 +37,7 @@ export async function revokeCertificate(request: AcmeRequest, context: AcmeConte
     serial: stored.serial,
     reason,
     revokedBy: request.account === undefined ? "certificate key" : `account:${request.account.id}`,
-    requireAccount: request.account?.id,
+    requireAccount: request.account,
   });
   if (outcome === "alreadyRevoked") throw problem("alreadyRevoked", "the certificate is revoked already");
   if (outcome === "accountNotValid")
@@ -83,7 +83,7 @@ async function mayRevoke(
     return key.thumbprint.equals(thumbprintOf(readPublicKey(readCertificate(stored.der).spki)));
   }
   if (stored.accountId === account.id) return true;
-  return await certificates.holdsAuthorizations(account.id, identifiersOf(stored));
+  return await certificates.holdsAuthorizations(account, identifiersOf(stored));
 }
 
 function identifiersOf({ dnsNames, ipAddresses, spiffeId }: StoredCertificate): Identifier[] {

@@ -5,20 +5,22 @@ import { problem } from "../problem/problem.ts";
 import { account, accountOrders } from "./account.ts";
 import { certificate } from "./certificate.ts";
 import { challenge } from "./challenge.ts";
-import type { AcmeContext, AcmeRequest } from "./context.ts";
+import { KeySuperseded, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { directory, type DirectoryFacts } from "./directory.ts";
 import { finalizeOrder } from "./finalizeOrder.ts";
 import { keyChange } from "./keyChange.ts";
 import { newAccount } from "./newAccount.ts";
+import { newAuthz } from "./newAuthz.ts";
 import { newOrder } from "./newOrder.ts";
 import { authorization, readOrder } from "./order.ts";
 import { verifyRequest, type PayloadRule, type SignedBy } from "./pipeline.ts";
 import { link, type Reply } from "./resources.ts";
 import { revokeCertificate } from "./revokeCertificate.ts";
+import type { AcmePaths } from "./urls.ts";
 
 interface AcmeResource {
-  readonly name: string;
-  readonly path: string;
+  /** The name of its path, see `acmePaths`. */
+  readonly name: keyof AcmePaths;
   readonly by: SignedBy;
   readonly payload: PayloadRule;
   readonly answer: (request: AcmeRequest, context: AcmeContext) => Promise<Reply>;
@@ -26,42 +28,37 @@ interface AcmeResource {
   readonly bodyLimit?: number;
 }
 
-/** Every POST passes the same pipeline (pipeline.ts); a row says only what differs. */
+/** Every POST passes the same pipeline (pipeline.ts); a row says only what differs. Paths are in urls.ts. */
 export const resources: readonly AcmeResource[] = [
-  // name               path                                  signed by        payload            answered by
-  { name: "newAccount", path: "/new-account", by: "jwk", payload: "object", answer: newAccount },
-  { name: "newOrder", path: "/new-order", by: "kid", payload: "object", answer: newOrder },
-  { name: "account", path: "/account/:account", by: "kid", payload: "any", answer: account },
-  { name: "orders", path: "/account/:account/orders", by: "kid", payload: "none", answer: accountOrders },
-  { name: "order", path: "/order/:order", by: "kid", payload: "none", answer: readOrder },
-  { name: "finalize", path: "/order/:order/finalize", by: "kid", payload: "object", answer: finalizeOrder },
-  { name: "authorization", path: "/authorization/:authorization", by: "kid", payload: "any", answer: authorization },
-  {
-    name: "challenge",
-    path: "/challenge/:authorization/:type",
-    by: "kid",
-    payload: "any",
-    answer: challenge,
-    bodyLimit: 1_048_576, // Evidence: 512 KiB at most, base64url twice.
-  },
-  { name: "certificate", path: "/certificate/:serial", by: "kid", payload: "none", answer: certificate },
-  { name: "revokeCert", path: "/revoke-cert", by: "kid|jwk", payload: "object", answer: revokeCertificate },
-  { name: "keyChange", path: "/key-change", by: "kid", payload: "object", answer: keyChange },
+  // name               signed by        payload            answered by
+  { name: "newAccount", by: "jwk", payload: "object", answer: newAccount },
+  { name: "newAuthz", by: "kid", payload: "object", answer: newAuthz },
+  { name: "newOrder", by: "kid", payload: "object", answer: newOrder },
+  { name: "account", by: "kid", payload: "any", answer: account },
+  { name: "orders", by: "kid", payload: "none", answer: accountOrders },
+  { name: "order", by: "kid", payload: "none", answer: readOrder },
+  { name: "finalize", by: "kid", payload: "object", answer: finalizeOrder },
+  { name: "authorization", by: "kid", payload: "any", answer: authorization },
+  { name: "challenge", by: "kid", payload: "any", answer: challenge, bodyLimit: 1_048_576 }, // Evidence: 512 KiB, base64url twice.
+  { name: "certificate", by: "kid", payload: "none", answer: certificate },
+  { name: "revokeCert", by: "kid|jwk", payload: "object", answer: revokeCertificate },
+  { name: "keyChange", by: "kid", payload: "object", answer: keyChange },
 ];
 
 export interface AcmeRoutesOptions {
   readonly context: AcmeContext;
   readonly facts: DirectoryFacts;
+  readonly paths: AcmePaths;
   /** Octets of a POST body; the challenge resource has its own. */
   readonly bodyLimit: number;
 }
 
 /** Mounts the resources below the prefix that the caller chose. */
-export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
+export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
     const { nonces, urls } = context;
     const index = link(urls.directory, "index");
-    const directoryPath = `${server.prefix}/directory`;
+    const directoryPath = `${server.prefix}${paths.directory}`;
 
     // RFC 8555 §6.2: one media type; §6.5: a nonce with every reply to a POST, errors too.
     server.removeAllContentTypeParsers();
@@ -77,25 +74,23 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
 
     const document = Buffer.from(JSON.stringify(directory(facts)));
     const sendDirectory = (reply: FastifyReply) => reply.header("content-type", "application/json").send(document);
-    server.get("/directory", { exposeHeadRoute: true }, (_request, reply) => sendDirectory(reply));
+    server.get(paths.directory, { exposeHeadRoute: true }, (_request, reply) => sendDirectory(reply));
 
     const sendNonce = (reply: FastifyReply, status: number) =>
       reply.code(status).header("replay-nonce", nonces.issue()).send();
-    server.get("/new-nonce", { exposeHeadRoute: false }, (_request, reply) => sendNonce(reply, 204)); // §7.2
+    server.get(paths.newNonce, { exposeHeadRoute: false }, (_request, reply) => sendNonce(reply, 204)); // §7.2
     // A HEAD reply without a length makes clients give the connection up, and the next request pays for a TLS handshake.
-    server.head("/new-nonce", (_request, reply) => sendNonce(reply.header("content-length", "0"), 200));
+    server.head(paths.newNonce, (_request, reply) => sendNonce(reply.header("content-length", "0"), 200));
 
     // §6.3: directory and newNonce may be asked by POST-as-GET as well.
     signed(server, {
       name: "directory",
-      path: "/directory",
       by: "kid|jwk",
       payload: "none",
       answer: async () => ({ status: 200, body: document }),
     });
     signed(server, {
       name: "newNonce",
-      path: "/new-nonce",
       by: "kid|jwk",
       payload: "none",
       answer: async () => ({ status: 200, body: "" }),
@@ -107,8 +102,8 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
     });
   };
 
-  function signed(server: FastifyInstance, { path, by, payload, answer, ...resource }: AcmeResource): void {
-    server.post(path, { bodyLimit: resource.bodyLimit ?? bodyLimit }, async (request, reply) => {
+  function signed(server: FastifyInstance, { name, by, payload, answer, ...resource }: AcmeResource): void {
+    server.post(paths[name], { bodyLimit: resource.bodyLimit ?? bodyLimit }, async (request, reply) => {
       const verified = await verifyRequest(
         { path: request.raw.url ?? "", body: bodyOf(request) },
         { by, payload },
@@ -116,7 +111,13 @@ export function acmeRoutes({ context, facts, bodyLimit }: AcmeRoutesOptions) {
       );
       const parameters = request.params as Record<string, string>;
       const query = request.query as Record<string, unknown>;
-      return send(reply, await answer({ ...verified, parameters, query }, context));
+      try {
+        return send(reply, await answer({ ...verified, parameters, query }, context));
+      } catch (error) {
+        // The next request reads the account's present key.
+        if (error instanceof KeySuperseded && verified.account !== undefined) context.keys.delete(verified.account.id);
+        throw error;
+      }
     });
   }
 }

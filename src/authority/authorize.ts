@@ -36,7 +36,13 @@ export class NotAuthorized extends Error {
 export interface Proof {
   readonly identifier: { readonly type: "dns" | "ip" | "uri"; readonly value: string };
   readonly proved:
-    | { readonly by: "challenge"; readonly challenge: string; readonly at: string }
+    | {
+        readonly by: "challenge";
+        readonly challenge: string;
+        readonly at: string;
+        /** The ancestor that was proved in place of the name (RFC 9444). */
+        readonly of?: string;
+      }
     | { readonly by: "attestation"; readonly record: AttestationProof };
 }
 

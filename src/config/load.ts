@@ -10,6 +10,7 @@ import { checkSource, configureSource } from "../attestation/sources.ts";
 import { parseGrants, type Grant, type GrantConfiguration, type GrantSource } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
+import { readDirectories, type Directory } from "./directories.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
 import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
 
@@ -29,6 +30,8 @@ export interface Configuration extends Omit<RawConfiguration, "profiles" | "gran
   readonly audience: string;
   readonly databaseUrl: string | undefined;
   readonly profiles: ReadonlyMap<string, Profile>;
+  /** The default one first. */
+  readonly directories: readonly Directory[];
   readonly grants: readonly Grant[];
 }
 
@@ -185,6 +188,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     audience: raw.attestation.audience ?? `${externalUrl}/wa`,
     databaseUrl: databaseUrl(raw),
     profiles,
+    directories: wrapped(() => readDirectories(raw.acme.directories, profiles)),
     grants: readGrants(raw, profiles),
   };
 }

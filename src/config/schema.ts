@@ -4,6 +4,7 @@ import { Type, type Static, type TObject, type TProperties } from "typebox";
 import { sourceSchema } from "../attestation/sources.ts";
 import { grantSchema } from "../authority/grants.ts";
 import { profileSchema } from "../authority/profile.ts";
+import { directorySchema } from "./directories.ts";
 
 /** An object that refuses keys it does not know, and that may be left out. */
 const section = <T extends TProperties>(properties: T): TObject<T> =>
@@ -119,6 +120,19 @@ export const configurationSchema = section({
     ),
     attestationChallengeSeconds: integer("How long a workload-attest-01 challenge stays open.", 5, 300, 300),
     attestedAuthorizationSeconds: integer("How long an attested authorization may be finalized.", 5, 600, 300),
+    reuseAuthorizations: Type.Boolean({
+      default: false,
+      description: "A valid authorization of one order counts for the account's other orders (dns and ip).",
+    }),
+    subdomainAuthorizations: Type.Boolean({
+      default: false,
+      description: "An authorization may stand for the names below its own (RFC 9444).",
+    }),
+    directories: Type.Array(directorySchema, {
+      default: [],
+      maxItems: 100,
+      description: "Further directories beside the one at /acme/directory.",
+    }),
   }),
   validation: section({
     http01Port: integer("TCP port that http-01 connects to.", 1, 65_535, 80),

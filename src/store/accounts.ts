@@ -2,9 +2,11 @@
 import type { Account, AccountStore, NewAccount } from "../acme/ports.ts";
 import type { AccountStatus } from "../acme/state.ts";
 import { sqlState, statement, type Database } from "./database.ts";
+import { isSigner, signerValues } from "./signer.ts";
 
 interface AccountRow {
   id: string;
+  directory: string;
   jwk_thumbprint: Buffer;
   jwk: Record<string, string>;
   status: AccountStatus;
@@ -12,31 +14,34 @@ interface AccountRow {
   terms_agreed_at: Date | null;
 }
 
-const columns = "id, jwk_thumbprint, jwk, status, contact, terms_agreed_at";
+const columns = "id, directory, jwk_thumbprint, jwk, status, contact, terms_agreed_at";
 
 const insert = statement(
   "account_insert",
   `with made as (
-     insert into account (id, jwk_thumbprint, jwk, contact, terms_agreed_at) values ($1, $2, $3, $4, $5)
-     on conflict (jwk_thumbprint) do nothing
+     insert into account (id, directory, jwk_thumbprint, jwk, contact, terms_agreed_at) values ($1, $2, $3, $4, $5, $6)
+     on conflict (jwk_thumbprint, directory) do nothing
      returning ${columns}
    )
    select true as created, made.* from made
    union all
-   select false, ${columns} from account where jwk_thumbprint = $2 and not exists (select from made)`,
+   select false, ${columns} from account where jwk_thumbprint = $3 and directory = $2 and not exists (select from made)`,
 );
-const byThumbprint = statement("account_by_thumbprint", `select ${columns} from account where jwk_thumbprint = $1`);
-const byId = statement("account_by_id", `select ${columns} from account where id = $1`);
+const byThumbprint = statement(
+  "account_by_thumbprint",
+  `select ${columns} from account where directory = $1 and jwk_thumbprint = $2`,
+);
+const byId = statement("account_by_id", `select ${columns} from account where directory = $1 and id = $2`);
 const setContact = statement(
   "account_contact",
-  `update account set contact = $2 where id = $1 and status = 'valid' returning ${columns}`,
+  `update account a set contact = $4 where ${isSigner("a", 1)} and a.status = 'valid' returning ${columns}`,
 );
 
 // RFC 8555 §7.3.6: deactivation cancels what is pending; certificates stay as they are.
 const deactivate = statement(
   "account_deactivate",
   `with gone as (
-     update account set status = 'deactivated' where id = $1 and status = 'valid' returning ${columns}
+     update account a set status = 'deactivated' where ${isSigner("a", 1)} and a.status = 'valid' returning ${columns}
    ), authorizations as (
      update acme_authorization z set status = 'deactivated' from gone
      where z.account_id = gone.id and z.status in ('pending', 'valid')
@@ -49,22 +54,27 @@ const deactivate = statement(
    select * from gone`,
 );
 
+// The old key is kept as one that was an account's: no certificate is made for it (RFC 8555 §11.1).
 const changeKey = statement(
   "account_change_key",
   `with changed as (
-     update account set jwk_thumbprint = $3, jwk = $4
-     where id = $1 and jwk_thumbprint = $2 and status = 'valid' and not exists (select from account where jwk_thumbprint = $3)
+     update account a set jwk_thumbprint = $4, jwk = $5
+     where ${isSigner("a", 1)} and a.status = 'valid'
+       and not exists (select from account where directory = $2 and jwk_thumbprint = $4)
      returning id
+   ), former as (
+     insert into account_former_key (jwk_thumbprint, account_id) select $3, id from changed on conflict do nothing
    ), audit as (
      insert into audit_entry (event, actor, subject) select 'account.keyChanged', 'account:' || id, 'account:' || id from changed
    )
    select id, true as changed from changed
    union all
-   select id, false from account where jwk_thumbprint = $3 and not exists (select from changed)`,
+   select id, false from account where directory = $2 and jwk_thumbprint = $4 and not exists (select from changed)`,
 );
 
 const accountOf = (row: AccountRow): Account => ({
   id: row.id,
+  directory: row.directory,
   status: row.status,
   jwk: row.jwk,
   thumbprint: row.jwk_thumbprint,
@@ -78,20 +88,22 @@ const insertAttempts = 3;
 export function createAccountStore(db: Database): AccountStore {
   const one = (rows: AccountRow[]): Account | undefined => rows[0] && accountOf(rows[0]);
   return {
-    async createAccount({ id, thumbprint, jwk, contact, termsAgreedAt }: NewAccount) {
+    async createAccount({ id, directory, thumbprint, jwk, contact, termsAgreedAt }: NewAccount) {
       for (let attempt = 0; attempt < insertAttempts; attempt++) {
-        const values = [id, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt];
+        const values = [id, directory, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt];
         const [row] = await db.run<AccountRow & { created: boolean }>(insert, values);
         if (row !== undefined) return { created: row.created, account: accountOf(row) };
       }
       throw new Error("an account could neither be made nor found");
     },
-    findAccountByThumbprint: async (thumbprint) => one(await db.run<AccountRow>(byThumbprint, [thumbprint])),
-    findAccount: async (id) => one(await db.run<AccountRow>(byId, [id])),
-    updateContact: async (id, contact) => one(await db.run<AccountRow>(setContact, [id, contact])),
-    deactivateAccount: async (id) => one(await db.run<AccountRow>(deactivate, [id])),
-    async changeKey(id, oldThumbprint, key) {
-      const values = [id, oldThumbprint, key.thumbprint, JSON.stringify(key.jwk)];
+    findAccountByThumbprint: async (directory, thumbprint) =>
+      one(await db.run<AccountRow>(byThumbprint, [directory, thumbprint])),
+    findAccount: async (directory, id) => one(await db.run<AccountRow>(byId, [directory, id])),
+    updateContact: async (signer, contact) =>
+      one(await db.run<AccountRow>(setContact, [...signerValues(signer), contact])),
+    deactivateAccount: async (signer) => one(await db.run<AccountRow>(deactivate, signerValues(signer))),
+    async changeKey(signer, key) {
+      const values = [...signerValues(signer), key.thumbprint, JSON.stringify(key.jwk)];
       const [row] = await db.run<{ id: string; changed: boolean }>(changeKey, values).catch((error: unknown) => {
         // Two changes to one key at once: the unique constraint decides, and the second look finds the winner.
         if (sqlState(error) !== "23505") throw error;

@@ -1,7 +1,7 @@
 /** Certificates as ACME sees them (RFC 8555 §7.4.2, §7.6): implements `CertificateStore` of the ACME room. */
 import type { CertificateStore, Identifier, StoredCertificate } from "../acme/ports.ts";
-import type { AccountStatus } from "../acme/state.ts";
 import { sqlState, statement, type Database } from "./database.ts";
+import { isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
 
 interface CertificateRow {
   serial: Buffer;
@@ -17,22 +17,25 @@ const columns = "serial, der, issuer_id, account_id, dns_names, ip_addresses, sp
 
 const readOwned = statement(
   "certificate_read_owned",
-  `select a.status as account_status, c.serial, c.der, c.issuer_id, c.account_id, c.dns_names, c.ip_addresses, c.spiffe_id
-   from account a left join certificate c on c.serial = $2 and c.account_id = a.id
-   where a.id = $1`,
+  `select ${signerStatus("a", 1)}, c.serial, c.der, c.issuer_id, c.account_id, c.dns_names, c.ip_addresses, c.spiffe_id
+   from account a left join certificate c on c.serial = $4 and c.account_id = a.id
+   where ${ofDirectory("a", 1)}`,
 );
 const bySerial = statement("certificate_by_serial", `select ${columns} from certificate where serial = $1`);
 
+// An authorization that stands for names below its own (RFC 9444) covers no wildcard.
 const holds = statement(
   "certificate_holds_authorizations",
   `select count(*)::int as held
-   from unnest($2::text[], $3::text[]) as wanted(type, value)
-   where exists (
+   from account a, unnest($4::text[], $5::text[]) as wanted(type, value)
+   where ${isSigner("a", 1)} and exists (
      select from acme_authorization z
-     where z.account_id = $1 and z.status = 'valid' and z.expires_at > now()
+     where z.account_id = a.id and z.status = 'valid' and z.expires_at > now()
        and z.identifier_type = wanted.type
-       and z.identifier_value = case when wanted.value like '*.%' then substr(wanted.value, 3) else wanted.value end
-       and z.wildcard = (wanted.value like '*.%'))`,
+       and (z.identifier_value = case when wanted.value like '*.%' then substr(wanted.value, 3) else wanted.value end
+              and z.wildcard = (wanted.value like '*.%')
+            or z.subdomains and wanted.value not like '*.%'
+              and right(wanted.value, length(z.identifier_value) + 1) = '.' || z.identifier_value))`,
 );
 
 const revoke = statement(
@@ -40,7 +43,7 @@ const revoke = statement(
   `with revoked as (
      insert into revocation (serial, revoked_at, reason, revoked_by)
      select $1, date_trunc('second', now()), $2, $3
-     where $4::uuid is null or exists (select from account where id = $4 and status = 'valid')
+     where $4::uuid is null or exists (select from account a where ${isSigner("a", 4)} and a.status = 'valid')
      returning serial, reason
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
@@ -64,9 +67,9 @@ const certificateOf = (row: CertificateRow): StoredCertificate => ({
 
 export function createCertificateStore(db: Database): CertificateStore {
   return {
-    async readCertificate(accountId, serial) {
-      type Row = { [Key in keyof CertificateRow]: CertificateRow[Key] | null } & { account_status: AccountStatus };
-      const [row] = await db.run<Row>(readOwned, [accountId, serial]);
+    async readCertificate(signer, serial) {
+      type Row = WithSigner<{ [Key in keyof CertificateRow]: CertificateRow[Key] | null }>;
+      const [row] = await db.run<Row>(readOwned, [...signerValues(signer), serial]);
       const object = row === undefined || row.serial === null ? undefined : certificateOf(row as CertificateRow);
       return { status: row?.account_status, object };
     },
@@ -74,14 +77,20 @@ export function createCertificateStore(db: Database): CertificateStore {
       const [row] = await db.run<CertificateRow>(bySerial, [serial]);
       return row && certificateOf(row);
     },
-    async holdsAuthorizations(accountId, identifiers: readonly Identifier[]) {
-      const values = [accountId, identifiers.map(({ type }) => type), identifiers.map(({ value }) => value)];
+    async holdsAuthorizations(signer, identifiers: readonly Identifier[]) {
+      const names = [identifiers.map(({ type }) => type), identifiers.map(({ value }) => value)];
+      const values = [...signerValues(signer), ...names];
       const [row] = await db.run<{ held: number }>(holds, values);
       return identifiers.length > 0 && row?.held === identifiers.length;
     },
     async revoke({ serial, reason, revokedBy, requireAccount }) {
       try {
-        const rows = await db.run(revoke, [serial, reason ?? null, revokedBy, requireAccount ?? null]);
+        const rows = await db.run(revoke, [
+          serial,
+          reason ?? null,
+          revokedBy,
+          ...(requireAccount === undefined ? [null, null, null] : signerValues(requireAccount)),
+        ]);
         return rows.length === 1 ? "revoked" : "accountNotValid";
       } catch (error) {
         if (sqlState(error) === "23505") return "alreadyRevoked"; // The key of `revocation`: revoked once, whoever races.

@@ -3,12 +3,13 @@
  * zero rows mean that somebody else was first. The account's status is looked at inside the statement that acts.
  */
 import { statement } from "./database.ts";
+import { isSigner, ofDirectory, signerStatus } from "./signer.ts";
 
 const orderColumns = (o: string): string =>
   `${o}.id, ${o}.status, ${o}.identifiers, ${o}.authorization_ids, ${o}.profile, ${o}.profile_hash, ${o}.not_before, ${o}.not_after,
    ${o}.expires_at, ${o}.error, ${o}.certificate_serial`;
 const authorizationColumns = (z: string): string =>
-  `${z}.id, ${z}.account_id, ${z}.order_id, ${z}.identifier_type, ${z}.identifier_value, ${z}.wildcard, ${z}.profile, ${z}.status, ${z}.expires_at,
+  `${z}.id, ${z}.account_id, ${z}.order_id, ${z}.identifier_type, ${z}.identifier_value, ${z}.wildcard, ${z}.subdomains, ${z}.profile, ${z}.status, ${z}.expires_at,
    ${z}.challenges, ${z}.attestation`;
 
 /** The challenges with the one of type $n replaced by $m: a challenge's URL is its authorization and its type. */
@@ -27,75 +28,126 @@ const countDown = (from: string): string =>
        status = case when authorizations_pending = 1 then 'ready' else status end
    from ${from} z where o.id = z.order_id and o.status = 'pending' and o.authorizations_pending > 0`;
 
+/**
+ * Whose authorization may stand for a wanted one: one of newAuthz that no order waits for, or any valid one where orders share
+ * (`$reuse`). An attested identity is proved for one order and one profile. A few seconds must be left of it.
+ */
+const usable = (z: string, w: string, profile: string, reuse: string): string =>
+  `${z}.expires_at > now() + interval '5 seconds' and ${z}.validating_since is null
+   and (${w}.type <> 'uri' or ${z}.profile = ${profile})
+   and (${z}.order_id is null and ${z}.status in ('pending', 'valid')
+        or ${reuse}::boolean and ${z}.status = 'valid' and ${w}.type <> 'uri')`;
+
+// $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
+// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse
 export const insertOrder = statement(
   "order_insert",
   `with owner as (
-     select id from account where id = $2 and status = 'valid'
-   ), authorizations as (
+     select a.id from account a where ${isSigner("a", 2)} and a.status = 'valid'
+   ), wanted as (
+     select owner.id as account_id, w.*
+     from owner, unnest($11::uuid[], $12::text[], $13::text[], $14::boolean[], $15::boolean[], $16::timestamptz[], $17::jsonb[])
+       with ordinality as w(id, type, value, wildcard, subdomains, expires_at, challenges, n)
+   ), found as (
+     select w.n, z.id, z.status, z.expires_at, z.order_id is null and (z.status = 'pending' or w.type = 'uri') as take
+     from wanted w cross join lateral (
+       select z.id, z.status, z.expires_at, z.order_id
+       from unnest($18::integer[], $19::text[], $20::boolean[]) as c(n, value, subdomains)
+       join acme_authorization z on z.account_id = w.account_id and z.identifier_value = c.value
+       where c.n = w.n and z.identifier_type = w.type and z.wildcard = w.wildcard and z.subdomains = c.subdomains
+         and ${usable("z", "w", "$6", "$22")}
+       order by z.status = 'valid' desc, z.expires_at desc limit 1
+     ) z
+   ), taken as (
+     update acme_authorization z set order_id = $1 from found f
+     where f.take and z.id = f.id and z.order_id is null and z.status = f.status and z.validating_since is null
+     returning z.id
+   ), used as (
+     select f.n, f.id, f.status, f.expires_at from found f where not f.take or f.id in (select id from taken)
+   ), made as (
      insert into acme_authorization
-       (id, account_id, order_id, identifier_type, identifier_value, wildcard, profile, status, expires_at, challenges)
-     select z.id, owner.id, $1, z.type, z.value, z.wildcard, $4, 'pending', z.expires_at, z.challenges
-     from owner, unnest($9::uuid[], $10::text[], $11::text[], $12::boolean[], $13::timestamptz[], $14::jsonb[])
-       as z(id, type, value, wildcard, expires_at, challenges)
+       (id, account_id, order_id, identifier_type, identifier_value, wildcard, subdomains, profile, status, expires_at, challenges)
+     select w.id, w.account_id, $1, w.type, w.value, w.wildcard, w.subdomains, $6, 'pending', w.expires_at, w.challenges
+     from wanted w where not exists (select from used u where u.n = w.n)
+   ), proofs as (
+     select w.n, coalesce(u.id, w.id) as id, u.status is distinct from 'valid' as pending,
+            case when u.status = 'valid' then u.expires_at end as ends
+     from wanted w left join used u on u.n = w.n
    )
    insert into acme_order (id, account_id, status, identifiers, authorization_ids, authorizations_pending, profile, profile_hash,
                            not_before, not_after, expires_at)
-   select $1, owner.id, 'pending', $3, $9, cardinality($9::uuid[]), $4, $5, $6, $7, $8 from owner
+   select $1, owner.id, case when p.pending = 0 then 'ready' else 'pending' end, $5, p.ids, p.pending, $6, $7, $8, $9, least($10, p.ends)
+   from owner, (
+     select (select array_agg(q.id order by i.n) from unnest($21::integer[]) with ordinality as i(of, n) join proofs q on q.n = i.of) as ids,
+            count(*) filter (where pending) as pending, min(ends) as ends
+     from proofs
+   ) p
+   returning status, authorization_ids, expires_at`,
+);
+
+export const insertAuthorization = statement(
+  "authorization_insert",
+  `insert into acme_authorization
+     (id, account_id, identifier_type, identifier_value, wildcard, subdomains, profile, status, expires_at, challenges)
+   select $4, a.id, $5, $6, false, $7, $8, 'pending', $9, $10 from account a where ${isSigner("a", 1)} and a.status = 'valid'
    returning id`,
 );
 
 export const readOrder = statement(
   "order_read",
-  `select a.status as account_status, ${orderColumns("o")} from account a
-   left join acme_order o on o.id = $2 and o.account_id = a.id
-   where a.id = $1`,
+  `select ${signerStatus("a", 1)}, ${orderColumns("o")} from account a
+   left join acme_order o on o.id = $4 and o.account_id = a.id
+   where ${ofDirectory("a", 1)}`,
 );
 
 export const listOrders = statement(
   "order_list",
-  `select a.status as account_status,
+  `select ${signerStatus("a", 1)},
      coalesce((select array_agg(o.id order by o.id) from (
        select id from acme_order
-       where account_id = a.id and status <> 'invalid' and ($2::uuid is null or id > $2) order by id limit $3
+       where account_id = a.id and status <> 'invalid' and ($4::uuid is null or id > $4) order by id limit $5
      ) o), '{}') as ids
-   from account a where a.id = $1`,
+   from account a where ${ofDirectory("a", 1)}`,
 );
 
 export const readForFinalize = statement(
   "order_read_for_finalize",
-  `select a.status as account_status, ${orderColumns("o")},
-     coalesce((select jsonb_agg(to_jsonb(z) order by array_position(o.authorization_ids, z.id)) from acme_authorization z
+  `select ${signerStatus("a", 1)}, ${orderColumns("o")},
+     coalesce((select jsonb_agg(to_jsonb(z)) from acme_authorization z
                where z.id = any(o.authorization_ids) and z.account_id = a.id), '[]') as authorizations,
-     exists (select from account k where k.jwk_thumbprint = $3) as key_is_account_key
-   from account a left join acme_order o on o.id = $2 and o.account_id = a.id
-   where a.id = $1`,
+     exists (select from account k where k.jwk_thumbprint = $5)
+       or exists (select from account_former_key k where k.jwk_thumbprint = $5) as key_is_account_key
+   from account a left join acme_order o on o.id = $4 and o.account_id = a.id
+   where ${ofDirectory("a", 1)}`,
 );
 
 export const readAuthorization = statement(
   "authorization_read",
-  `select a.status as account_status, ${authorizationColumns("z")}
-   from account a left join acme_authorization z on z.id = $2 and z.account_id = a.id
-   where a.id = $1`,
+  `select ${signerStatus("a", 1)}, ${authorizationColumns("z")}
+   from account a left join acme_authorization z on z.id = $4 and z.account_id = a.id
+   where ${ofDirectory("a", 1)}`,
 );
 
+// A valid authorization may stand behind several orders: all that are not finished end with it.
 export const deactivateAuthorization = statement(
   "authorization_deactivate",
   `with ended as (
      update acme_authorization z set status = 'deactivated'
-     where z.id = $2 and z.account_id = $1 and z.status in ('pending', 'valid')
-       and exists (select from account where id = $1 and status = 'valid')
+     where z.id = $4 and z.account_id = $1 and z.status in ('pending', 'valid')
+       and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
      returning ${authorizationColumns("z")}
    ), orders as (
-     update acme_order o set status = 'invalid' from ended where o.id = ended.order_id and o.status in ('pending', 'ready')
+     update acme_order o set status = 'invalid' from ended
+     where o.account_id = ended.account_id and ended.id = any(o.authorization_ids) and o.status in ('pending', 'ready')
    )
    select * from ended`,
 );
 
 export const beginValidation = statement(
   "authorization_begin_validation",
-  `update acme_authorization z set challenges = ${withChallenge("z", "$3", "$4")}, validating_since = now()
-   where z.id = $2 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now() and z.validating_since is null
-     and exists (select from account where id = $1 and status = 'valid')
+  `update acme_authorization z set challenges = ${withChallenge("z", "$5", "$6")}, validating_since = now()
+   where z.id = $4 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now() and z.validating_since is null
+     and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
    returning ${authorizationColumns("z")}`,
 );
 
@@ -135,13 +187,13 @@ export const attested = statement(
   "authorization_attested",
   `with z as (
      update acme_authorization z
-     set status = 'valid', challenges = ${withChallenge("z", "$3", "$4")}, expires_at = $5, attestation = $6
-     where z.id = $2 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now()
-       and exists (select from account where id = $1 and status = 'valid')
+     set status = 'valid', challenges = ${withChallenge("z", "$6", "$7")}, expires_at = $8, attestation = $9
+     where z.id = $4 and z.account_id = $1 and z.order_id is not distinct from $5 and z.status = 'pending' and z.expires_at > now()
+       and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
      returning z.id, z.order_id, z.expires_at
    ), used as (
      insert into evidence_use (one_time_id, source, authorization_id, replay_until)
-     select e.id, e.source, z.id, e.until from z, unnest($7::bytea[], $8::text[], $9::timestamptz[]) as e(id, source, until)
+     select e.id, e.source, z.id, e.until from z, unnest($10::bytea[], $11::text[], $12::timestamptz[]) as e(id, source, until)
    ), orders as (${countDown("z")})
    select id from z`,
 );
@@ -149,10 +201,11 @@ export const attested = statement(
 export const reclaimValidations = statement(
   "authorization_reclaim_validations",
   `update acme_authorization z set validating_since = now()
-   where z.id in (
+   from account a
+   where a.id = z.account_id and z.id in (
      select id from acme_authorization
      where validating_since < $1 and status = 'pending' and expires_at > now()
      order by validating_since limit $2 for update skip locked
    )
-   returning ${authorizationColumns("z")}`,
+   returning ${authorizationColumns("z")}, a.directory, a.jwk_thumbprint`,
 );

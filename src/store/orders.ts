@@ -7,11 +7,13 @@ import type {
   Order,
   OrderStore,
   Owned,
+  WantedAuthorization,
 } from "../acme/ports.ts";
-import type { AccountStatus, AuthorizationStatus, OrderStatus } from "../acme/state.ts";
+import type { AuthorizationStatus, OrderStatus } from "../acme/state.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import { sqlState, type Database } from "./database.ts";
 import * as sql from "./orderStatements.ts";
+import { signerValues, type WithSigner } from "./signer.ts";
 
 interface OrderRow {
   id: string;
@@ -34,14 +36,13 @@ interface AuthorizationRow {
   identifier_type: Identifier["type"];
   identifier_value: string;
   wildcard: boolean;
+  subdomains: boolean;
   profile: string;
   status: AuthorizationStatus;
   expires_at: Date | string;
   challenges: Challenge[];
   attestation: AttestationRecord | null;
 }
-
-type WithAccount<Row> = Row & { account_status: AccountStatus };
 
 const orderOf = (row: OrderRow): Order => ({
   id: row.id,
@@ -63,6 +64,7 @@ const authorizationOf = (row: AuthorizationRow): Authorization => ({
   profile: row.profile,
   identifier: { type: row.identifier_type, value: row.identifier_value },
   wildcard: row.wildcard,
+  subdomains: row.subdomains,
   status: row.status,
   expiresAt: new Date(row.expires_at),
   challenges: row.challenges,
@@ -71,7 +73,7 @@ const authorizationOf = (row: AuthorizationRow): Authorization => ({
 
 /** Reads join the object to its account from the account's side: one row with nulls where the object is not the account's. */
 function owned<Row extends { id: string | null }, T>(
-  rows: WithAccount<Row>[],
+  rows: WithSigner<Row>[],
   make: (row: Row & { id: string }) => T,
 ): Owned<T> {
   const [row] = rows;
@@ -83,11 +85,12 @@ export function createOrderStore(db: Database): OrderStore {
   const authorizationFrom = (rows: AuthorizationRow[]): Authorization | undefined =>
     rows[0] && authorizationOf(rows[0]);
   return {
-    async createOrder(order) {
+    async createOrder(signer, order) {
       const { authorizations } = order;
-      const rows = await db.run(sql.insertOrder, [
+      const instead = authorizations.flatMap(alternatives);
+      const [row] = await db.run<Pick<OrderRow, "status" | "authorization_ids" | "expires_at">>(sql.insertOrder, [
         order.id,
-        order.accountId,
+        ...signerValues(signer),
         JSON.stringify(order.identifiers),
         order.profile,
         order.profileHash,
@@ -98,41 +101,65 @@ export function createOrderStore(db: Database): OrderStore {
         authorizations.map(({ identifier }) => identifier.type),
         authorizations.map(({ identifier }) => identifier.value),
         authorizations.map(({ wildcard }) => wildcard),
+        authorizations.map(({ subdomains }) => subdomains),
         authorizations.map(({ expiresAt }) => expiresAt),
         authorizations.map(({ challenges }) => JSON.stringify(challenges)),
+        instead.map(({ n }) => n),
+        instead.map(({ value }) => value),
+        instead.map(({ subdomains }) => subdomains),
+        order.authorizationOf.map((index) => index + 1), // ordinality counts from 1
+        order.reuse,
       ]);
-      return rows.length === 1;
+      return row && { status: row.status, authorizationIds: row.authorization_ids, expiresAt: row.expires_at };
     },
-    readOrder: async (accountId, orderId) =>
-      owned(await db.run<WithAccount<OrderRow>>(sql.readOrder, [accountId, orderId]), orderOf),
-    async listOrders(accountId, after, limit) {
-      const rows = await db.run<{ account_status: AccountStatus; ids: string[] }>(sql.listOrders, [
-        accountId,
+    async createAuthorization(signer, { id, identifier, subdomains, expiresAt, challenges }, profile) {
+      const values = [
+        id,
+        identifier.type,
+        identifier.value,
+        subdomains,
+        profile,
+        expiresAt,
+        JSON.stringify(challenges),
+      ];
+      return (await db.run(sql.insertAuthorization, [...signerValues(signer), ...values])).length === 1;
+    },
+    readOrder: async (signer, orderId) =>
+      owned(await db.run<WithSigner<OrderRow>>(sql.readOrder, [...signerValues(signer), orderId]), orderOf),
+    async listOrders(signer, after, limit) {
+      const rows = await db.run<WithSigner<{ ids: string[] }>>(sql.listOrders, [
+        ...signerValues(signer),
         after ?? null,
         limit,
       ]);
       return { status: rows[0]?.account_status, object: rows[0]?.ids };
     },
-    async readForFinalize(accountId, orderId, keyThumbprint) {
+    async readForFinalize(signer, orderId, keyThumbprint) {
       type Row = OrderRow & { authorizations: AuthorizationRow[]; key_is_account_key: boolean };
-      const rows = await db.run<WithAccount<Row>>(sql.readForFinalize, [accountId, orderId, keyThumbprint ?? null]);
+      const rows = await db.run<WithSigner<Row>>(sql.readForFinalize, [
+        ...signerValues(signer),
+        orderId,
+        keyThumbprint ?? null,
+      ]);
       return owned(rows, (row) => ({
         order: orderOf(row),
         authorizations: row.authorizations.map(authorizationOf),
         keyIsAccountKey: row.key_is_account_key,
       }));
     },
-    readAuthorization: async (accountId, authorizationId) =>
+    readAuthorization: async (signer, authorizationId) =>
       owned(
-        await db.run<WithAccount<AuthorizationRow>>(sql.readAuthorization, [accountId, authorizationId]),
+        await db.run<WithSigner<AuthorizationRow>>(sql.readAuthorization, [...signerValues(signer), authorizationId]),
         authorizationOf,
       ),
-    deactivateAuthorization: async (accountId, authorizationId) =>
-      authorizationFrom(await db.run<AuthorizationRow>(sql.deactivateAuthorization, [accountId, authorizationId])),
-    beginValidation: async (accountId, authorizationId, challenge) =>
+    deactivateAuthorization: async (signer, authorizationId) =>
+      authorizationFrom(
+        await db.run<AuthorizationRow>(sql.deactivateAuthorization, [...signerValues(signer), authorizationId]),
+      ),
+    beginValidation: async (signer, authorizationId, challenge) =>
       authorizationFrom(
         await db.run<AuthorizationRow>(sql.beginValidation, [
-          accountId,
+          ...signerValues(signer),
           authorizationId,
           challenge.type,
           JSON.stringify(challenge),
@@ -151,13 +178,14 @@ export function createOrderStore(db: Database): OrderStore {
       ];
       return (await db.run(sql.failed, values)).length === 1;
     },
-    async attested({ accountId, authorizationId, challenge, expiresAt, attestation, evidence }) {
+    async attested({ signer, authorizationId, orderId, challenge, expiresAt, attestation, evidence }) {
       // In one order whoever asks, so that two requests with the same pieces wait for each other instead of locking each other out.
       const pieces = [...evidence].sort((a, b) => a.oneTimeId.compare(b.oneTimeId));
       try {
         const rows = await db.run(sql.attested, [
-          accountId,
+          ...signerValues(signer),
           authorizationId,
+          orderId,
           challenge.type,
           JSON.stringify(challenge),
           expiresAt,
@@ -173,8 +201,22 @@ export function createOrderStore(db: Database): OrderStore {
       }
     },
     async reclaimValidations(before, limit) {
-      const rows = await db.run<AuthorizationRow>(sql.reclaimValidations, [before, limit]);
-      return rows.map((row) => ({ accountId: row.account_id, authorization: authorizationOf(row) }));
+      type Row = AuthorizationRow & { directory: string; jwk_thumbprint: Buffer };
+      const rows = await db.run<Row>(sql.reclaimValidations, [before, limit]);
+      return rows.map((row) => ({
+        signer: { id: row.account_id, directory: row.directory, thumbprint: row.jwk_thumbprint },
+        authorization: authorizationOf(row),
+      }));
     },
   };
+}
+
+/** Whose authorization would do for the nth wanted one: the same, or one of an ancestor that stands for names below it. */
+function alternatives({ identifier, subdomains, ancestors }: WantedAuthorization, index: number) {
+  const n = index + 1;
+  return [
+    { n, value: identifier.value, subdomains },
+    // One that covers names below it covers its own name as well (RFC 9444 §4).
+    ...(subdomains ? [] : ancestors.map((value) => ({ n, value, subdomains: true }))),
+  ];
 }

@@ -1,6 +1,6 @@
 import t from "tap";
-import type { IdentityPolicy } from "../../src/acme/context.ts";
-import { readIdentifiers } from "../../src/acme/identifiers.ts";
+import type { AcmeContext, IdentityPolicy } from "../../src/acme/context.ts";
+import { ancestorsOf, readIdentifiers } from "../../src/acme/identifiers.ts";
 import type { JsonValue } from "../../src/encoding/json.ts";
 import { Problem } from "../../src/problem/problem.ts";
 
@@ -17,7 +17,9 @@ const policy: IdentityPolicy = {
   decide: unexpected,
   grants: unexpected,
 };
-const read = (value: JsonValue | undefined) => readIdentifiers(value, 4, policy);
+const limits = { identifiersPerOrder: 4 } as AcmeContext["limits"];
+const plain = { reuseAuthorizations: false, subdomainAuthorizations: false };
+const read = (value: JsonValue | undefined) => readIdentifiers(value, { limits, options: plain, policy });
 const refusal = (value: JsonValue | undefined): Problem => {
   try {
     read(value);
@@ -105,4 +107,32 @@ t.test("R7.4-3 shape, number and doubles → malformed", async (t) => {
     [id("dns", "a".repeat(4097))],
   ])
     t.equal(refusal(value as JsonValue).code, "malformed", JSON.stringify(value)?.slice(0, 50) ?? "absent");
+});
+
+t.test(
+  "R9444-3 ancestorDomain counts where subdomain authorizations are allowed, and must be an ancestor",
+  async (t) => {
+    const allowed = { limits, policy, options: { ...plain, subdomainAuthorizations: true } };
+    const asked = (value: string, ancestorDomain: JsonValue) =>
+      readIdentifiers([{ ...id("dns", value), ancestorDomain }], allowed);
+    t.same(asked("a.b.Example.com", "Example.com"), [
+      { ...id("dns", "a.b.example.com"), ancestorDomain: "example.com" },
+    ]);
+    for (const [value, ancestor] of [
+      ["a.example.com", "a.example.com"],
+      ["a.example.com", "xample.com"],
+      ["a.example.com", ""],
+      ["a.example.com", 7],
+      ["a.example.com", "other.com"],
+      ["*.a.example.com", "example.com"],
+    ] as const)
+      t.throws(() => asked(value, ancestor), { code: "malformed" }, `${value} below ${ancestor}`);
+  },
+);
+
+t.test("the names whose authorization would do for a name: itself and its ancestors, nearest first", async (t) => {
+  t.same(ancestorsOf({ type: "dns", value: "a.b.c" }), ["a.b.c", "b.c", "c"]);
+  t.same(ancestorsOf({ type: "dns", value: "*.b.c" }), []);
+  t.same(ancestorsOf({ type: "uri", value: "spiffe://td.example/dev/a.b" }), []);
+  t.equal(ancestorsOf({ type: "dns", value: "a.".repeat(60) + "z" }).length, 20, "not without end");
 });

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import t from "tap";
-import type { Challenge, NewOrder } from "../../src/acme/ports.ts";
+import type { Challenge, NewOrder, Signer } from "../../src/acme/ports.ts";
 import {
   authorizationTransitions,
   orderTransitions,
@@ -41,28 +41,32 @@ const record = {
   claims: {},
 } as const;
 
+/** An order and whose it is. */
+type MadeOrder = NewOrder & { readonly signer: Signer };
+
 /** One change each; named for the statement that makes it. Those behind the intent write it first, while the order is as it is. */
-const changes: Readonly<Record<string, (order: NewOrder, authorizationId: string) => Promise<unknown>>> = {
-  beginValidation: ({ accountId }, id) => orders.beginValidation(accountId, id, challenge("processing")),
+const changes: Readonly<Record<string, (order: MadeOrder, authorizationId: string) => Promise<unknown>>> = {
+  beginValidation: ({ signer }, id) => orders.beginValidation(signer, id, challenge("processing")),
   validated: (_, id) => orders.validated(id, challenge("valid"), hourAhead()),
-  attested: ({ accountId }, id) =>
+  attested: (order, id) =>
     orders.attested({
-      accountId,
+      signer: order.signer,
       authorizationId: id,
+      orderId: order.id,
       challenge: challenge("valid"),
       expiresAt: hourAhead(),
       attestation: record,
       evidence: [{ oneTimeId: randomBytes(32), source: "dev", replayUntil: hourAhead() }],
     }),
   failed: (_, id) => orders.failed(id, challenge("invalid")),
-  deactivateAuthorization: ({ accountId }, id) => orders.deactivateAuthorization(accountId, id),
-  deactivateAccount: ({ accountId }) => accounts.deactivateAccount(accountId),
-  intend: ({ id, accountId }) => ledger.intend(intentFor({ door: "acme", orderId: id, accountId })),
-  record: async ({ id, accountId }) => {
-    const serial = await standingIntent(id, accountId);
+  deactivateAuthorization: ({ signer }, id) => orders.deactivateAuthorization(signer, id),
+  deactivateAccount: ({ signer }) => accounts.deactivateAccount(signer),
+  intend: ({ id, signer }) => ledger.intend(intentFor({ door: "acme", orderId: id, accountId: signer.id })),
+  record: async ({ id, signer }) => {
+    const serial = await standingIntent(id, signer.id);
     return ledger.record(serial, Buffer.from("der"));
   },
-  abandon: async ({ id, accountId }) => ledger.abandon(await standingIntent(id, accountId), "gone"),
+  abandon: async ({ id, signer }) => ledger.abandon(await standingIntent(id, signer.id), "gone"),
 };
 
 /** An intent for the order in whatever state that is. */
@@ -84,10 +88,10 @@ interface Case {
 async function moved(
   { orderStatus, authorizationStatus, pendingAuthorizations }: Case,
   change: string,
-  prepare?: (order: NewOrder) => Promise<unknown>,
+  prepare?: (order: MadeOrder) => Promise<unknown>,
 ) {
-  const order = orderFor((await makeAccount(db)).id);
-  await orders.createOrder(order);
+  const order = { ...orderFor(), signer: await makeAccount(db) };
+  await orders.createOrder(order.signer, order);
   const [{ id } = { id: "" }] = order.authorizations;
   await query(db, "update acme_order set status = $2, authorizations_pending = $3 where id = $1", [
     order.id,
@@ -176,8 +180,8 @@ t.test("an order with two open authorizations takes two steps to ready", async (
 
 t.test("R7.3.6-1 nothing goes forward for an account that is not valid", async (t) => {
   for (const status of ["deactivated", "revoked"]) {
-    const end = ({ accountId }: NewOrder) =>
-      query(db, "update account set status = $2 where id = $1", [accountId, status]);
+    const end = ({ signer }: MadeOrder) =>
+      query(db, "update account set status = $2 where id = $1", [signer.id, status]);
     for (const change of ["beginValidation", "validated", "attested", "deactivateAuthorization", "deactivateAccount"])
       t.same(await moved(first, change, end), unmoved(first), `${change}: ${status}`);
     t.same(await moved(ready, "intend", end), unmoved(ready), `intend: ${status}`);
@@ -203,12 +207,12 @@ t.test("H-01 what names an account moves nothing of another's", async (t) => {
     ["deactivateAuthorization", first],
     ["intend", ready],
   ] as const) {
-    const order = orderFor((await makeAccount(db)).id);
-    await orders.createOrder(order);
+    const order = { ...orderFor(), signer: await makeAccount(db) };
+    await orders.createOrder(order.signer, order);
     const [{ id } = { id: "" }] = order.authorizations;
     await query(db, "update acme_order set status = $2 where id = $1", [order.id, one.orderStatus]);
     await query(db, "update acme_authorization set status = $2 where id = $1", [id, one.authorizationStatus]);
-    await changes[change]?.({ ...order, accountId: other.id }, id);
+    await changes[change]?.({ ...order, signer: other }, id);
     const [row] = await query<object>(
       db,
       "select o.status as o, z.status as z, z.validating_since from acme_order o, acme_authorization z where o.id = $1 and z.id = $2",

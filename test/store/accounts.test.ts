@@ -2,7 +2,15 @@ import t from "tap";
 import { newId } from "../../src/acme/id.ts";
 import { createAccountStore } from "../../src/store/accounts.ts";
 import { createOrderStore } from "../../src/store/orders.ts";
-import { accountKey, makeAccount, makeReadyOrder, migratedDatabase, orderFor, query } from "../support/database.ts";
+import {
+  accountKey,
+  makeAccount,
+  makeReadyOrder,
+  migratedDatabase,
+  newAccount,
+  orderFor,
+  query,
+} from "../support/database.ts";
 
 const db = await migratedDatabase(t);
 const store = createAccountStore(db);
@@ -14,9 +22,7 @@ const count = async (text: string, values: unknown[]): Promise<number> => {
 t.test("twenty new accounts with one key at once make one account", async (t) => {
   const key = accountKey();
   const results = await Promise.all(
-    Array.from({ length: 20 }, () =>
-      store.createAccount({ id: newId(new Date()), ...key, contact: ["mailto:a@mayfly.test"], termsAgreedAt: null }),
-    ),
+    Array.from({ length: 20 }, () => store.createAccount({ ...newAccount(key), contact: ["mailto:a@mayfly.test"] })),
   );
   t.equal(results.filter(({ created }) => created).length, 1);
   t.equal(new Set(results.map(({ account }) => account.id)).size, 1);
@@ -31,17 +37,46 @@ t.test("twenty new accounts with one key at once make one account", async (t) =>
 
 t.test("an account is found by key and id", async (t) => {
   const account = await makeAccount(db);
-  t.same(await store.findAccountByThumbprint(account.thumbprint), account);
-  t.same(await store.findAccount(account.id), account);
-  t.equal(await store.findAccount(newId(new Date())), undefined);
-  t.equal(await store.findAccountByThumbprint(accountKey().thumbprint), undefined);
+  t.same(await store.findAccountByThumbprint("default", account.thumbprint), account);
+  t.same(await store.findAccount("default", account.id), account);
+  t.equal(await store.findAccount("default", newId(new Date())), undefined);
+  t.equal(await store.findAccountByThumbprint("default", accountKey().thumbprint), undefined);
+});
+
+t.test("an account exists in its directory only, and each directory has its own for one key", async (t) => {
+  const account = await makeAccount(db);
+  t.equal(await store.findAccount("other", account.id), undefined);
+  t.equal(await store.findAccountByThumbprint("other", account.thumbprint), undefined);
+  const second = await store.createAccount({
+    ...account,
+    ...newAccount(),
+    thumbprint: account.thumbprint,
+    directory: "other",
+  });
+  t.ok(second.created);
+  t.not(second.account.id, account.id);
+  const stranger = { ...account, directory: "other" };
+  t.equal(await store.updateContact(stranger, []), undefined);
+  t.equal(await store.deactivateAccount(stranger), undefined);
+  t.same(await store.changeKey(stranger, accountKey()), { outcome: "stale" });
+});
+
+t.test("who signs with a key that the account has no more gets nothing done", async (t) => {
+  const account = await makeAccount(db);
+  const orders = createOrderStore(db);
+  const ready = await makeReadyOrder(db, account);
+  await store.changeKey(account, accountKey());
+  t.equal(await store.updateContact(account, []), undefined);
+  t.equal(await store.deactivateAccount(account), undefined);
+  t.equal(await orders.createOrder(account, orderFor()), undefined);
+  t.match(await orders.readOrder(account, ready.id), { status: "superseded" });
+  t.match(await orders.readForFinalize(account, ready.id, undefined), { status: "superseded" });
+  t.equal(await orders.deactivateAuthorization(account, ready.authorizations[0]?.id ?? ""), undefined);
 });
 
 t.test("of twenty changes to different keys at once, each from the same old key, one happens", async (t) => {
   const account = await makeAccount(db);
-  const outcomes = await Promise.all(
-    Array.from({ length: 20 }, () => store.changeKey(account.id, account.thumbprint, accountKey())),
-  );
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => store.changeKey(account, accountKey())));
   t.same(outcomes.map(({ outcome }) => outcome).sort(), ["changed", ...Array<string>(19).fill("stale")]);
   t.equal(await count("audit_entry where event = 'account.keyChanged' and subject = $1", [`account:${account.id}`]), 1);
 });
@@ -52,10 +87,8 @@ t.test(
     for (let round = 0; round < 10; round++) {
       const [a, b] = await Promise.all([makeAccount(db), makeAccount(db)]);
       const key = accountKey();
-      const [first, second] = await Promise.all(
-        [a, b].map(({ id, thumbprint }) => store.changeKey(id, thumbprint, key)),
-      );
-      const winner = await store.findAccountByThumbprint(key.thumbprint);
+      const [first, second] = await Promise.all([a, b].map((account) => store.changeKey(account, key)));
+      const winner = await store.findAccountByThumbprint("default", key.thumbprint);
       const [won, lost] = winner?.id === a.id ? [first, second] : [second, first];
       t.same(won, { outcome: "changed" });
       t.same(lost, { outcome: "taken", by: winner?.id });
@@ -67,10 +100,7 @@ t.test("a key change and a new account for one key at once leave one account wit
   for (let round = 0; round < 10; round++) {
     const account = await makeAccount(db);
     const key = accountKey();
-    const [changed, made] = await Promise.all([
-      store.changeKey(account.id, account.thumbprint, key),
-      store.createAccount({ id: newId(new Date()), ...key, contact: [], termsAgreedAt: null }),
-    ]);
+    const [changed, made] = await Promise.all([store.changeKey(account, key), store.createAccount(newAccount(key))]);
     t.equal(await count("account where jwk_thumbprint = $1", [key.thumbprint]), 1);
     t.equal(changed.outcome === "changed", !made.created);
   }
@@ -79,10 +109,10 @@ t.test("a key change and a new account for one key at once leave one account wit
 t.test("a deactivated account changes nothing more, and what was pending ends with it (RFC 8555 §7.3.6)", async (t) => {
   const account = await makeAccount(db);
   const orders = createOrderStore(db);
-  const pending = orderFor(account.id);
-  await orders.createOrder(pending);
-  const ready = await makeReadyOrder(db, account.id);
-  const results = await Promise.all([store.deactivateAccount(account.id), store.deactivateAccount(account.id)]);
+  const pending = orderFor();
+  await orders.createOrder(account, pending);
+  const ready = await makeReadyOrder(db, account);
+  const results = await Promise.all([store.deactivateAccount(account), store.deactivateAccount(account)]);
   t.same(results.map((result) => String(result?.status)).sort(), ["deactivated", "undefined"]);
 
   const statuses = await query<{ status: string }>(db, "select status from acme_order where account_id = $1", [
@@ -90,9 +120,9 @@ t.test("a deactivated account changes nothing more, and what was pending ends wi
   ]);
   t.same(statuses, [{ status: "invalid" }, { status: "invalid" }]);
   t.equal(await count("acme_authorization where account_id = $1 and status <> 'deactivated'", [account.id]), 0);
-  t.equal(await store.updateContact(account.id, []), undefined);
-  t.equal(await store.deactivateAccount(account.id), undefined);
-  t.same(await store.changeKey(account.id, account.thumbprint, accountKey()), { outcome: "stale" });
-  t.equal(await orders.createOrder(orderFor(account.id)), false, "and gets no order");
-  t.match(await orders.readOrder(account.id, ready.id), { status: "deactivated" });
+  t.equal(await store.updateContact(account, []), undefined);
+  t.equal(await store.deactivateAccount(account), undefined);
+  t.same(await store.changeKey(account, accountKey()), { outcome: "stale" });
+  t.equal(await orders.createOrder(account, orderFor()), undefined, "and gets no order");
+  t.match(await orders.readOrder(account, ready.id), { status: "deactivated" });
 });

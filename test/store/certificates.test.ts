@@ -20,12 +20,15 @@ const unknown = Buffer.alloc(16, 0x4f);
 
 t.test("a certificate is its account's alone; revocation finds any by its serial", async (t) => {
   const [owner, other] = await Promise.all([makeAccount(db), makeAccount(db)]);
-  const order = await makeReadyOrder(db, owner.id);
+  const order = await makeReadyOrder(db, owner);
   const { serial } = await makeCertificate(db, { orderId: order.id, accountId: owner.id });
   const expected = { serial, accountId: owner.id, dnsNames: ["a.test"], ipAddresses: [], spiffeId: null };
-  t.match(await store.readCertificate(owner.id, serial), { status: "valid", object: expected });
-  t.same(await store.readCertificate(other.id, serial), { status: "valid", object: undefined });
-  t.same(await store.readCertificate(newId(new Date()), serial), { status: undefined, object: undefined });
+  t.match(await store.readCertificate(owner, serial), { status: "valid", object: expected });
+  t.same(await store.readCertificate(other, serial), { status: "valid", object: undefined });
+  t.same(await store.readCertificate({ ...other, id: newId(new Date()) }, serial), {
+    status: undefined,
+    object: undefined,
+  });
   t.match(await store.findCertificate(serial), expected);
   t.equal(await store.findCertificate(unknown), undefined);
 });
@@ -51,12 +54,12 @@ t.test("of twenty revocations at once one happens, with one audit entry and one 
 t.test("an account that is not valid any more revokes nothing", async (t) => {
   const account = await makeAccount(db);
   const { serial } = await makeCertificate(db);
-  const revocation = { serial, reason: undefined, revokedBy: `account:${account.id}`, requireAccount: account.id };
-  await createAccountStore(db).deactivateAccount(account.id);
+  const revocation = { serial, reason: undefined, revokedBy: `account:${account.id}`, requireAccount: account };
+  await createAccountStore(db).deactivateAccount(account);
   t.equal(await store.revoke(revocation), "accountNotValid");
   const valid = await makeAccount(db);
-  t.equal(await store.revoke({ ...revocation, requireAccount: valid.id }), "revoked");
-  t.equal(await store.revoke({ ...revocation, requireAccount: valid.id }), "alreadyRevoked");
+  t.equal(await store.revoke({ ...revocation, requireAccount: valid }), "revoked");
+  t.equal(await store.revoke({ ...revocation, requireAccount: valid }), "alreadyRevoked");
   await t.rejects(store.revoke({ ...revocation, serial: unknown, requireAccount: undefined }), { code: "23503" });
 });
 
@@ -65,14 +68,14 @@ t.test("holdsAuthorizations: every identifier, valid now, by this account, wildc
   const other = await makeAccount(db);
   const dns = (value: string): Identifier => ({ type: "dns", value });
   const authorized = async (value: string, wildcard: boolean): Promise<string> => {
-    const [authorization] = orderFor(account.id).authorizations;
+    const [authorization] = orderFor().authorizations;
     if (authorization === undefined) throw new Error("an order has an authorization");
     const order = { authorizations: [{ ...authorization, identifier: dns(value), wildcard }] };
-    return (await makeReadyOrder(db, account.id, order)).id;
+    return (await makeReadyOrder(db, account, order)).id;
   };
   const bareOrder = await authorized("a.test", false);
   await authorized("wild.test", true);
-  const holds = (...identifiers: Identifier[]) => store.holdsAuthorizations(account.id, identifiers);
+  const holds = (...identifiers: Identifier[]) => store.holdsAuthorizations(account, identifiers);
   t.equal(await holds(dns("a.test")), true);
   t.equal(await holds(dns("a.test"), dns("*.wild.test")), true);
   t.equal(await holds(dns("*.a.test")), false, "a name is not its wildcard");
@@ -80,9 +83,9 @@ t.test("holdsAuthorizations: every identifier, valid now, by this account, wildc
   t.equal(await holds(dns("a.test"), dns("b.test")), false);
   t.equal(await holds({ type: "uri", value: "a.test" }), false);
   t.equal(await holds(), false, "nothing is not everything");
-  t.equal(await store.holdsAuthorizations(other.id, [dns("a.test")]), false);
+  t.equal(await store.holdsAuthorizations(other, [dns("a.test")]), false);
 
   await query(db, "update acme_authorization set expires_at = now() where order_id = $1", [bareOrder]);
   t.equal(await holds(dns("a.test")), false, "expired");
-  t.match(await createOrderStore(db).readOrder(account.id, bareOrder), { object: { status: "ready" } });
+  t.match(await createOrderStore(db).readOrder(account, bareOrder), { object: { status: "ready" } });
 });

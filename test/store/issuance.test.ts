@@ -29,7 +29,7 @@ const rows = async (table: string, serial: Buffer): Promise<number> => {
 /** A ready order of a new account, and an intent for it. */
 async function readyIntent() {
   const account = await makeAccount(db);
-  const order = await makeReadyOrder(db, account.id);
+  const order = await makeReadyOrder(db, account);
   return { account, order, intent: intentFor({ door: "acme", orderId: order.id, accountId: account.id }) };
 }
 
@@ -79,11 +79,11 @@ t.test("of twenty intents for one order at once, one moves it", async (t) => {
 
 t.test("no intent for an order that is not ready now", async (t) => {
   const cases: Record<string, (ready: Awaited<ReturnType<typeof readyIntent>>) => Promise<unknown>> = {
-    "its account is deactivated": ({ account }) => createAccountStore(db).deactivateAccount(account.id),
+    "its account is deactivated": ({ account }) => createAccountStore(db).deactivateAccount(account),
     "only the account's status changed": ({ account }) =>
       query(db, "update account set status = 'deactivated' where id = $1", [account.id]),
     "an authorization is deactivated": ({ account, order }) =>
-      orders.deactivateAuthorization(account.id, order.authorizations[0]?.id ?? ""),
+      orders.deactivateAuthorization(account, order.authorizations[0]?.id ?? ""),
     "an authorization has ended": ({ order }) =>
       query(db, "update acme_authorization set expires_at = now() where order_id = $1", [order.id]),
     "it has expired": ({ order }) => query(db, "update acme_order set expires_at = now() where id = $1", [order.id]),
@@ -100,8 +100,8 @@ t.test("no intent for an order that is not ready now", async (t) => {
   t.match(await orderState(order.id), { status: "ready" });
 
   const account = await makeAccount(db);
-  const pending = orderFor(account.id);
-  await orders.createOrder(pending);
+  const pending = orderFor();
+  await orders.createOrder(account, pending);
   t.equal(await ledger.intend(intentFor({ orderId: pending.id, accountId: account.id })), "notReady", "it is pending");
 });
 

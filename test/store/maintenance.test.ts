@@ -37,9 +37,9 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
   const monthAgo = new Date(Date.now() - 30 * 86_400_000);
   const weekAgo = new Date(Date.now() - 7 * 86_400_000);
   const order = async (made: Date): Promise<string> => {
-    const plain = orderFor(account.id);
+    const plain = orderFor();
     const id = newId(made);
-    await orders.createOrder({
+    await orders.createOrder(account, {
       ...plain,
       id,
       authorizations: plain.authorizations.map((authorization) => ({ ...authorization, id: newId(made) })),

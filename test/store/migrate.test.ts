@@ -1,6 +1,6 @@
-import type { Kysely } from "kysely";
+import { readdirSync } from "node:fs";
+import type { Kysely, Migration } from "kysely";
 import t from "tap";
-import { down, up } from "../../migrations/001-firstLight.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { openPool, query } from "../support/database.ts";
 import { temporaryPostgres } from "../support/postgres.ts";
@@ -8,6 +8,15 @@ import { temporaryPostgres } from "../support/postgres.ts";
 const { url } = await temporaryPostgres(t);
 const db = openPool(t, url);
 const schemaBuilder = db.kysely as unknown as Kysely<unknown>; // As migrations see it.
+
+const folder = new URL("../../migrations/", import.meta.url);
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith(".ts"))
+  .sort();
+const names = files.map((file) => file.replace(/\.ts$/, ""));
+const migrations = await Promise.all(
+  files.map(async (file) => (await import(new URL(file, folder).href)) as Migration),
+);
 
 /** Columns and indexes of the schema, without kysely's own tables. */
 async function schema(): Promise<string[]> {
@@ -28,29 +37,37 @@ t.test("migrators that start at once run each migration once; a later one runs n
   const pools = Array.from({ length: 4 }, () => openPool(t, url, 2));
   const ran = await Promise.all(pools.map(({ kysely }) => migrate(kysely)));
   t.same(
-    ran.filter((names) => names.length > 0),
-    [["001-firstLight"]],
+    ran.filter((some) => some.length > 0),
+    [names],
   );
   t.same(await migrate(db.kysely), []);
 });
 
-t.test("up, down and up again: down leaves nothing, and the second schema is the first", async (t) => {
-  const first = await schema();
-  t.ok(first.length > 100);
-  await down(schemaBuilder);
+t.test("every migration: down undoes what up did, and up again makes the same schema", async (t) => {
+  const last = await schema();
+  t.ok(last.length > 100);
+  for (const migration of migrations.toReversed()) await migration.down?.(schemaBuilder);
   t.same(await schema(), []);
-  await up(schemaBuilder);
-  t.same(await schema(), first);
+  for (const [index, migration] of migrations.entries()) {
+    const before = await schema();
+    await migration.up(schemaBuilder);
+    const after = await schema();
+    await migration.down?.(schemaBuilder);
+    t.same(await schema(), before, `${names[index]}: down`);
+    await migration.up(schemaBuilder);
+    t.same(await schema(), after, `${names[index]}: up again`);
+  }
+  t.same(await schema(), last);
 });
 
 t.test("a migration that fails says its name and leaves no half of itself", async (t) => {
-  await down(schemaBuilder);
+  for (const migration of migrations.toReversed()) await migration.down?.(schemaBuilder);
   await query(db, "delete from kysely_migration");
-  await query(db, "create table outbox (id int)"); // In the way of the last statement.
+  await query(db, "create table outbox (id int)"); // In the way of the first migration's last statement.
   await t.rejects(migrate(db.kysely), {
     message: /^migration 001-firstLight failed: relation "outbox" already exists$/,
   });
   t.same(await schema(), ["outbox.id integer YES"]);
   await query(db, "drop table outbox");
-  t.same(await migrate(db.kysely), ["001-firstLight"]);
+  t.same(await migrate(db.kysely), names);
 });

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 
 import { newId } from "../../src/acme/id.ts";
-import type { Account, NewOrder } from "../../src/acme/ports.ts";
+import type { Account, NewOrder, Signer } from "../../src/acme/ports.ts";
 import type { Intent } from "../../src/authority/ports.ts";
 import { createAccountStore } from "../../src/store/accounts.ts";
 import { openDatabase, type Database } from "../../src/store/database.ts";
@@ -41,8 +41,18 @@ export const accountKey = () => ({
   jwk: { kty: "EC", x: randomBytes(8).toString("hex") },
 });
 
+/** What `createAccount` takes. */
+export const newAccount = (key = accountKey(), directory = "default") => ({
+  id: newId(new Date()),
+  directory,
+  ...key,
+  contact: [],
+  termsAgreedAt: null,
+});
+
+/** An account; it is also the signer of its requests. */
 export async function makeAccount(db: Database): Promise<Account> {
-  const made = { id: newId(new Date()), ...accountKey(), contact: [], termsAgreedAt: null };
+  const made = newAccount();
   const { account } = await createAccountStore(db).createAccount(made);
   return account;
 }
@@ -50,11 +60,10 @@ export async function makeAccount(db: Database): Promise<Account> {
 const hourAhead = (): Date => new Date(Date.now() + 3_600_000);
 
 /** An order for one name, with its pending authorization. */
-export function orderFor(accountId: string, changes: Partial<NewOrder> = {}): NewOrder {
+export function orderFor(changes: Partial<NewOrder> = {}): NewOrder {
   const identifier = { type: "dns", value: "a.test" } as const;
   return {
     id: newId(new Date()),
-    accountId,
     identifiers: [identifier],
     profile: "server",
     profileHash: sha256("server"),
@@ -66,23 +75,23 @@ export function orderFor(accountId: string, changes: Partial<NewOrder> = {}): Ne
         id: newId(new Date()),
         identifier,
         wildcard: false,
+        subdomains: false,
+        ancestors: [],
         expiresAt: hourAhead(),
         challenges: [{ type: "http-01", token: "token", status: "pending" }],
       },
     ],
+    authorizationOf: [0],
+    reuse: false,
     ...changes,
   };
 }
 
 /** Makes the order and validates its authorizations: it is `ready` then. */
-export async function makeReadyOrder(
-  db: Database,
-  accountId: string,
-  changes: Partial<NewOrder> = {},
-): Promise<NewOrder> {
+export async function makeReadyOrder(db: Database, signer: Signer, changes: Partial<NewOrder> = {}): Promise<NewOrder> {
   const store = createOrderStore(db);
-  const order = orderFor(accountId, changes);
-  await store.createOrder(order);
+  const order = orderFor(changes);
+  await store.createOrder(signer, order);
   for (const { id } of order.authorizations) {
     await store.validated(id, { type: "http-01", token: "token", status: "valid" }, hourAhead());
   }

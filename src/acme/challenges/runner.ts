@@ -3,14 +3,13 @@
  * waited for only briefly, finished in the background; after a crash it is taken up again by a job.
  */
 import { problem, problemDocument } from "../../problem/problem.ts";
-import type { AccountStore, Authorization, Challenge, OrderStore } from "../ports.ts";
+import type { Authorization, Challenge, OrderStore, Signer } from "../ports.ts";
 import { timestamp } from "../resources.ts";
 import { keyAuthorization } from "./keyAuthorization.ts";
 import type { Validation, ValidationOutcome } from "./validation.ts";
 
 export interface ValidationRunnerParts {
   readonly orders: OrderStore;
-  readonly accounts: AccountStore;
   /** Validates with the retries of RFC 8555 §8.2. */
   readonly validate: (
     type: "http-01" | "dns-01" | "tls-alpn-01",
@@ -29,7 +28,7 @@ export interface ValidationRunnerParts {
 
 export interface ValidationRunner {
   /** Runs the validation; resolves to the challenge as it is when it ends or patience does. */
-  start(accountId: string, authorization: Authorization, challenge: Challenge, thumbprint: Buffer): Promise<Challenge>;
+  start(signer: Signer, authorization: Authorization, challenge: Challenge): Promise<Challenge>;
   /** Takes up validations that a stopped process left behind; resolves to their number. */
   resume(before: Date): Promise<number>;
   /** Stops what runs; it will be taken up again. */
@@ -43,19 +42,14 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   const stopping = new AbortController();
   const running = new Set<Promise<Challenge>>();
 
-  async function run(
-    accountId: string,
-    authorization: Authorization,
-    challenge: Challenge,
-    thumbprint: Buffer,
-  ): Promise<Challenge> {
+  async function run(signer: Signer, authorization: Authorization, challenge: Challenge): Promise<Challenge> {
     const { identifier } = authorization;
     if (identifier.type === "uri" || challenge.type === "workload-attest-01")
       throw new Error("a uri is proved by evidence only");
     const validation: Validation = {
       identifier: { type: identifier.type, value: identifier.value },
       token: challenge.token,
-      keyAuthorization: keyAuthorization(challenge.token, thumbprint),
+      keyAuthorization: keyAuthorization(challenge.token, signer.thumbprint),
     };
     const outcome = await parts.validate(challenge.type, validation, stopping.signal);
     if (stopping.signal.aborted) return { ...challenge, status: "processing" }; // Nobody's fault: taken up after the restart.
@@ -76,7 +70,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
         parts.onEnded(moved);
         return moved;
       }
-      const { object } = await parts.orders.readAuthorization(accountId, authorization.id);
+      const { object } = await parts.orders.readAuthorization(signer, authorization.id);
       return object?.challenges.find(({ type }) => type === challenge.type) ?? challenge;
     }
   }
@@ -93,20 +87,18 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   }
 
   return {
-    async start(accountId, authorization, challenge, thumbprint) {
+    async start(signer, authorization, challenge) {
       const processing: Challenge = { ...challenge, status: "processing" };
-      const work = track(run(accountId, authorization, challenge, thumbprint)).catch(() => processing);
+      const work = track(run(signer, authorization, challenge)).catch(() => processing);
       const { promise: patience, resolve } = Promise.withResolvers<Challenge>();
       const timer = setTimeout(() => resolve(processing), parts.patienceMs);
       return await Promise.race([work, patience]).finally(() => clearTimeout(timer));
     },
     async resume(before) {
       const left = await parts.orders.reclaimValidations(before, resumeBatch);
-      for (const { accountId, authorization } of left) {
-        const account = await parts.accounts.findAccount(accountId);
+      for (const { signer, authorization } of left) {
         const challenge = authorization.challenges.find(({ status }) => status === "processing");
-        if (account === undefined || challenge === undefined) continue;
-        track(run(accountId, authorization, challenge, account.thumbprint)).catch(() => undefined);
+        if (challenge !== undefined) track(run(signer, authorization, challenge)).catch(() => undefined);
       }
       return left.length;
     },

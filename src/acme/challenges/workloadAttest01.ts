@@ -106,6 +106,9 @@ async function judge(
   return { verified, decision: policy.decide(authorization.identifier.value, authorization.profile, verified) };
 }
 
+/** An order may take a pre-authorization in this very moment: then the two are done in this order. */
+const acceptAttempts = 2;
+
 async function accept(
   { spki }: EvidenceResponse,
   verified: readonly VerifiedEvidence[],
@@ -127,18 +130,26 @@ async function accept(
     claims: recordedClaims,
     ...(evidence.notAfterCap && { notAfterCap: evidence.notAfterCap.toISOString() }),
   };
-  const outcome = await context.orders.attested({
-    accountId: account.id,
-    authorizationId: authorization.id,
-    challenge: valid,
-    expiresAt: authorizationEnd(evidence, now, context),
-    attestation,
-    evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
-  });
-  if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
-  if (outcome === "notPending") return await current(authorization, account.id, context);
-  context.onChallengeEnded(valid);
-  return valid;
+  let { orderId } = authorization;
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await context.orders.attested({
+      signer: account,
+      authorizationId: authorization.id,
+      orderId,
+      challenge: valid,
+      expiresAt: authorizationEnd(evidence, now, context),
+      attestation,
+      evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
+    });
+    if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
+    if (outcome === "attested") {
+      context.onChallengeEnded(valid);
+      return valid;
+    }
+    const read = await current(authorization, account, context);
+    if (read.orderId === orderId || attempt === acceptAttempts) return challengeIn(read);
+    ({ orderId } = read);
+  }
 }
 
 /** An authorization does not outlive its evidence, but always long enough for the next request. */
@@ -161,16 +172,24 @@ async function refuse(
   );
   const invalid: Challenge = { ...challenge, status: "invalid", error };
   if (!(await context.orders.failed(authorization.id, invalid)))
-    return await current(authorization, account.id, context);
+    return challengeIn(await current(authorization, account, context));
   context.onChallengeEnded(invalid);
   return invalid;
 }
 
 /** Another request was first: its outcome is the answer. */
-async function current({ id }: Authorization, accountId: string, { orders }: AcmeContext): Promise<Challenge> {
-  const read = await orders.readAuthorization(accountId, id);
+async function current(
+  { id }: Authorization,
+  account: SigningAccount,
+  { orders }: AcmeContext,
+): Promise<Authorization> {
+  const read = await orders.readAuthorization(account, id);
   requireValid(read.status);
-  const challenge = required(read).challenges.find(({ type }) => type === "workload-attest-01");
+  return required(read);
+}
+
+function challengeIn({ challenges }: Authorization): Challenge {
+  const challenge = challenges.find(({ type }) => type === "workload-attest-01");
   if (challenge === undefined) throw new Error("an attested authorization lost its challenge");
   return challenge;
 }

@@ -1,0 +1,64 @@
+/** newAuthz: pre-authorization (RFC 8555 §7.4.1, for the names below one RFC 9444 §4.2). An order takes it up later. */
+import { Problem, problem } from "../problem/problem.ts";
+import { refuseSigner, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { readIdentifiers } from "./identifiers.ts";
+import type { JsonObject } from "../encoding/json.ts";
+import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
+import type { Authorization } from "./ports.ts";
+import { chooseProfile } from "./profileChoice.ts";
+import { authorizationJson, type Reply } from "./resources.ts";
+
+/**
+ * Makes an authorization that belongs to no order yet. `profile` may be named as in newOrder; it matters for a `uri`.
+ * @throws {Problem} malformed · rejectedIdentifier and unsupportedIdentifier with status 403 (§7.4.1) · unauthorized (401)
+ */
+export async function newAuthz(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
+  const account = signer(request);
+  const { payload = {} } = request;
+  const wanted = readWanted(payload, context);
+  const profile = unwillingAs403(() => chooseProfile(payload["profile"], [wanted.identifier], context));
+  const now = context.now();
+  const expiresAt = later(now, context.limits.orderLifetimeSeconds);
+  const made = newAuthorization(wanted, { profile: profile.name, expiresAt, now }, context);
+  if (!(await context.orders.createAuthorization(account, made, profile.name))) await refuseSigner(context, account);
+  const authorization: Authorization = {
+    ...made,
+    orderId: null,
+    profile: profile.name,
+    status: "pending",
+    attestation: null,
+  };
+  return {
+    status: 201,
+    headers: { location: context.urls.authorization(made.id) },
+    body: authorizationJson(authorization, context.urls, now),
+  };
+}
+
+function readWanted({ identifier: asked, ...payload }: JsonObject, context: AcmeContext): Wanted {
+  const [requested] = unwillingAs403(() => readIdentifiers([asked ?? null], context));
+  if (requested === undefined) throw problem("malformed", "identifier is missing");
+  const { type, value } = requested;
+  // The authorization would be for the base name; there is no way to say that it is meant for a wildcard.
+  if (value.startsWith("*.")) throw problem("malformed", "a wildcard cannot be pre-authorized");
+  const inside =
+    typeof asked === "object" && asked !== null && !Array.isArray(asked) ? asked["subdomainAuthAllowed"] : undefined;
+  const below = (inside ?? payload["subdomainAuthAllowed"]) === true;
+  // Where it is not allowed, the authorization is for the name alone, and says so (RFC 9444 §4.2).
+  return {
+    identifier: { type, value },
+    subdomains: below && type === "dns" && context.options.subdomainAuthorizations,
+  };
+}
+
+/** §7.4.1: a server that is not willing to certify the identifier answers 403, with the reason as its type. */
+function unwillingAs403<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Problem && (error.code === "rejectedIdentifier" || error.code === "unsupportedIdentifier")) {
+      throw problem(error.code, error.message, { ...error.options, status: 403 });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,32 @@
+/** Which profile an order is made under (draft-ietf-acme-profiles §4). */
+import type { Profile } from "../authority/profile.ts";
+import type { JsonValue } from "../encoding/json.ts";
+import { problem } from "../problem/problem.ts";
+import { named, type AcmeContext } from "./context.ts";
+import type { Identifier } from "./ports.ts";
+
+/**
+ * The profile asked for, or the first of the directory that fits the identifiers.
+ * @throws {Problem} invalidProfile for one that is not there or does not fit · rejectedIdentifier when none fits
+ */
+export function chooseProfile(
+  asked: JsonValue | undefined,
+  identifiers: readonly Identifier[],
+  context: AcmeContext,
+): Profile {
+  const uri = identifiers.find(({ type }) => type === "uri");
+  const granted = uri && context.policy.candidates(uri.value).profiles;
+  const fits = (profile: Profile): boolean =>
+    identifiers.every(({ type }) => profile.identifiers.includes(type)) &&
+    (granted === undefined ? !profile.identifiers.includes("uri") : granted.includes(profile.name));
+  if (asked === undefined) {
+    const first = [...context.profiles.values()].find(fits);
+    if (first === undefined)
+      throw problem("rejectedIdentifier", `no profile allows ${identifiers.map(named).join(", ").slice(0, 200)}`);
+    return first;
+  }
+  const profile = typeof asked === "string" ? context.profiles.get(asked) : undefined;
+  if (profile === undefined) throw problem("invalidProfile", "there is no such profile; the directory lists them");
+  if (!fits(profile)) throw problem("invalidProfile", `profile ${profile.name} does not allow these identifiers`);
+  return profile;
+}
