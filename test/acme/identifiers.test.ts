@@ -110,7 +110,7 @@ t.test("R7.4-3 shape, number and doubles → malformed", async (t) => {
 });
 
 t.test(
-  "R9444-3 ancestorDomain counts where subdomain authorizations are allowed, and must be an ancestor",
+  "R9444-4 ancestorDomain counts where subdomain authorizations are allowed, and must be an ancestor",
   async (t) => {
     const allowed = { limits, policy, options: { ...plain, subdomainAuthorizations: true } };
     const asked = (value: string, ancestorDomain: JsonValue) =>

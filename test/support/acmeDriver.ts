@@ -87,6 +87,7 @@ export interface Authorization {
   readonly status: string;
   readonly identifier: Identifier;
   readonly wildcard?: boolean;
+  readonly subdomainAuthAllowed?: boolean;
   readonly expires?: string;
   readonly challenges: readonly Challenge[];
 }
@@ -102,6 +103,8 @@ export interface AcmeClient {
   register(payload?: object, overrides?: Overrides): Promise<Reply>;
   /** @throws {Error} when there is no such order */
   newOrder(...identifiers: Identifier[]): Promise<Order>;
+  /** A pre-authorization. @throws {Error} when there is none */
+  newAuthz(identifier: object, members?: object): Promise<Authorization>;
   readOrder(url: string): Promise<Order>;
   readAuthorization(url: string): Promise<Authorization>;
   /** Signs with another key from now on (after a key change). */
@@ -111,6 +114,7 @@ export interface AcmeClient {
 export interface Directory {
   readonly newNonce: string;
   readonly newAccount: string;
+  readonly newAuthz: string;
   readonly newOrder: string;
   readonly revokeCert: string;
   readonly keyChange: string;
@@ -231,6 +235,10 @@ export async function acmeDriver(
       async newOrder(...identifiers) {
         const reply = await post(directory.newOrder, { identifiers });
         return objectOf(reply, 201, String(reply.headers.location)) as Order;
+      },
+      async newAuthz(identifier, members = {}) {
+        const reply = await post(directory.newAuthz, { identifier, ...members });
+        return objectOf(reply, 201, String(reply.headers.location)) as Authorization;
       },
       readOrder: async (url) => objectOf(await postAsGet(url), 200, url) as Order,
       readAuthorization: async (url) => objectOf(await postAsGet(url), 200, url) as Authorization,
