@@ -199,7 +199,7 @@ t.test("R7.4-10 nothing goes forward after its time", async (t) => {
   t.same(await moved(ready, "intend", orderEnded), unmoved(ready), "an expired order");
 });
 
-t.test("H-01 what names an account moves nothing of another's", async (t) => {
+t.test("H-01a what names an account moves nothing of another's", async (t) => {
   const other = await makeAccount(db);
   for (const [change, one] of [
     ["beginValidation", first],

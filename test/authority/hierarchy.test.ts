@@ -98,7 +98,7 @@ t.test("the issuing CA does not outlive its root; long trust domains fit a commo
   t.equal(commonNameOf(hierarchy.issuing.subject)?.length, 64);
 });
 
-t.test("a token whose signatures do not verify makes no CA", async (t) => {
+t.test("H-28 a token whose signatures do not verify makes no CA", async (t) => {
   const keys = memoryKeys();
   const store = memoryIssuerStore();
   const root = await keys.generate("issuing-root", "ec-p256");

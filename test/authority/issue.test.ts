@@ -132,7 +132,7 @@ t.test("what the lints refuse reaches neither ledger nor token", async (t) => {
   t.same(events, []);
 });
 
-t.test("a signature that does not verify is never recorded", async (t) => {
+t.test("H-28 a signature that does not verify is never recorded", async (t) => {
   const signers: Record<string, Sign> = {
     "of another key": (message) => stranger.sign(message),
     "over other bytes": (message) => issuer.signer.sign(message.subarray(1)),
@@ -147,7 +147,7 @@ t.test("a signature that does not verify is never recorded", async (t) => {
   }
 });
 
-t.test("a token or database that goes away after the intent leaves it to be settled", async (t) => {
+t.test("H-28 H-29 a token or database that goes away after the intent leaves it to be settled", async (t) => {
   const away = scene({}, () => Promise.reject(new KeyUnavailable("gone")));
   t.match(await createIssuing(away.parts).issue(authorizedWorkload(), p256()), {
     outcome: "unfinished",

@@ -57,7 +57,7 @@ const leftBehind: readonly { point: CrashPoint; traces: string; restarted: strin
 ];
 
 for (const expected of leftBehind) {
-  t.test(`killed ${expected.point}: the order can be finished, with one certificate`, async (t) => {
+  t.test(`H-19 killed ${expected.point}: the order can be finished, with one certificate`, async (t) => {
     const { alice, flow, signed } = await crash(t, expected.point);
     t.equal(await traces(flow), expected.traces, "left behind");
 
@@ -100,7 +100,7 @@ async function requireInInventory(
 }
 
 t.test(
-  "killed before the signature and down until the validity has passed: abandoned, and its serial stays used",
+  "H-19 killed before the signature and down until the validity has passed: abandoned, and its serial stays used",
   async (t) => {
     const { alice, flow } = await crash(t, "after intend");
     const [intent] = await askDatabase<{ serial: Buffer }>(
@@ -149,32 +149,35 @@ async function busyAgents(t: Test, server: ServerProcess, count: number, receive
 }
 
 for (const enough of [5, 40]) {
-  t.test(`killed under load, after ${enough} certificates: nothing that a client received is missing`, async (t) => {
-    const server = await startServer(t, place);
-    const received: Received[] = [];
-    const agents = busyAgents(t, server, 6, received);
-    while (received.length < enough) await sleep(5);
-    await server.stop("SIGKILL");
-    await agents;
-    const restarted = await startServer(t, place);
-    const entries = new Map((await inventoryOf(restarted, "")).map((entry) => [entry.serial, entry]));
-    const missing = received.filter(({ spiffeId, leaf }) => {
-      const entry = entries.get(leaf.serialNumber.toLowerCase());
-      const fingerprint = leaf.fingerprint256.replaceAll(":", "").toLowerCase();
-      return entry?.spiffeId !== spiffeId || entry.fingerprintSha256 !== fingerprint;
-    });
-    t.strictSame(missing, []);
-    const [left] = await askDatabase<Record<string, number>>(
-      place,
-      `select (select count(*) from issuance_intent where abandoned_at is null)::int as intents,
+  t.test(
+    `H-19 killed under load, after ${enough} certificates: nothing that a client received is missing`,
+    async (t) => {
+      const server = await startServer(t, place);
+      const received: Received[] = [];
+      const agents = busyAgents(t, server, 6, received);
+      while (received.length < enough) await sleep(5);
+      await server.stop("SIGKILL");
+      await agents;
+      const restarted = await startServer(t, place);
+      const entries = new Map((await inventoryOf(restarted, "")).map((entry) => [entry.serial, entry]));
+      const missing = received.filter(({ spiffeId, leaf }) => {
+        const entry = entries.get(leaf.serialNumber.toLowerCase());
+        const fingerprint = leaf.fingerprint256.replaceAll(":", "").toLowerCase();
+        return entry?.spiffeId !== spiffeId || entry.fingerprintSha256 !== fingerprint;
+      });
+      t.strictSame(missing, []);
+      const [left] = await askDatabase<Record<string, number>>(
+        place,
+        `select (select count(*) from issuance_intent where abandoned_at is null)::int as intents,
               (select count(*) from acme_order where status = 'processing')::int as processing,
               (select count(*) from (select from certificate group by order_id having order_id is not null and count(*) > 1) c)::int as doubled,
               (select count(*) from acme_order o where status = 'valid' and not exists (
                  select from certificate where serial = o.certificate_serial and order_id = o.id))::int as empty`,
-    );
-    t.strictSame(left, { intents: 0, processing: 0, doubled: 0, empty: 0 });
-    await restarted.stop("SIGKILL");
-  });
+      );
+      t.strictSame(left, { intents: 0, processing: 0, doubled: 0, empty: 0 });
+      await restarted.stop("SIGKILL");
+    },
+  );
 }
 
 function tbsOf(der: Buffer): string {

@@ -69,7 +69,7 @@ function unavailable(t: Test, reply: Reply, what: string): void {
   t.match(reply.json(), { status: 503, detail: "the database is not available right now" });
 }
 
-t.test("every step is told to come back, and goes on where it was", async (t) => {
+t.test("H-29 every step is told to come back, and goes on where it was", async (t) => {
   const ca = await authority(t);
   const driver = await acmeDriver(t, ca);
   const alice = await driver.account();
@@ -100,37 +100,40 @@ t.test("every step is told to come back, and goes on where it was", async (t) =>
   t.equal((await alice.readOrder(ready.order.url)).status, "valid");
 });
 
-t.test("between signature and record: the order is processing, then valid with the one certificate", async (t) => {
-  let armed = false;
-  const ca = await authority(t, {
-    ledger: (real) => ({
-      ...real,
-      async record(serial, certificate) {
-        if (armed) await away();
-        armed = false;
-        return real.record(serial, certificate);
-      },
-    }),
-  });
-  const alice = await (await acmeDriver(t, ca)).account();
-  const flow = await attested(ca, alice);
-  armed = true;
-  const reply = await alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
-  t.equal(reply.status, 200);
-  t.equal(reply.json()["status"], "processing", "the intent is committed: this order will be finished");
-  t.match(reply.headers["retry-after"], /^\d+$/);
-  unavailable(t, await alice.postAsGet(flow.order.url), "the order meanwhile");
+t.test(
+  "H-29 H-19 between signature and record: the order is processing, then valid with the one certificate",
+  async (t) => {
+    let armed = false;
+    const ca = await authority(t, {
+      ledger: (real) => ({
+        ...real,
+        async record(serial, certificate) {
+          if (armed) await away();
+          armed = false;
+          return real.record(serial, certificate);
+        },
+      }),
+    });
+    const alice = await (await acmeDriver(t, ca)).account();
+    const flow = await attested(ca, alice);
+    armed = true;
+    const reply = await alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
+    t.equal(reply.status, 200);
+    t.equal(reply.json()["status"], "processing", "the intent is committed: this order will be finished");
+    t.match(reply.headers["retry-after"], /^\d+$/);
+    unavailable(t, await alice.postAsGet(flow.order.url), "the order meanwhile");
 
-  await back();
-  t.equal((await alice.readOrder(flow.order.url)).status, "processing", "no failure of ours makes an order invalid");
-  const next = await restarted(t, ca);
-  const again = await returning(await acmeDriver(t, next), alice);
-  t.equal((await again.readOrder(flow.order.url)).status, "valid");
-  const { body } = await next.inventory(`/certificates?spiffeId=${encodeURIComponent(flow.spiffeId)}`);
-  t.match(body["certificates"], { length: 1 });
-});
+    await back();
+    t.equal((await alice.readOrder(flow.order.url)).status, "processing", "no failure of ours makes an order invalid");
+    const next = await restarted(t, ca);
+    const again = await returning(await acmeDriver(t, next), alice);
+    t.equal((await again.readOrder(flow.order.url)).status, "valid");
+    const { body } = await next.inventory(`/certificates?spiffeId=${encodeURIComponent(flow.spiffeId)}`);
+    t.match(body["certificates"], { length: 1 });
+  },
+);
 
-t.test("while a validation runs: neither valid nor invalid, and validated after the restart", async (t) => {
+t.test("H-29 while a validation runs: neither valid nor invalid, and validated after the restart", async (t) => {
   const asked = Promise.withResolvers<void>();
   const answering = Promise.withResolvers<void>();
   let answer = "";

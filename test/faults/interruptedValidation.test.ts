@@ -28,7 +28,7 @@ for (const { signal, status, name } of [
   { signal: "SIGTERM", status: 0, name: "stopped.localhost" },
   { signal: "SIGKILL", status: null, name: "killed.localhost" },
 ] as const) {
-  t.test(`${signal} while a validation runs`, async (t) => {
+  t.test(`H-33 ${signal} while a validation runs`, async (t) => {
     answer = undefined;
     arrived = Promise.withResolvers();
     const server = await startServer(t, place);

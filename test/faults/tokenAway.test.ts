@@ -42,7 +42,7 @@ async function settledOrder(alice: AcmeClient, url: string): Promise<Order> {
 }
 
 t.test(
-  "finalize without a token: processing with Retry-After, red readiness, and valid by itself once the token is back",
+  "H-28 R7.4-8 finalize without a token: processing with Retry-After, red readiness, and valid by itself once the token is back",
   async (t: Test) => {
     const token = softhsmToken(t);
     const { module, pinFile } = token;

@@ -301,7 +301,7 @@ t.test("certification requests", async (t) => {
   });
 
   t.test(
-    "H-16 H-17 broken DER of every length and with every octet changed ends in a refusal, never in a failure",
+    "H-16b H-17b broken DER of every length and with every octet changed ends in a refusal, never in a failure",
     async (t) => {
       const csr = craftCsr(good);
       const spoiled = Array.from({ length: 60 }, (_, n) => {

@@ -70,7 +70,7 @@ t.test("evidence", async (t) => {
     { what: "H-25c crit", reason: "evidenceInvalid", header: { crit: ["b64"], b64: false } },
   ];
   for (const { what, reason, claims, header } of badTokens) {
-    t.test(`${what} → ${reason}`, async (t) => {
+    t.test(`RDA-3 ${what} → ${reason}`, async (t) => {
       const flow = await attesting(ca, alice);
       evidenceRefused(t, await respond(flow, await craftedToken(ca, flow, claims, header)), reason);
       t.equal(

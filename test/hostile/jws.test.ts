@@ -238,44 +238,47 @@ t.test("signatures, nonces, accounts", async (t) => {
     t.equal((await alice.readOrder(one.order.url)).status, "ready");
   });
 
-  t.test("H-01a H-23 every URL the server hands out, asked by another account: as if it did not exist", async (t) => {
-    const { order, authorization, challenge, certificateUrl, key, spiffeId } = await issued(ca, alice);
-    const waiting = await attesting(ca, alice);
-    const owned: [string, unknown][] = [
-      [order.url, undefined],
-      [order.finalize, { csr: key.csr({ uri: [spiffeId] }) }],
-      [waiting.order.finalize, { csr: key.csr({ uri: [spiffeId] }) }],
-      [authorization.url, undefined],
-      [waiting.authorization.url, { status: "deactivated" }],
-      [challenge.url, undefined],
-      [
-        waiting.challenge.url,
-        {
-          spki: waiting.key.spki,
-          evidence: [{ format: "jwt", ref: "dev", value: await ca.devToken(waiting.subject, waiting.boundAudience) }],
-        },
-      ],
-      [certificateUrl, undefined],
-      [alice.account, undefined],
-      [alice.account, { status: "deactivated" }],
-      [alice.account, { contact: ["mailto:bob@example.com"] }],
-      [`${alice.account}/orders`, undefined],
-    ];
-    for (const [url, payload] of owned) {
-      const id = /[0-9a-f-]{36}|[0-9a-f]{18,40}/.exec(url)?.[0] ?? "";
-      const absent = url.replace(id, id.includes("-") ? nobody : "ab".repeat(16));
-      const [theirs, none] = [await bob.post(url, payload), await bob.post(absent, payload)];
-      refused(t, theirs, 404, "malformed", url.slice(ca.url.length, ca.url.length + 16));
-      t.same(shape(theirs), shape(none), "not yours and not there look the same");
-    }
-    t.equal((await alice.readAuthorization(waiting.authorization.url)).status, "pending", "and nothing changed");
-    t.equal((await alice.readOrder(order.url)).status, "valid");
-    t.equal(
-      (await respond(waiting, await ca.devToken(waiting.subject, waiting.boundAudience))).json()["status"],
-      "valid",
-      "nor was evidence used up",
-    );
-  });
+  t.test(
+    "R10.5-1 H-01a H-23 every URL the server hands out, asked by another account: as if it did not exist",
+    async (t) => {
+      const { order, authorization, challenge, certificateUrl, key, spiffeId } = await issued(ca, alice);
+      const waiting = await attesting(ca, alice);
+      const owned: [string, unknown][] = [
+        [order.url, undefined],
+        [order.finalize, { csr: key.csr({ uri: [spiffeId] }) }],
+        [waiting.order.finalize, { csr: key.csr({ uri: [spiffeId] }) }],
+        [authorization.url, undefined],
+        [waiting.authorization.url, { status: "deactivated" }],
+        [challenge.url, undefined],
+        [
+          waiting.challenge.url,
+          {
+            spki: waiting.key.spki,
+            evidence: [{ format: "jwt", ref: "dev", value: await ca.devToken(waiting.subject, waiting.boundAudience) }],
+          },
+        ],
+        [certificateUrl, undefined],
+        [alice.account, undefined],
+        [alice.account, { status: "deactivated" }],
+        [alice.account, { contact: ["mailto:bob@example.com"] }],
+        [`${alice.account}/orders`, undefined],
+      ];
+      for (const [url, payload] of owned) {
+        const id = /[0-9a-f-]{36}|[0-9a-f]{18,40}/.exec(url)?.[0] ?? "";
+        const absent = url.replace(id, id.includes("-") ? nobody : "ab".repeat(16));
+        const [theirs, none] = [await bob.post(url, payload), await bob.post(absent, payload)];
+        refused(t, theirs, 404, "malformed", url.slice(ca.url.length, ca.url.length + 16));
+        t.same(shape(theirs), shape(none), "not yours and not there look the same");
+      }
+      t.equal((await alice.readAuthorization(waiting.authorization.url)).status, "pending", "and nothing changed");
+      t.equal((await alice.readOrder(order.url)).status, "valid");
+      t.equal(
+        (await respond(waiting, await ca.devToken(waiting.subject, waiting.boundAudience))).json()["status"],
+        "valid",
+        "nor was evidence used up",
+      );
+    },
+  );
 
   t.test("H-01c the same with an unknown account, with jwk, with GET", async (t) => {
     const { order, authorization, challenge, certificateUrl } = await issued(ca, alice);
@@ -302,7 +305,7 @@ t.test("signatures, nonces, accounts", async (t) => {
     }
   });
 
-  t.test("H-23 ids are not to be guessed", async (t) => {
+  t.test("R10.5-1 H-23 ids are not to be guessed", async (t) => {
     const orders = await Promise.all(Array.from({ length: 30 }, () => alice.newOrder(dns("a.localhost"))));
     const random = orders.map(({ url }) => idOf(url).slice(14));
     t.equal(new Set(random).size, 30);

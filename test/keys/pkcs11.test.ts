@@ -157,7 +157,7 @@ t.test("a bare CKA_EC_POINT, as some tokens write it, finds its key too", async 
   t.same((await keys.find({ label: "issuing" }))?.spki, made.spki);
 });
 
-t.test("a public key that the private key does not belong to is found out", async (t) => {
+t.test("H-28 a public key that the private key does not belong to is found out", async (t) => {
   const { token, keys } = await openToken(t);
   await keys.generate("one", "ec-p256");
   const two = await keys.generate("two", "ec-p256");
@@ -263,7 +263,7 @@ t.test("a full queue and a passed deadline are KeyUnavailable, and the token wor
   t.ok(isGood(slow, await slow.sign(message)));
 });
 
-t.test("sessions closed behind our back are opened again, logged in, and the key found again", async (t) => {
+t.test("H-28 sessions closed behind our back are opened again, logged in, and the key found again", async (t) => {
   const { token, keys } = await openToken(t);
   const signer = await keys.generate("issuing", "ec-p256");
   const { cryptoki, slot } = intruder(token);
@@ -277,7 +277,7 @@ t.test("sessions closed behind our back are opened again, logged in, and the key
   t.same((await keys.find({ label: "issuing" }))?.spki, signer.spki, "also when the first to notice is a search");
 });
 
-t.test("a lost login is no missing key", async (t) => {
+t.test("H-28 a lost login is no missing key", async (t) => {
   const { token, keys } = await openToken(t);
   const signer = await keys.generate("issuing", "ec-p256");
   const { cryptoki, session } = intruder(token);
@@ -295,7 +295,7 @@ t.test("a module finalized by somebody else is initialized again", async (t) => 
   t.ok(isGood(signer, await signer.sign(message)));
 });
 
-t.test("a token that stays away is KeyUnavailable, at once after the first try", async (t) => {
+t.test("H-28 a token that stays away is KeyUnavailable, at once after the first try", async (t) => {
   const { token, keys } = await openToken(t);
   const signer = await keys.generate("issuing", "ec-p256");
   intruder(token).cryptoki.C_Finalize();
@@ -395,7 +395,7 @@ t.test("a wrong PIN is refused without showing it", async (t) => {
   t.notMatch(shown, /wrong-pin-9999/);
 });
 
-t.test("a PIN refused while running is not tried again, even when it would be right by then", async (t) => {
+t.test("H-28 a PIN refused while running is not tried again, even when it would be right by then", async (t) => {
   const { token, keys } = await openToken(t);
   const signer = await keys.generate("issuing", "ec-p256");
   const { cryptoki, slot } = intruder(token);

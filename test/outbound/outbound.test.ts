@@ -8,7 +8,7 @@ import { addressesAre, closedPort, httpTarget, listen, tcpTarget, testOutbound }
 const signal = new AbortController().signal;
 const refused = { name: "OutboundFailure", problem: "forbidden", retryable: false };
 
-t.test("H-10a names with forbidden addresses are refused before anything is connected to", async (t) => {
+t.test("R10.4-1 H-10a names with forbidden addresses are refused before anything is connected to", async (t) => {
   let connections = 0;
   const port = await tcpTarget(t, () => (connections += 1));
   for (const address of [
@@ -167,7 +167,7 @@ t.test("the race for a connection", async (t) => {
   });
 });
 
-t.test("H-12 of one target, eight connections at a time; the ninth waits for its turn", async (t) => {
+t.test("R10.4-1 H-12 of one target, eight connections at a time; the ninth waits for its turn", async (t) => {
   let now = 0;
   let most = 0;
   const port = await tcpTarget(t, (socket) => {

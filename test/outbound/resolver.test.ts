@@ -81,7 +81,7 @@ t.test("H-15c TXT pieces are joined, CNAMEs in the answer followed", async (t) =
   t.same(await txt("alias.example"), ["behind a CNAME"]);
 });
 
-t.test("H-15b a truncated answer is asked for again over TCP; at most 100 answers are looked at", async (t) => {
+t.test("R10.2-1 H-15b a truncated answer is asked for again over TCP; at most 100 answers are looked at", async (t) => {
   const many = Array.from({ length: 1000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
   const { addresses, questions } = await resolverWith(t, (_, type) =>
     type === "A" ? many.map((data) => ({ type: "A", data })) : [],

@@ -100,7 +100,7 @@ t.test("R8738-3 an IP identifier: reverse-mapping name, one iPAddress", async (t
   );
 });
 
-t.test("R8737-4 to R8737-6 certificates that are not the challenge's", async (t) => {
+t.test("R8737-4 R8737-5 R8737-6 H-14 certificates that are not the challenge's", async (t) => {
   const dns = ["target.example"];
   const digest = right.value.subarray(2);
   const { oid } = right;
@@ -145,13 +145,13 @@ function withMail() {
   return { oid, critical, value: Buffer.concat([Buffer.from([0x30, names.length]), names]) };
 }
 
-t.test("R8737-5 an extension that is there twice", async (t) => {
+t.test("R8737-5 H-14 an extension that is there twice", async (t) => {
   const { key, cert } = selfSigned({ dns: ["target.example"], extensions: [right], twice: true });
   const outcome = await validateServer(t, { key, cert });
   t.match(outcome, { ok: false, problem: "incorrectResponse", retryable: false });
 });
 
-t.test("R8737-2, R8737-3 handshakes that fail or agree on something else", async (t) => {
+t.test("R8737-2, R8737-3 H-14 handshakes that fail or agree on something else", async (t) => {
   const certificate = selfSigned({ dns: ["target.example"], extensions: [right] });
   const notSelected = { ok: false, problem: "tls", detail: "the target did not select acme-tls/1", retryable: false };
   t.same(await validateServer(t, { ...certificate, ALPNProtocols: undefined }), notSelected, "no ALPN at all");
@@ -163,7 +163,7 @@ t.test("R8737-2, R8737-3 handshakes that fail or agree on something else", async
   t.match(await validateAt(t, plain), { ok: false, problem: "tls", retryable: false }, "no TLS at all");
 });
 
-t.test("H-12 targets that stall, break or refuse", async (t) => {
+t.test("H-12 H-14 targets that stall, break or refuse", async (t) => {
   const stalled = await tcpTarget(t, (socket) => socket.resume());
   t.same(await validateAt(t, stalled), {
     ok: false,
