@@ -46,7 +46,7 @@ t.test("validityOf: both ends belong to the validity (RFC 5280 §4.1.2.5), whole
   t.same(validity({}, workloadProfile({ backdateSeconds: 0 })), [0, 899], "no allowance");
 });
 
-t.test("validityOf refuses, and never clamps, what the client named", async (t) => {
+t.test("H-27 validityOf refuses, and never clamps, what the client named", async (t) => {
   const table: [string, RequestedValidity, RegExp][] = [
     ["longer than the profile", { notAfter: at(86_400) }, /86401 s is more than profile workload allows \(86400 s\)/],
     ["longer with notBefore", { notBefore: at(-60), notAfter: at(86_340) }, /86401 s is more/],
@@ -76,7 +76,7 @@ t.test("validityOf refuses, and never clamps, what the client named", async (t) 
   for (const [name, wish, message] of table) t.throws(() => validity(wish), { name: "ValidityRefused", message }, name);
 });
 
-t.test("whatever is asked, what comes out is within profile, grant and evidence", async (t) => {
+t.test("H-27 whatever is asked, what comes out is within profile, grant and evidence", async (t) => {
   const seconds = fc.option(fc.integer({ min: -4000, max: 90_000 }).map(at), { nil: undefined });
   const wishes = fc.record({
     notBefore: seconds,
