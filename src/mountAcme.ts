@@ -17,7 +17,7 @@ import { configureSource, type Source } from "./attestation/sources.ts";
 import { createVerifier } from "./attestation/verify.ts";
 import { createIdentityPolicy } from "./authority/policy.ts";
 import { developmentRef } from "./config/load.ts";
-import { fetchHttps } from "./outbound/fetchHttps.ts";
+import { createFetchBody } from "./outbound/fetchBody.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import type { Parts } from "./parts.ts";
 import { createAccountStore } from "./store/accounts.ts";
@@ -118,10 +118,12 @@ function createValidations({
 
 /** The configured sources with their keys, and the development one where it is asked for. */
 function openSources({ configuration, developmentKey, now }: Parts): Source[] {
-  const fetchKeys = (url: string, options: Parameters<typeof fetchHttps>[1]) =>
-    fetchHttps(url, { ...options, allowPrivate: true });
+  // By the system's resolver: issuers have names that only this network knows.
+  const { allowPrivate } = configuration.attestation;
+  const outbound = createOutbound({ allowPrivate, allowLocalhostNames: allowPrivate, lookupTimeoutMs: 4_000 });
+  const fetchKeys = createFetchBody(outbound, `Mayfly (JWKS; +${configuration.externalUrl})`);
   const sources = configuration.attestation.sources.map((source) =>
-    configureSource(source, openSourceKeys(source, { fetchHttps: fetchKeys, now })),
+    configureSource(source, openSourceKeys(source, { fetchKeys, now })),
   );
   if (developmentKey === undefined) return sources;
   const issuer = `${configuration.externalUrl}/dev`;

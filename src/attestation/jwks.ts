@@ -8,16 +8,16 @@ import { SourceUnavailable, type JsonWebKeySet, type SourceKeys } from "./eviden
 import type { SourceConfiguration } from "./sources.ts";
 
 /**
- * The body of a 200 response. Must keep to `maxBytes` and `timeoutMs` and follow no redirect; `allowPrivate` lets plain http reach
- * loopback. Rejects for anything else.
+ * The body of a 200 answer of a verified server; `trust` are PEM certificates to verify it by. Must keep to `maxBytes` and `timeoutMs`
+ * and follow no redirect. Rejects for anything else.
  */
-export type FetchHttps = (
+export type FetchKeys = (
   url: string,
-  options: { maxBytes: number; timeoutMs: number; allowPrivate?: boolean },
+  options: { maxBytes: number; timeoutMs: number; trust?: string | undefined },
 ) => Promise<Buffer>;
 
 export interface SourceKeysOptions {
-  readonly fetchHttps: FetchHttps;
+  readonly fetchKeys: FetchKeys;
   readonly now: () => Date;
   /** For one fetch as a whole; 5 s unless said. */
   readonly fetchTimeoutMs?: number;
@@ -39,9 +39,9 @@ const retryMs = { withoutKeys: 5_000, withKeys: 30_000 };
  * @throws {Error} with a message for people when the file cannot be used
  */
 export function openSourceKeys(source: SourceConfiguration, options: SourceKeysOptions): SourceKeys {
-  const { ref, jwksFile, jwksUrl } = source;
+  const { ref, jwksFile, jwksUrl, jwksCaFile } = source;
   if (jwksFile !== undefined) return fileKeys(ref, jwksFile);
-  if (jwksUrl !== undefined) return fetchedKeys(ref, jwksUrl, options);
+  if (jwksUrl !== undefined) return fetchedKeys(ref, jwksUrl, jwksCaFile, options);
   throw new Error(`source ${ref} has neither jwksFile nor jwksUrl`);
 }
 
@@ -82,11 +82,21 @@ function requireReadable(found: Stats, path: string): void {
   if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
 }
 
+function certificatesIn(path: string): string {
+  requireReadable(statSync(path), path);
+  const pem = readFileSync(path, "utf8");
+  if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`${path} holds no PEM certificate`);
+  return pem;
+}
+
 function fetchedKeys(
   ref: string,
   url: string,
-  { fetchHttps, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
+  caFile: string | undefined,
+  { fetchKeys, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
 ): SourceKeys {
+  // Read once: whoever changes what is trusted restarts.
+  const trust = caFile === undefined ? undefined : certificatesIn(caFile);
   let current: { readonly jwks: JsonWebKeySet; readonly atMs: number } | undefined;
   let failedAtMs: number | undefined;
   let cause: unknown;
@@ -100,7 +110,7 @@ function fetchedKeys(
 
   async function load(): Promise<void> {
     try {
-      const body = await fetchHttps(url, { maxBytes: bytesMax, timeoutMs: fetchTimeoutMs, allowPrivate: true });
+      const body = await fetchKeys(url, { maxBytes: bytesMax, timeoutMs: fetchTimeoutMs, trust });
       current = { jwks: parseJwkSet(body, url), atMs: now().getTime() };
       failedAtMs = undefined;
     } catch (error) {

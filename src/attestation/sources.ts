@@ -44,6 +44,13 @@ export const sourceSchema = Type.Object(
         description: "Where the issuer's JWK Set is fetched: https, or http on loopback. Redirects are not followed.",
       }),
     ),
+    jwksCaFile: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description: "PEM file of the CA certificates that jwksUrl's server is verified by, in place of Node's own.",
+      }),
+    ),
     audience: Type.Optional(
       Type.String({
         minLength: 1,
@@ -182,6 +189,9 @@ export function checkSource(configuration: SourceConfiguration, at = `sources.${
       withoutUserinfo(jwksUrl),
       "an https URL, or http on loopback, without user information or fragment",
     );
+  }
+  if (configuration.jwksCaFile !== undefined && jwksUrl === undefined) {
+    refuse("jwksCaFile", configuration.jwksCaFile, "none where no jwksUrl is fetched");
   }
   if (audience !== undefined && kubernetesApiAudiences.includes(audience)) {
     refuse("audience", audience, "an audience of this server's own; this one belongs to the Kubernetes API");

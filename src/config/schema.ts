@@ -170,6 +170,11 @@ export const configurationSchema = section({
       description:
         "A local OIDC issuer (ref dev) whose private key lies in dataDir, with a grant for spiffe://<trust domain>/dev/<subject>. Whoever reads that key gets any such identity.",
     }),
+    allowPrivate: Type.Boolean({
+      default: true,
+      description:
+        "Key sets may be fetched from private, link-local and loopback addresses, as issuers in a cluster have.",
+    }),
     sources: Type.Array(sourceSchema, { default: [], maxItems: 100, description: "Evidence sources." }),
   }),
   grants: Type.Array(grantSchema, {

@@ -4,13 +4,24 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { OutboundFailure } from "./failure.ts";
 import { connectionFailure } from "./outbound.ts";
 
+export interface HandshakeOptions {
+  /** For SNI; "" sends none. */
+  readonly servername: string;
+  /** ALPN. */
+  readonly protocol: string;
+  /** Verify the certificate for `host`, by these PEM certificates or Node's own. */
+  readonly verify?: { readonly trust?: string | undefined } | undefined;
+  /** Name or address that a verified certificate must be for. */
+  readonly host?: string;
+}
+
 /**
- * A TLS handshake over `socket`, without verification of the certificate: the validators look at it, or rightly do not care.
+ * A TLS handshake over `socket`. Without `verify` the certificate is not verified: the validators look at it, or rightly do not care.
  * @throws {OutboundFailure} `tls`, or `connection` when the connection broke
  */
 export async function handshake(
   socket: Socket,
-  { servername, protocol }: { servername: string; protocol: string },
+  { servername, protocol, verify, host }: HandshakeOptions,
 ): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const secured = connectTls({
@@ -20,8 +31,9 @@ export async function handshake(
     minVersion: "TLSv1.2",
     // Finite-field Diffie-Hellman lets the target choose a modulus so large that the handshake holds up the whole process.
     ciphers: "DEFAULT:!kDHE",
-    rejectUnauthorized: false,
-    checkServerIdentity: () => undefined,
+    ...(verify === undefined
+      ? { rejectUnauthorized: false, checkServerIdentity: () => undefined }
+      : { rejectUnauthorized: true, host, ...(verify.trust !== undefined && { ca: verify.trust }) }),
   });
   secured.once("secureConnect", () => resolve(secured));
   secured.on("error", reject);
@@ -30,6 +42,9 @@ export async function handshake(
     const code = error.code ?? "";
     // OpenSSL's codes, among them the alerts of the other side, are a fixed vocabulary and safe to show.
     if (/^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(code)) throw new OutboundFailure("tls", `the TLS handshake failed: ${code}`);
+    // OpenSSL's verdicts on certificates, by their names: also fixed, and with an underscore, which no code of the system has.
+    if (verify !== undefined && code.includes("_"))
+      throw new OutboundFailure("tls", `the certificate is not trusted: ${code}`);
     throw connectionFailure(error, "the TLS handshake");
   });
 }

@@ -12,30 +12,33 @@ export interface HttpGetOptions {
   readonly headerBytesMax: number;
   /** Ends the request, and the reading of its body. */
   readonly signal: AbortSignal;
+  /** Verify the certificate of an `https` server, by these PEM certificates or Node's own; unverified when absent. */
+  readonly verify?: { readonly trust?: string | undefined };
 }
 
 /** An answer whose body is still unread; `body` or `close` ends it. */
 export interface HttpAnswer {
   readonly status: number;
   readonly location: string | undefined;
+  readonly contentEncoding: string | undefined;
   /** The body, at most `bytesMax` long. @throws {OutboundFailure} `answer` · `connection` */
   body(bytesMax: number): Promise<Buffer>;
   close(): void;
 }
 
 /**
- * Sends one request. The certificate of an `https` server is not verified.
+ * Sends one request.
  * @throws {OutboundFailure} as `Outbound.connect` and `handshake` do · `answer` where it is none that is read
  */
 export async function httpGet(
   url: URL,
   outbound: Pick<Outbound, "connect">,
-  { userAgent, headerBytesMax, signal }: HttpGetOptions,
+  { userAgent, headerBytesMax, signal, verify }: HttpGetOptions,
 ): Promise<HttpAnswer> {
   const host = hostOf(url);
   const socket = await outbound.connect(host, portOf(url), signal);
-  const servername = isIP(host) === 0 ? host : "";
-  const transport = url.protocol === "https:" ? await handshake(socket, { servername, protocol: "http/1.1" }) : socket;
+  const tls = { host, servername: isIP(host) === 0 ? host : "", protocol: "http/1.1", verify };
+  const transport = url.protocol === "https:" ? await handshake(socket, tls) : socket;
 
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const asking = request({
@@ -66,6 +69,7 @@ export async function httpGet(
   return {
     status: response.statusCode ?? 0,
     location: response.headers.location,
+    contentEncoding: response.headers["content-encoding"],
     body: (bytesMax) =>
       readBody(response, bytesMax).catch((error: unknown) => {
         throw httpFailure(error);

@@ -3,12 +3,14 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import t from "tap";
-import { fetchHttps } from "../../src/outbound/fetchHttps.ts";
 import { SourceUnavailable } from "../../src/attestation/evidence.ts";
 import { verifyJwt } from "../../src/attestation/formats/jwt.ts";
-import { openSourceKeys, staticKeys, type FetchHttps } from "../../src/attestation/jwks.ts";
+import { openSourceKeys, staticKeys, type FetchKeys } from "../../src/attestation/jwks.ts";
 import { configureSource, type SourceConfiguration } from "../../src/attestation/sources.ts";
+import { createFetchBody } from "../../src/outbound/fetchBody.ts";
+import { testOutbound } from "../support/validationTargets.ts";
 import { compact, context, goodClaims, item, now, refusal, testKey } from "./testIssuer.ts";
 
 const key = testKey("key-1");
@@ -21,18 +23,19 @@ function jwkOf({ publicKey }: { publicKey: KeyObject }): Record<string, unknown>
   return { ...publicKey.export({ format: "jwk" }) };
 }
 
+const fetchKeys = createFetchBody(testOutbound({}), "Mayfly-test/1");
 const sendKey: RequestListener = (_request, response) => response.end(setOf(key));
 
 /** A clock and a fetch that the test moves and fills. */
 function fetched() {
   const world = { ms: now.getTime(), body: setOf(key), down: false, fetches: 0 };
-  const fetchOnce: FetchHttps = async () => {
+  const fetchOnce: FetchKeys = async () => {
     world.fetches += 1;
     await new Promise((resolve) => void setImmediate(resolve));
     if (world.down) throw new Error("connection refused");
     return Buffer.from(world.body);
   };
-  const keys = openSourceKeys({ ...configuration, jwksUrl }, { fetchHttps: fetchOnce, now: () => new Date(world.ms) });
+  const keys = openSourceKeys({ ...configuration, jwksUrl }, { fetchKeys: fetchOnce, now: () => new Date(world.ms) });
   const source = configureSource({ ...configuration, jwksUrl }, keys);
   const verify = (signer = key) => verifyJwt(item(compact(signer, goodClaims())), source, context);
   return { world, keys, verify };
@@ -97,6 +100,29 @@ t.test("down later: an hour's grace, and no verdict on kids it cannot ask about"
   await t.rejects(verify(), SourceUnavailable, "the grace is over");
 });
 
+t.test("the CA certificates of jwksCaFile go with every fetch", async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), "jwks-"));
+  t.teardown(() => rm(directory, { recursive: true }));
+  const jwksCaFile = join(directory, "ca.pem");
+  const trusts: unknown[] = [];
+  const options = {
+    fetchKeys: async (_: string, { trust }: { trust?: string | undefined }) => {
+      trusts.push(trust);
+      return Buffer.from(setOf(key));
+    },
+    now: () => now,
+  };
+  const open = () => openSourceKeys({ ...configuration, jwksUrl, jwksCaFile }, options);
+  t.throws(open, /ENOENT/);
+  await writeFile(jwksCaFile, "not PEM");
+  t.throws(open, { message: /holds no PEM certificate$/ });
+  const pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+  await writeFile(jwksCaFile, pem);
+  await open().jwks();
+  await openSourceKeys({ ...configuration, jwksUrl }, options).jwks();
+  t.same(trusts, [pem, undefined]);
+});
+
 t.test("an emptied set revokes everything", async (t) => {
   const { world, verify } = fetched();
   await verify();
@@ -159,7 +185,7 @@ t.test("over HTTP", async (t) => {
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const verify = () => {
     const here = { ...configuration, jwksUrl: `http://127.0.0.1:${port}/jwks` };
-    const keys = openSourceKeys(here, { fetchHttps, now: () => now, fetchTimeoutMs: 200 });
+    const keys = openSourceKeys(here, { fetchKeys, now: () => now, fetchTimeoutMs: 200 });
     return verifyJwt(item(compact(key, goodClaims())), configureSource(here, keys), context);
   };
   t.ok(await verify());
@@ -168,6 +194,9 @@ t.test("over HTTP", async (t) => {
     slow: () => undefined,
     "slow in the body": (_request, response) => void response.write("{"),
     huge: (_request, response) => response.end(`{"keys":[],"filler":"${"x".repeat(70_000)}"}`),
+    redirecting: (_request, response) => response.writeHead(302, { location: "/elsewhere" }).end(setOf(key)),
+    compressed: (_request, response) =>
+      response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(setOf(key))),
     "an error": (_request, response) => response.writeHead(503).end(setOf(key)),
     "cut off": (_request, response) => {
       response.writeHead(200, { "content-length": "1000" }).write("{");
@@ -192,7 +221,7 @@ t.test("a file", async (t) => {
   const directory = await mkdtemp(join(tmpdir(), "jwks-"));
   t.teardown(() => rm(directory, { recursive: true }));
   const jwksFile = join(directory, "jwks.json");
-  const options = { fetchHttps: () => Promise.reject(new Error("no network here")), now: () => now };
+  const options = { fetchKeys: () => Promise.reject(new Error("no network here")), now: () => now };
   const open = () => openSourceKeys({ ...configuration, jwksFile }, options);
   t.throws(open, /ENOENT/);
   await writeFile(jwksFile, "not JSON");

@@ -1,9 +1,8 @@
 import { createServer, Socket } from "node:net";
 import t from "tap";
-import { fetchHttps } from "../../src/outbound/fetchHttps.ts";
 import { firstConnected } from "../../src/outbound/outbound.ts";
 import { startDnsServer } from "../support/dnsServer.ts";
-import { addressesAre, closedPort, httpTarget, listen, tcpTarget, testOutbound } from "../support/validationTargets.ts";
+import { addressesAre, listen, tcpTarget, testOutbound } from "../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
 const refused = { name: "OutboundFailure", problem: "forbidden", retryable: false };
@@ -191,37 +190,4 @@ t.test("a connection attempt ends with its signal", async (t) => {
   controller.abort(new Error("gave up"));
   const port = await tcpTarget(t, () => {});
   await t.rejects(testOutbound({}).connect("127.0.0.1", port, controller.signal), { message: "gave up" });
-});
-
-t.test("fetchHttps", async (t) => {
-  const port = await httpTarget(t, (request, response) => {
-    if (request.url === "/jwks") response.end('{"keys":[]}');
-    else if (request.url === "/large") response.end("x".repeat(2000));
-    else if (request.url === "/moved") response.writeHead(302, { location: "/jwks" }).end();
-    else if (request.url === "/endless") response.write("x");
-    else if (request.url === "/silent") return;
-    else response.writeHead(404).end("not here");
-  });
-  const options = { maxBytes: 1000, timeoutMs: 300, allowPrivate: true };
-  const at = (path: string) => `http://127.0.0.1:${port}${path}`;
-  t.equal((await fetchHttps(at("/jwks"), options)).toString(), '{"keys":[]}');
-  await t.rejects(fetchHttps(at("/large"), options), { message: /more than 1000 bytes/ });
-  await t.rejects(fetchHttps(at("/moved"), options), { message: /could not be fetched: .*redirect/ });
-  await t.rejects(fetchHttps(at("/none"), options), { message: /status 404/ });
-  await t.rejects(fetchHttps(at("/silent"), options), { message: /could not be fetched: .*timeout/ });
-  await t.rejects(fetchHttps(at("/endless"), options), { name: "TimeoutError" });
-  await t.rejects(fetchHttps(`http://localhost:${await closedPort()}/`, options), { message: /could not be fetched/ });
-
-  await t.rejects(fetchHttps(at("/jwks"), { ...options, allowPrivate: false }), { message: /is not an https URL/ });
-  for (const url of [
-    "http://example.com/",
-    "http://10.0.0.1/",
-    "http://localhost.example.com/",
-    "file:///etc/passwd",
-  ]) {
-    await t.rejects(fetchHttps(url, options), { message: /is not an https URL/ }, url);
-  }
-  const controller = new AbortController();
-  controller.abort(new Error("gave up"));
-  await t.rejects(fetchHttps(at("/jwks"), { ...options, signal: controller.signal }), { message: "gave up" });
 });

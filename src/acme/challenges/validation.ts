@@ -3,6 +3,7 @@
  * which know nothing of orders, of our HTTP server or of the database.
  */
 import { timingSafeEqual } from "node:crypto";
+import { within } from "../../outbound/deadline.ts";
 import { OutboundFailure, plain } from "../../outbound/failure.ts";
 import type { Outbound } from "../../outbound/outbound.ts";
 
@@ -79,25 +80,15 @@ export async function attempt(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<ValidationOutcome> {
-  signal.throwIfAborted();
-  const lifetime = new AbortController();
-  const giveUp = Promise.withResolvers<never>();
-  const stop = () => giveUp.reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  const late = new ValidationFailure("connection", `no complete answer within ${timeoutMs} ms`, { retryable: true });
-  const timer = setTimeout(() => giveUp.reject(late), timeoutMs);
+  const late = () =>
+    new ValidationFailure("connection", `no complete answer within ${timeoutMs} ms`, { retryable: true });
   try {
-    // A race, so that the deadline holds even where an operation cannot be cancelled (getaddrinfo).
-    await Promise.race([work(lifetime.signal), giveUp.promise]);
+    await within(timeoutMs, signal, late, work);
     return { ok: true };
   } catch (error) {
     const failure = error instanceof OutboundFailure ? verdict(error) : error;
     if (!(failure instanceof ValidationFailure)) throw failure;
     return { ok: false, problem: failure.problem, detail: failure.message, retryable: failure.retryable };
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
-    lifetime.abort();
   }
 }
 
