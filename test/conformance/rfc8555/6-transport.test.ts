@@ -308,11 +308,11 @@ t.test("RFC 8555 §6", async (t) => {
 
   t.test("R6.3-1 GET, HEAD and other methods on anything but directory and newNonce → 405", async (t) => {
     for (const url of postEverywhere) {
-      for (const method of ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+      for (const method of ["GET", "PUT", "PATCH", "DELETE"])
         t.match(refused(t, await acme.request(url, { method }), 405, "malformed", method), { status: 405 });
       const head = await acme.request(url, { method: "HEAD" });
       t.equal(head.status, 405, "HEAD");
-      t.equal(head.headers.allow, "POST");
+      t.equal(head.headers.allow, "OPTIONS, POST");
     }
   });
 
