@@ -6,7 +6,7 @@ import { createLocalJWKSet, errors, type CryptoKey } from "jose";
 import { JsonRefused, parseJsonObject } from "../encoding/json.ts";
 import { ecdsaSigValue } from "../x509/ecdsaSigValue.ts";
 import { EvidenceRefused, type Claims, type JsonWebKeySet } from "./evidence.ts";
-import type { Source } from "./sources.ts";
+import type { EvidenceFormat, Source } from "./sources.ts";
 
 /** What `source` signed. */
 export interface VerifiedJws {
@@ -28,10 +28,13 @@ interface Header {
   readonly kid: string | undefined;
 }
 
-const bytesMax = 16_384;
+/** The largest compact JWS that is looked at; it is ASCII, or no compact JWS. */
+export const tokenBytesMax = 16_384;
 const kidCharactersMax = 256;
 /** Headers that would bring keys along or change what is signed (RFC 7515 §4.1, RFC 7797): no platform token needs them. */
 const forbiddenHeaders = ["crit", "b64", "jwk", "jku", "x5u", "x5c"] as const;
+/** RFC 9447 §4: authority tokens say where their certificate is. Nobody looks there: the keys are those of the source. */
+const ignoredHeaders: Partial<Record<EvidenceFormat, readonly string[]>> = { atc: ["x5u", "x5c"] };
 /** RFC 7519 §5.1 and JWT-SVID §2.3: what a token that names no more specific type may say. */
 const plainTypes = ["JWT", "JOSE"];
 
@@ -42,7 +45,7 @@ const plainTypes = ["JWT", "JOSE"];
  */
 export async function verifyCompactJws(value: string, source: Source): Promise<VerifiedJws> {
   // Before the value is split: one made of dots would become many strings.
-  if (value.length > bytesMax) throw malformed(`The token is larger than ${bytesMax} bytes`);
+  if (value.length > tokenBytesMax) throw malformed(`The token is larger than ${tokenBytesMax} bytes`);
   const parts = value.split(".");
   const [header = "", payload = "", signature = ""] = parts;
   if (parts.length !== 3) throw malformed("The token is not a compact JWS");
@@ -70,7 +73,8 @@ function readHeader(part: string, source: Source): Header {
   const header = isBase64url(part) ? parseObject(Buffer.from(part, "base64url")) : undefined;
   if (header === undefined) throw malformed("The token's header is not a JSON object");
   for (const name of forbiddenHeaders) {
-    if (Object.hasOwn(header, name)) throw invalid(`The token's header may not have ${name}`);
+    if (!Object.hasOwn(header, name) || ignoredHeaders[source.format]?.includes(name)) continue;
+    throw invalid(`The token's header may not have ${name}`);
   }
   const { alg, kid, typ } = header;
   if (typeof alg !== "string" || !source.algorithms.some((accepted) => accepted === alg)) {

@@ -23,8 +23,15 @@ export interface VerificationContext {
   readonly now: Date;
   /** Audience of this server, for example `https://ca.example/wa`; directory `meta.workloadAttestation.audience`. */
   readonly audience: string;
-  /** The binding value B as base64url (43 characters). Nonce-bound tokens carry `<audience>/<B>` as their audience. */
-  readonly binding: string;
+  /**
+   * The binding value B as base64url (43 characters). Nonce-bound tokens carry `<audience>/<B>` as their audience. Undefined where the
+   * challenge commits to no certificate key: nothing can be bound to one then.
+   */
+  readonly binding: string | undefined;
+  /** What the evidence is to prove; a format that names its subject itself must name this, byte for byte. */
+  readonly identifier: { readonly type: string; readonly value: string };
+  /** SHA-256 thumbprint (RFC 7638) of the key that signs the requests, 32 bytes; sender-constrained evidence names it. */
+  readonly accountKey: Buffer;
 }
 
 /** A JSON value as found in a claim. */
@@ -64,6 +71,8 @@ export interface VerifiedEvidence {
   readonly instance?: string;
   /** A certificate issued on this evidence must not outlive this instant. */
   readonly notAfterCap?: Date;
+  /** Where the evidence fixes the key to be certified: its JWK thumbprint (RFC 7638), SHA-256, base64url. */
+  readonly certificateKey?: string;
 }
 
 /** Why evidence was refused: the `subproblems[].type` of workload-attest-01, as a closed set. */

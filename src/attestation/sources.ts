@@ -6,7 +6,7 @@ import { type Static, Type } from "typebox";
 import type { SourceKeys } from "./evidence.ts";
 
 /** Formats of evidence this server verifies; one file each in `formats/`. */
-export const evidenceFormats = ["jwt", "k8s"] as const;
+export const evidenceFormats = ["jwt", "k8s", "atc"] as const;
 export type EvidenceFormat = (typeof evidenceFormats)[number];
 
 /** JWS algorithms a source may be allowed (RFC 7518 §3.1, RFC 8037 §3.1). Symmetric ones and `none` cannot be named at all. */
@@ -73,7 +73,7 @@ export const sourceSchema = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 604_800,
-        description: "Oldest token accepted, counted from `iat`; 3600 for jwt, 86400 for k8s unless said.",
+        description: "Oldest token accepted, counted from `iat`; 3600 for jwt and atc, 86400 for k8s unless said.",
       }),
     ),
     maxLifetimeSeconds: Type.Optional(
@@ -88,6 +88,14 @@ export const sourceSchema = Type.Object(
         pattern: "^[A-Za-z0-9!#$&^_.+/-]{1,100}$",
         description:
           "Exact `typ` header of the tokens (RFC 8725 §3.11). Unless said, absent, JWT and JOSE are accepted.",
+      }),
+    ),
+    tokenAuthorityUrl: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        description:
+          "Only with format atc: https URL where clients get tokens, told them in tkauth-01 as token-authority. Never fetched here.",
       }),
     ),
   },
@@ -107,6 +115,8 @@ export interface Source {
   readonly maxAgeSeconds: number;
   readonly maxLifetimeSeconds: number;
   readonly typ: string | undefined;
+  /** `token-authority` of tkauth-01 (RFC 9447 §3), where one is told. */
+  readonly tokenAuthorityUrl: string | undefined;
   /** The only claims this format yields, so that a misspelt one stops the start; undefined where the issuer decides. */
   readonly claimNames: readonly string[] | undefined;
   /** Claims that tell the tenants of a shared issuer apart: a grant that asks for none would admit everybody. */
@@ -125,9 +135,18 @@ export const k8sClaimNames = [
   "nodeUid",
 ] as const;
 
+/** The segments of the path that grants can name; a longer path is derived by fixed text only. */
+export const atcPathClaimNames = Array.from({ length: 16 }, (_, index) => `path${index + 1}`);
+/** Claims of the format `atc`, flat. `sub` is absent where the authority states none. */
+export const atcClaimNames = [...atcPathClaimNames, "jti", "sub"];
+
 const algorithmsDefault = ["RS256", "PS256", "ES256", "ES384", "EdDSA"] as const;
-const maxAgeSecondsDefault: Record<EvidenceFormat, number> = { jwt: 3600, k8s: 86_400 };
-const claimNamesOf: Record<EvidenceFormat, readonly string[] | undefined> = { jwt: undefined, k8s: k8sClaimNames };
+const maxAgeSecondsDefault: Record<EvidenceFormat, number> = { jwt: 3600, k8s: 86_400, atc: 3600 };
+const claimNamesOf: Record<EvidenceFormat, readonly string[] | undefined> = {
+  jwt: undefined,
+  k8s: k8sClaimNames,
+  atc: atcClaimNames,
+};
 
 /** Issuers whose tokens anybody can get, and the claims that say whose they are. */
 const tenantClaimsOf: ReadonlyMap<string, readonly string[]> = new Map([
@@ -142,7 +161,7 @@ const tenantClaimsOf: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** A source with its defaults and its keys. The configuration has passed `sourceSchema` and `checkSource`. */
 export function configureSource(configuration: SourceConfiguration, keys: SourceKeys): Source {
-  const { ref, format, issuer, audience, typ } = configuration;
+  const { ref, format, issuer, audience, typ, tokenAuthorityUrl } = configuration;
   return Object.freeze({
     ref,
     format,
@@ -153,6 +172,7 @@ export function configureSource(configuration: SourceConfiguration, keys: Source
     maxAgeSeconds: configuration.maxAgeSeconds ?? maxAgeSecondsDefault[format],
     maxLifetimeSeconds: configuration.maxLifetimeSeconds ?? 86_400,
     typ,
+    tokenAuthorityUrl,
     claimNames: claimNamesOf[format],
     tenantClaims: tenantClaimsOf.get(issuer),
     keys,
@@ -170,7 +190,7 @@ const legacyKubernetesIssuer = "kubernetes/serviceaccount";
  * @throws {Error} naming key, value and what was expected
  */
 export function checkSource(configuration: SourceConfiguration, at = `sources.${configuration.ref}`): void {
-  const { format, issuer, jwksFile, jwksUrl, audience } = configuration;
+  const { format, issuer, jwksFile, jwksUrl, audience, tokenAuthorityUrl } = configuration;
   const refuse = (key: string, value: string, expected: string): never => {
     throw new Error(`${at}.${key}: ${JSON.stringify(value)}: expected ${expected}`);
   };
@@ -196,8 +216,21 @@ export function checkSource(configuration: SourceConfiguration, at = `sources.${
   if (audience !== undefined && kubernetesApiAudiences.includes(audience)) {
     refuse("audience", audience, "an audience of this server's own; this one belongs to the Kubernetes API");
   }
+  if (tokenAuthorityUrl !== undefined && (format !== "atc" || !isHttps(tokenAuthorityUrl))) {
+    refuse(
+      "tokenAuthorityUrl",
+      withoutUserinfo(tokenAuthorityUrl),
+      "an https URL without user information, and a source of format atc",
+    );
+  }
   // The API server's audience is the issuer unless it is configured, and no issuer is a relying party of its own tokens.
   if (audience === issuer) refuse("audience", audience, "an audience of this server's own; this one is the issuer");
+}
+
+function isHttps(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return protocol === "https:" && username === "" && password === "";
 }
 
 function isFetchable(text: string): boolean {

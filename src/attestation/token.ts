@@ -24,6 +24,17 @@ export interface VerifiedToken {
   readonly expires: Date;
 }
 
+/** What a token may leave out. */
+export interface TokenRules {
+  /** Without `iat` the lifetime is counted from now, and the age is not known. */
+  readonly iat: "required" | "optional";
+  readonly aud: "required" | "optional";
+  readonly jti: "required" | "optional";
+}
+
+/** Platforms put an audience and the time of issuance into every token, and an id into some. */
+const platformToken: TokenRules = { iat: "required", aud: "required", jti: "optional" };
+
 const depthMax = 16;
 const jtiCharactersMax = 256;
 
@@ -36,12 +47,14 @@ export async function verifyToken(
   { value }: EvidenceItem,
   source: Source,
   context: VerificationContext,
+  rules = platformToken,
 ): Promise<VerifiedToken> {
   const { payload, signingInput } = await verifyCompactJws(value, source);
   const claims = readClaims(payload);
   if (claimOf(claims, "iss") !== source.issuer) throw invalid("The token's issuer is not that of the source");
-  const expSeconds = requireTimes(claims, source, context.now);
-  const bindingLevel = bindingLevelOf(claimOf(claims, "aud"), source, context);
+  const expSeconds = requireTimes(claims, source, context.now, rules);
+  const bindingLevel = bindingLevelOf(claimOf(claims, "aud"), source, context, rules);
+  if (rules.jti === "required" && claimOf(claims, "jti") === undefined) throw invalid("The token has no jti");
   return {
     claims,
     bindingLevel,
@@ -70,12 +83,13 @@ function requireShallow(claims: object): void {
   }
 }
 
-/** RFC 7519 §4.1.4–4.1.6, with `exp` and `iat` mandatory and both age and lifetime limited. Returns `exp` in seconds. */
-function requireTimes(claims: Claims, source: Source, now: Date): number {
+/** RFC 7519 §4.1.4–4.1.6, with `exp` mandatory and both age and lifetime limited. Returns `exp` in seconds. */
+function requireTimes(claims: Claims, source: Source, now: Date, rules: TokenRules): number {
   const nowSeconds = now.getTime() / 1000;
   const skewSeconds = source.clockSkewSeconds;
   const exp = requireNumericDate(claims, "exp");
-  const iat = requireNumericDate(claims, "iat");
+  const dated = rules.iat === "required" || claimOf(claims, "iat") !== undefined;
+  const iat = dated ? requireNumericDate(claims, "iat") : Math.min(nowSeconds, exp);
   const nbf = claimOf(claims, "nbf") === undefined ? iat : requireNumericDate(claims, "nbf");
   if (exp <= nowSeconds - skewSeconds) throw new EvidenceRefused("evidenceExpired", "The token has expired");
   if (nbf > nowSeconds + skewSeconds) throw invalid("The token is not yet valid");
@@ -99,10 +113,12 @@ function bindingLevelOf(
   aud: ClaimValue | undefined,
   source: Source,
   { audience, binding }: VerificationContext,
+  rules: TokenRules,
 ): BindingLevel {
+  if (aud === undefined && rules.aud === "optional") return "document";
   const only = Array.isArray(aud) && aud.length === 1 ? aud[0] : aud;
   if (typeof only !== "string") throw invalid("The token does not have exactly one audience");
-  if (only === `${audience}/${binding}`) return "nonce";
+  if (binding !== undefined && only === `${audience}/${binding}`) return "nonce";
   if (only === (source.audience ?? audience)) return "bearer";
   if (only.startsWith(`${audience}/`)) {
     throw new EvidenceRefused("bindingMismatch", "The token is bound to another challenge, account or key");

@@ -4,6 +4,7 @@
  */
 import { EvidenceRefused } from "./evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
+import { namedIssuer, verifyAtc } from "./formats/atc.ts";
 import { verifyJwt } from "./formats/jwt.ts";
 import { verifyK8s } from "./formats/k8s.ts";
 import type { EvidenceFormat, Source } from "./sources.ts";
@@ -21,13 +22,19 @@ export interface Verifier {
    * @throws {SourceUnavailable} it cannot be judged now
    */
   verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
+  /** The authority that a token names, among these sources. Nothing of the token is verified yet. */
+  authorityOf(token: string, refs: readonly string[]): Source | undefined;
   /** Formats of the configured sources, for the directory's `meta.workloadAttestation.formats`. */
   formats(): string[];
   /** The configured sources by `ref`. */
   readonly sources: ReadonlyMap<string, Source>;
 }
 
-const verifiers: Record<EvidenceFormat, FormatVerifier> = { jwt: verifyJwt, k8s: verifyK8s };
+const verifiers: Record<EvidenceFormat, FormatVerifier> = {
+  jwt: verifyJwt,
+  k8s: verifyK8s,
+  atc: verifyAtc,
+};
 
 /**
  * A verifier of evidence from these sources, and no others.
@@ -46,6 +53,10 @@ export function createVerifier(sources: readonly Source[]): Verifier {
         throw new EvidenceRefused("formatNotAccepted", "The source does not take evidence of this format");
       }
       return verifiers[source.format](item, source, context);
+    },
+    authorityOf(token, refs) {
+      const issuer = namedIssuer(token);
+      return sources.find((source) => refs.includes(source.ref) && source.format === "atc" && source.issuer === issuer);
     },
     formats: () => [...new Set(sources.map(({ format }) => format))],
     sources: byRef,

@@ -16,15 +16,15 @@ export interface EvidenceOption {
   readonly ref: string | undefined;
 }
 
-export const evidenceFormats = ["jwt", "k8s"] as const;
+export const evidenceFormats = ["jwt", "k8s", "atc"] as const;
 
-/** Reads `jwt:FILE`, `k8s:FILE` or `exec:COMMAND`. @throws {UsageError} */
+/** Reads `jwt:FILE`, `k8s:FILE`, `atc:FILE` or `exec:COMMAND`. @throws {UsageError} */
 export function readEvidenceOption(text: string, ref: string | undefined, format: string | undefined): EvidenceOption {
   const colon = text.indexOf(":");
   const [kind, from] = [text.slice(0, Math.max(colon, 0)), text.slice(colon + 1)];
   const known = evidenceFormats.find((one) => one === kind);
   if ((known === undefined && kind !== "exec") || from === "") {
-    throw new UsageError("--evidence is jwt:FILE, k8s:FILE or exec:COMMAND");
+    throw new UsageError("--evidence is jwt:FILE, k8s:FILE, atc:FILE or exec:COMMAND");
   }
   if (known !== undefined) {
     if (format !== undefined && format !== known)
@@ -32,7 +32,7 @@ export function readEvidenceOption(text: string, ref: string | undefined, format
     return { kind: "file", from, format: known, ref };
   }
   if (format !== undefined && !evidenceFormats.some((one) => one === format)) {
-    throw new UsageError(`--format is "${format}", expected ${evidenceFormats.join(" or ")}`);
+    throw new UsageError(`--format is "${format}", expected one of ${evidenceFormats.join(", ")}`);
   }
   return { kind: "exec", from, format, ref };
 }
@@ -89,6 +89,7 @@ async function runCommand(command: string, binding: EvidenceBinding, env: Comman
       MAYFLY_FIXED_AUDIENCE: binding.audience,
       MAYFLY_BINDING: binding.binding,
       MAYFLY_TOKEN: binding.token,
+      MAYFLY_FINGERPRINT: binding.fingerprint,
       MAYFLY_SPIFFE_ID: binding.spiffeId,
     },
   });

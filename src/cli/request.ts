@@ -23,7 +23,7 @@ const options = {
     value: "SOURCE",
     required: true,
     description:
-      "what proves it: jwt:FILE or k8s:FILE for a token in a file (- reads standard input), or exec:COMMAND for a command that prints one",
+      "what proves it: jwt:FILE, k8s:FILE or atc:FILE for a token in a file (- reads standard input), or exec:COMMAND for a command that prints one",
   },
   out: { type: "string", value: "DIR", required: true, description: "where key.pem, cert.pem and bundle.pem go" },
   directory: {
@@ -47,7 +47,7 @@ const options = {
   format: {
     type: "string",
     value: "FORMAT",
-    description: "format of what exec: prints, jwt or k8s, where more than one would fit",
+    description: "format of what exec: prints, jwt, k8s or atc, where more than one would fit",
   },
   profile: {
     type: "string",
@@ -80,7 +80,8 @@ export const command = defineCommand({
     "and writes key.pem (mode 0600), cert.pem (with intermediates) and bundle.pem (the root), all three replaced in one step.\n\n" +
       "exec:COMMAND runs in /bin/sh and prints the evidence on standard output. It finds in its environment MAYFLY_AUDIENCE (the",
     "audience for a token that is bound to this request), MAYFLY_FIXED_AUDIENCE (the audience where the platform cannot bind it),",
-    "MAYFLY_BINDING (the binding value alone), MAYFLY_TOKEN (the challenge's token) and MAYFLY_SPIFFE_ID (the identity asked for).",
+    "MAYFLY_BINDING (the binding value alone), MAYFLY_TOKEN (the challenge's token), MAYFLY_FINGERPRINT (the account key, as a token",
+    "of format atc names it) and MAYFLY_SPIFFE_ID (the identity asked for).",
   ].join(" "),
   options,
   examples: [

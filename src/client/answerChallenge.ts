@@ -1,7 +1,7 @@
 /**
  * One authorization from `pending` to `valid` by workload-attest-01 (RFC 8555 §7.5.1 for the frame).
  */
-import { bindingValue, spkiDigest } from "./binding.ts";
+import { accountFingerprint, bindingValue, spkiDigest } from "./binding.ts";
 import { backOffMs, type Deadline } from "./deadline.ts";
 import { AcmeProblem, ClientError } from "./errors.ts";
 import { type Evidence, type EvidenceItem, gatherEvidence } from "./evidence.ts";
@@ -101,6 +101,7 @@ async function challengeResponse(
     binding,
     accept,
     token,
+    fingerprint: accountFingerprint(signer.thumbprint),
     signal: deadline.signal,
   });
   return { spki: spkiSha256.toString("base64url"), evidence: items };

@@ -1,5 +1,6 @@
 /**
- * The binding value of workload-attest-01: what ties evidence to this challenge, this account and this certificate key.
+ * What ties evidence to a request: the binding value of workload-attest-01 (to challenge, account and certificate key), and the
+ * fingerprint of authority tokens (to the account key).
  */
 import { createHash } from "node:crypto";
 
@@ -22,4 +23,13 @@ export function bindingValue(token: string, thumbprint: string, spkiSha256: Uint
     .update(separator)
     .update(spkiSha256)
     .digest("base64url");
+}
+
+/**
+ * The account key as an authority token names it (RFC 9447 §4): `SHA256 `, then the thumbprint's octets in upper-case hex with colons.
+ * @param thumbprint - SHA-256 JWK thumbprint, base64url
+ */
+export function accountFingerprint(thumbprint: string): string {
+  const octets = Buffer.from(thumbprint, "base64url").toString("hex").toUpperCase().match(/../g) ?? [];
+  return `SHA256 ${octets.join(":")}`;
 }

@@ -32,6 +32,8 @@ export interface EvidenceBinding {
   readonly accept: readonly Accept[];
   /** The challenge's token (RFC 8555 §8). */
   readonly token: string;
+  /** The account key as an authority token names it (RFC 9447 §4): `SHA256 AA:BB:…` of its thumbprint. */
+  readonly fingerprint: string;
   /** Aborts when the time for the whole request is over. */
   readonly signal: AbortSignal;
 }

@@ -6,7 +6,7 @@ import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 
 import type { SourceKeys } from "../attestation/evidence.ts";
-import { checkSource, configureSource } from "../attestation/sources.ts";
+import { checkSource, configureSource, type SourceConfiguration } from "../attestation/sources.ts";
 import { parseGrants, type Grant, type GrantConfiguration, type GrantSource } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
@@ -268,6 +268,7 @@ function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile
         `attestation.sources: ref ${shown(configuration.ref)}: expected a ref that no other source has`,
       );
     }
+    requireOneAuthority(configuration, raw.attestation.sources);
     sources.set(configuration.ref, configureSource(configuration, noKeys));
   }
   const written = [...raw.grants];
@@ -276,6 +277,15 @@ function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile
     written.push(...developmentGrants(raw.trustDomain, profiles));
   }
   return wrapped(() => parseGrants(written, { trustDomain: raw.trustDomain, sources, profiles }));
+}
+
+/** A tkauth-01 response names no source: the token's issuer must lead to one. */
+function requireOneAuthority({ ref, format, issuer }: SourceConfiguration, all: readonly SourceConfiguration[]): void {
+  const same = all.filter((other) => other.format === "atc" && other.issuer === issuer);
+  if (format === "atc" && same.length > 1)
+    throw new ConfigurationError(
+      `attestation.sources.${ref}.issuer: ${shown(issuer)}: expected one that no other source of format atc has`,
+    );
 }
 
 /** Reading grants needs what a source is, not its keys. */

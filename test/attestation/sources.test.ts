@@ -60,6 +60,21 @@ t.test("combinations that cannot be", (t) => {
   refused({ audience: "https://kubernetes.default.svc" }, /^sources\.github\.audience: .*Kubernetes API/);
   refused({ audience: good.issuer }, /^sources\.github\.audience: .*issuer/);
   refused({ format: "k8s", issuer: "kubernetes/serviceaccount" }, /^sources\.github\.issuer: .*legacy/);
+  const authority = { format: "atc", tokenAuthorityUrl: "https://authority.example/tokens" } as const;
+  t.doesNotThrow(() => checkSource({ ...good, ...authority }));
+  const elsewhere = [
+    "http://authority.example/",
+    "http://127.0.0.1/",
+    "authority",
+    "https://user:hunter2@authority.example/",
+  ];
+  for (const tokenAuthorityUrl of elsewhere) {
+    refused(
+      { ...authority, tokenAuthorityUrl },
+      /^(?!.*hunter2)sources\.github\.tokenAuthorityUrl: .*expected an https URL/,
+    );
+  }
+  refused({ ...authority, format: "jwt" }, /^sources\.github\.tokenAuthorityUrl: .*format atc/);
   t.end();
 });
 
@@ -74,6 +89,9 @@ t.test("defaults", (t) => {
   t.equal(k8s.maxAgeSeconds, 86_400);
   t.ok(k8s.claimNames?.includes("podUid"));
   t.equal(k8s.tenantClaims, undefined);
+  const atc = configureSource({ ...good, format: "atc", tokenAuthorityUrl: "https://authority.example/" }, keys);
+  t.match(atc, { maxAgeSeconds: 3600, tokenAuthorityUrl: "https://authority.example/" });
+  t.strictSame(atc.claimNames, [...Array.from({ length: 16 }, (_, index) => `path${index + 1}`), "jti", "sub"]);
   t.equal(configureSource({ ...good, clockSkewSeconds: 0 }, keys).clockSkewSeconds, 0);
   t.end();
 });

@@ -12,6 +12,8 @@ export const context: VerificationContext = {
   now,
   audience: "https://ca.example/wa",
   binding: "B".repeat(42) + "A",
+  identifier: { type: "uri", value: "spiffe://example.org/pay/checkout" },
+  accountKey: Buffer.from("563ecfae83ca4d15b029ff1b71d3bab91981f8509bdf4ad43972e2b1f0b938e3", "hex"),
 };
 export const boundAudience = `${context.audience}/${context.binding}`;
 
@@ -94,6 +96,28 @@ export function goodKubernetesClaims(claims: Record<string, unknown> = {}): Reco
     jti: "5f0c5e7e-3a0e-4d8a-9b63-0b7b0e7e0a11",
     sub: "system:serviceaccount:payments:checkout",
     "kubernetes.io": kubernetesMembers,
+    ...claims,
+  };
+}
+
+/** What an authority says of the identifier and account key of `context`. */
+export const goodAtc = {
+  tktype: "uri",
+  tkvalue: context.identifier.value,
+  fingerprint: "SHA256 56:3E:CF:AE:83:CA:4D:15:B0:29:FF:1B:71:D3:BA:B9:19:81:F8:50:9B:DF:4A:D4:39:72:E2:B1:F0:B9:38:E3",
+};
+
+/** The claims of a good authority token (RFC 9447 §4), five minutes long; without an audience, as the RFC's are. */
+export function goodAtcClaims(
+  claims: Record<string, unknown> = {},
+  atc: Record<string, unknown> = {},
+): Record<string, unknown> {
+  return {
+    iss: "https://authority.example",
+    iat: nowSeconds - 10,
+    exp: nowSeconds + 290,
+    jti: "id6098364921",
+    atc: { ...goodAtc, ...atc },
     ...claims,
   };
 }

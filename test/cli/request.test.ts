@@ -105,6 +105,7 @@ t.test("what exec: finds in its environment", async (t) => {
     MAYFLY_BINDING: /^[A-Za-z0-9_-]{43}$/,
     MAYFLY_TOKEN: /^[A-Za-z0-9_-]{22}$/,
     MAYFLY_SPIFFE_ID: spiffeId,
+    MAYFLY_FINGERPRINT: /^SHA256 ([0-9A-F]{2}:){31}[0-9A-F]{2}$/,
   });
 });
 
@@ -236,11 +237,11 @@ t.test("mistakes are found before anything is sent", async (t) => {
   const { fake, directory, request } = await ground(t);
   await writeFile(join(directory, "file"), "");
   for (const [args, status, sentence] of [
-    [["--evidence", "gcp:x"], 2, /--evidence is jwt:FILE, k8s:FILE or exec:COMMAND/],
+    [["--evidence", "gcp:x"], 2, /--evidence is jwt:FILE, k8s:FILE, atc:FILE or exec:COMMAND/],
     [["--evidence", "jwt:"], 2, /--evidence is jwt:FILE/],
     [["--evidence", "token"], 2, /--evidence is jwt:FILE/],
     [["--evidence", "jwt:-", "--format", "k8s"], 2, /--format is k8s, but the evidence is jwt/],
-    [["--evidence", "exec:true", "--format", "tpm"], 2, /--format is "tpm", expected jwt or k8s/],
+    [["--evidence", "exec:true", "--format", "tpm"], 2, /--format is "tpm", expected one of jwt, k8s, atc/],
     [["--evidence", "jwt:-", "--lifetime", "0"], 2, /--lifetime is "0", expected a whole number/],
     [
       ["--evidence", "jwt:-", "--root", "/nowhere/root.pem"],

@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
 import t from "tap";
-import { bindingValue, spkiDigest } from "../../src/client/binding.ts";
+import { fingerprintOf } from "../../src/attestation/formats/atc.ts";
+import { accountFingerprint, bindingValue, spkiDigest } from "../../src/client/binding.ts";
 
 t.test("S is the SHA-256 of the SubjectPublicKeyInfo", async (t) => {
   const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -18,4 +19,11 @@ t.test("B over label, key authorization and S, with a zero byte between", async 
     43,
   );
   t.not(bindingValue("a", "b", spki), bindingValue("a", "b", Buffer.alloc(32)));
+});
+
+t.test("the fingerprint is what the server expects in an authority token", async (t) => {
+  const thumbprint = createHash("sha256").update("a key").digest();
+  const fingerprint = accountFingerprint(thumbprint.toString("base64url"));
+  t.match(fingerprint, /^SHA256 ([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+  t.equal(fingerprint, fingerprintOf(thumbprint));
 });

@@ -246,6 +246,10 @@ t.test("profiles, sources and grants that do not go together", async (t) => {
   const sources = (...list: object[]) => refusal(t, { attestation: { sources: list } });
   t.match(sources(github, github), /^attestation\.sources: ref "github": expected a ref that no other source has/);
   t.match(sources({ ...github, ref: "dev" }), /ref "dev": expected a ref/);
+  t.match(
+    sources({ ...github, format: "atc" }, { ...github, ref: "second", format: "atc" }),
+    /^attestation\.sources\.github\.issuer: .*expected one that no other source of format atc has/,
+  );
   t.match(sources({ ...github, jwksFile: "f" }), /^attestation\.sources\.github\.jwksUrl: /);
   t.match(sources({ ...github, jwksUrl: "http://far.example/jwks" }), /^attestation\.sources\.github\.jwksUrl: /);
 

@@ -101,7 +101,9 @@ async function judge(
         throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
       throw new EvidenceRefused("formatNotAccepted", "The challenge does not accept evidence of that format and ref");
     }
-    verified.push(await policy.verify(item, { now: now(), audience, binding }));
+    const { identifier } = authorization;
+    const accountKey = account.key.thumbprint;
+    verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey }));
   }
   return { verified, decision: policy.decide(authorization.identifier.value, authorization.profile, verified) };
 }
