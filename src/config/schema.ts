@@ -143,6 +143,11 @@ export const configurationSchema = section({
         description: "host:port of the DNS resolver. Default: the system's.",
       }),
     ),
+    dnsTransport: Type.Enum(["udp", "tcp"], {
+      default: "udp",
+      description:
+        "udp: TXT, CAA and, with dnsResolver, address lookups over UDP, and over TCP where an answer is truncated. tcp: over TCP alone.",
+    }),
     allowPrivate: Type.Boolean({
       default: false,
       description: "Validation may reach private, loopback and other special-purpose addresses.",

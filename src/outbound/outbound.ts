@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connectionOrder, forbiddenAddress } from "./addresses.ts";
 import { createGate, GateFull } from "./gate.ts";
 import { createResolver, isLocalhostName } from "./resolver.ts";
+import type { DnsTransport } from "./dnsExchange.ts";
+import type { CaaRecord } from "./dnsMessage.ts";
 import { OutboundFailure } from "./failure.ts";
 
 /** Of one name, at most this many addresses are tried. */
@@ -17,6 +19,7 @@ const fallbackDelayMs = 250;
 export interface OutboundOptions {
   /** "host:port" of the resolver to ask; the system's when absent. */
   readonly dnsResolver?: string | undefined;
+  readonly dnsTransport?: DnsTransport | undefined;
   /** Private, link-local and loopback addresses may be reached; metadata services, multicast and the like never. */
   readonly allowPrivate: boolean;
   /** `localhost` and the names under it may reach loopback: for development. */
@@ -26,8 +29,10 @@ export interface OutboundOptions {
 }
 
 export interface Outbound {
-  /** TXT records, pieces joined; none is an empty list. @throws {OutboundFailure} `dns` */
+  /** TXT records, pieces joined; none is an empty list. @throws {OutboundFailure} `dns` · `ours` */
   txt(name: string, signal: AbortSignal): Promise<string[]>;
+  /** CAA records of this very name; none is an empty list. @throws {OutboundFailure} `dns` · `ours` */
+  caa(name: string, signal: AbortSignal): Promise<CaaRecord[]>;
   /**
    * A TCP connection to a permitted address of `host`, a DNS name or an IP address. The socket is destroyed when `signal` aborts, and
    * whoever uses it must bound what is read.
@@ -38,8 +43,8 @@ export interface Outbound {
 
 /** Opens the way out, with the operator's limits. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  const { allowPrivate, allowLocalhostNames, dnsResolver, lookupTimeoutMs } = options;
-  const resolver = createResolver({ dnsResolver, timeoutMs: lookupTimeoutMs });
+  const { allowPrivate, allowLocalhostNames, dnsResolver, dnsTransport, lookupTimeoutMs } = options;
+  const resolver = createResolver({ dnsResolver, dnsTransport, timeoutMs: lookupTimeoutMs });
   const gate = createGate({ perTarget: 8, inAll: 256, waitingPerTarget: 256, waitingInAll: 2048 });
 
   async function permittedAddresses(host: string, signal: AbortSignal): Promise<string[]> {
@@ -64,6 +69,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
 
   return {
     txt: (name, signal) => resolver.txt(name, signal),
+    caa: (name, signal) => resolver.caa(name, signal),
     async connect(host, port, signal) {
       const addresses = connectionOrder(await permittedAddresses(host, signal)).slice(0, addressesTriedMax);
       return firstConnected(addresses, signal, (address, attempt) => open(address, port, attempt)).catch(
@@ -123,5 +129,8 @@ export function connectionFailure(error: unknown, doing: string): OutboundFailur
     ETIMEDOUT: "no answer",
   };
   const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+  // Nothing was sent: this process may open no more, or no such, connections.
+  if (["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EPERM", "EACCES"].includes(code))
+    return new OutboundFailure("ours", `${doing} failed: ${code}`, { cause: error });
   return new OutboundFailure("connection", `${doing} failed: ${reasons[code] ?? code}`, { retryable: true });
 }

@@ -154,6 +154,6 @@ t.test("a lookup ends when its signal aborts", async (t) => {
   const { txt } = await resolverWith(t, () => "silence", 5000);
   const controller = new AbortController();
   const asked = txt("silent.example", controller.signal);
-  setTimeout(() => controller.abort(), 50);
-  await t.rejects(asked, { name: "OutboundFailure", problem: "dns" });
+  setTimeout(() => controller.abort(new Error("gave up")), 50);
+  await t.rejects(asked, { message: "gave up" });
 });

@@ -10,12 +10,13 @@ export type DnsAnswer =
   | readonly DnsRecord[]
   | "NXDOMAIN"
   | "SERVFAIL"
+  | "REFUSED"
   | "silence"
   | { readonly forged: readonly DnsRecord[]; readonly records: readonly DnsRecord[] };
 
 export interface DnsRecord {
-  readonly type: "A" | "AAAA" | "TXT" | "CNAME";
-  /** TXT: the pieces. */
+  readonly type: "A" | "AAAA" | "TXT" | "CNAME" | "CAA";
+  /** TXT: the pieces. CAA: flags, tag, value. */
   readonly data: string | readonly string[];
   /** The owner; the question's name when absent. */
   readonly name?: string;
@@ -30,23 +31,26 @@ export interface DnsServer {
   close(): void;
 }
 
-const types = { A: 1, CNAME: 5, TXT: 16, AAAA: 28 } as const;
+const types = { A: 1, NS: 2, CNAME: 5, TXT: 16, AAAA: 28, CAA: 257 } as const;
 const typeNames = new Map<number, string>(Object.entries(types).map(([name, number]) => [number, name]));
 
-/** Starts it. An answer of more than 512 bytes is truncated over UDP (RFC 1035 §4.2.1), so that TCP is asked. */
+/** Starts it; `root` is its answer for the root's name servers. An answer of more than 512 bytes is truncated over UDP (RFC 1035 §4.2.1), so that TCP is asked. */
 export async function startDnsServer(
   answer: (name: string, type: string) => DnsAnswer,
   host = "127.0.0.1",
+  { root = [] }: { root?: DnsAnswer } = {},
 ): Promise<DnsServer> {
   const questions: string[] = [];
 
   function reply(query: Buffer, transport: "udp" | "tcp"): { datagrams: Buffer[]; forged: Buffer[] } {
     const { name, type, end } = readQuestion(query);
-    questions.push(`${type} ${name} over ${transport}`);
-    const answered = answer(name, type);
+    // What is asked to find out whether anybody is there: it is nobody's question, and has its own answer.
+    const probe = name === "" && type === "NS";
+    if (!probe) questions.push(`${type} ${name} over ${transport}`);
+    const answered = probe ? root : answer(name, type);
     if (answered === "silence") return { datagrams: [], forged: [] };
-    if (answered === "NXDOMAIN" || answered === "SERVFAIL") {
-      return { datagrams: [message(query, end, [], answered === "NXDOMAIN" ? 3 : 2)], forged: [] };
+    if (typeof answered === "string") {
+      return { datagrams: [message(query, end, [], { SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 }[answered])], forged: [] };
     }
     if ("records" in answered) {
       return {
@@ -142,6 +146,10 @@ function recordData(type: DnsRecord["type"], data: string | readonly string[]): 
   const texts = typeof data === "string" ? [data] : data;
   const [first = ""] = texts;
   if (type === "TXT") return Buffer.concat(texts.map(characterString));
+  if (type === "CAA") {
+    const [flags = "0", tag = "", value = ""] = texts;
+    return Buffer.concat([Buffer.from([Number(flags)]), characterString(tag), Buffer.from(value, "latin1")]);
+  }
   return type === "CNAME" ? encodeName(first) : addressOctets(first);
 }
 

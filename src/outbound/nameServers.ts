@@ -1,0 +1,149 @@
+/**
+ * The name servers that are asked, in turn, and whether it is them or us when there is no answer: a name whose own servers are slow
+ * must not pass for an absent resolver, nor the other way round.
+ */
+import { lookup, Resolver } from "node:dns/promises";
+import { isIP } from "node:net";
+import { exchange, type DnsTransport, NoAnswer, type NameServer } from "./dnsExchange.ts";
+import { type DnsReply, DnsMessageError, type RecordType, responseCodes } from "./dnsMessage.ts";
+import { OutboundFailure, quoted } from "./failure.ts";
+
+export interface NameServersOptions {
+  /** "host:port" (IPv6 in brackets); the system's resolvers when absent. */
+  readonly dnsResolver?: string | undefined;
+  readonly dnsTransport?: DnsTransport | undefined;
+  /** For one lookup, all its tries together. */
+  readonly timeoutMs: number;
+}
+
+export interface NameServers {
+  /**
+   * The first reply that says something about the name, or the last there is.
+   * @throws {OutboundFailure} `dns` no answer about this name · `ours` no answer at all · `signal.reason`
+   */
+  ask(name: string, type: RecordType, signal: AbortSignal): Promise<DnsReply>;
+  /** False when no name server answers, whatever is asked. */
+  answering(signal: AbortSignal): Promise<boolean>;
+}
+
+/** For so long after an answer nobody doubts that the name servers are there. */
+const livelyMs = 10_000;
+const probeTimeoutMsMax = 1_000;
+
+/** @throws {TypeError} when `dnsResolver` is not host:port */
+export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs }: NameServersOptions): NameServers {
+  const configured = dnsResolver === undefined ? undefined : parseServer(dnsResolver);
+  const probeTimeoutMs = Math.min(timeoutMs / 2, probeTimeoutMsMax);
+  let answeredAt = -Infinity;
+  let probing: Promise<boolean> | undefined;
+
+  const servers = async (): Promise<NameServer[]> =>
+    configured === undefined
+      ? new Resolver().getServers().map(parseSystemServer)
+      : [{ address: await addressOf(configured.address), port: configured.port }];
+
+  async function tryOnce(
+    server: NameServer,
+    asked: { name: string; type: RecordType },
+    tryMs: number,
+    signal: AbortSignal,
+  ): Promise<DnsReply | Error> {
+    try {
+      const reply = await exchange(server, asked, { transport: dnsTransport, timeoutMs: tryMs, signal });
+      // Whoever refuses everybody is of no more use than nobody.
+      if (reply.responseCode !== responseCodes.refused) answeredAt = performance.now();
+      return reply;
+    } catch (error) {
+      signal.throwIfAborted();
+      return error instanceof Error ? error : new Error("unknown error", { cause: error });
+    }
+  }
+
+  async function ask(name: string, type: RecordType, signal: AbortSignal): Promise<DnsReply> {
+    const found = await servers();
+    const until = performance.now() + timeoutMs;
+    let last: DnsReply | Error = new NoAnswer("no name server is configured");
+    // Two rounds: a datagram may be lost. The second has twice the time, and a server that answered is not asked again.
+    for (const share of [1 / 4, 1 / 2]) {
+      for (const server of found) {
+        const tryMs = Math.min((timeoutMs * share) / found.length, until - performance.now());
+        if (tryMs < 1) break;
+        const outcome = await tryOnce(server, { name, type }, tryMs, signal);
+        if (outcome instanceof Error) {
+          if (last instanceof Error) last = outcome;
+        } else if (isConclusive(outcome)) return outcome;
+        else last = outcome;
+      }
+      if (!(last instanceof NoAnswer)) break;
+      void answering(signal).catch(() => undefined); // Begun now, so that it is known when the second round is over.
+    }
+    if (!(last instanceof Error) && last.responseCode !== responseCodes.refused) return last;
+    return judge(last, signal);
+  }
+
+  /** No answer, or a refusal: the name's fault where the name servers answer others. */
+  async function judge(last: DnsReply | Error, signal: AbortSignal): Promise<DnsReply> {
+    const code = last instanceof Error && "code" in last ? String(last.code) : undefined;
+    const here = code === undefined && (await answering(signal));
+    if (!here) {
+      const reason = `the resolver cannot be used (${code ?? reasonOf(last)})`;
+      throw new OutboundFailure("ours", reason, { cause: last });
+    }
+    if (!(last instanceof Error)) return last;
+    const reason = last instanceof DnsMessageError ? last.message : "the resolver did not answer in time";
+    throw new OutboundFailure("dns", reason, { retryable: true });
+  }
+
+  /** The root is something that every resolver has an answer for, or at least an opinion on. */
+  async function probe(): Promise<boolean> {
+    const { signal } = new AbortController();
+    const replies = await Promise.all(
+      (await servers()).map((server) => tryOnce(server, { name: "", type: "NS" }, probeTimeoutMs, signal)),
+    );
+    return replies.some((reply) => !(reply instanceof Error) && reply.responseCode !== responseCodes.refused);
+  }
+
+  async function answering(signal: AbortSignal): Promise<boolean> {
+    if (performance.now() - answeredAt < livelyMs) return true;
+    probing ??= probe()
+      .catch(() => false)
+      .finally(() => (probing = undefined));
+    const answered = await probing;
+    signal.throwIfAborted();
+    return answered;
+  }
+
+  return { ask, answering };
+}
+
+/** An answer about the name; another server may know better than one that failed or refused. */
+const isConclusive = ({ responseCode }: DnsReply): boolean =>
+  responseCode === responseCodes.noError || responseCode === responseCodes.nameError;
+
+const reasonOf = (last: DnsReply | Error): string => (last instanceof Error ? last.message : "it refuses to answer");
+
+function parseServer(text: string): NameServer {
+  const { host, port } = /^(?<host>\[[0-9a-f:.]+\]|[^:[\]]+):(?<port>\d{1,5})$/i.exec(text)?.groups ?? {};
+  if (host === undefined || Number(port) < 1 || Number(port) > 65535) {
+    throw new TypeError(`the DNS resolver must be "host:port", not ${quoted(text)}`);
+  }
+  return { address: host.replace(/[[\]]/g, ""), port: Number(port) };
+}
+
+/** As `Resolver.getServers` writes them: an address, or an address in brackets or with dots and a port. */
+function parseSystemServer(text: string): NameServer {
+  const { address, port } = /^\[?(?<address>[^\]]+?)\]?(?:(?<=[\].\d]):(?<port>\d+))?$/.exec(text)?.groups ?? {};
+  return isIP(text.replace(/%.*/, "")) === 0 && port !== undefined
+    ? { address: address ?? text, port: Number(port) }
+    : { address: text.replace(/^\[|\]$/g, ""), port: 53 };
+}
+
+/** A resolver given by name (a container's, say) is looked up by the system. @throws {OutboundFailure} `ours` */
+async function addressOf(host: string): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  try {
+    return (await lookup(host)).address;
+  } catch (cause) {
+    throw new OutboundFailure("ours", "the resolver's own name cannot be looked up", { cause });
+  }
+}
