@@ -23,6 +23,7 @@ import type { Parts } from "./parts.ts";
 import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
 import { createOrderStore } from "./store/orders.ts";
+import { createRenewalStore } from "./store/renewal.ts";
 
 /** What a test or a test-only launcher may put in place of the real thing. None of it can be configured. */
 export interface AcmeReplacements {
@@ -58,6 +59,8 @@ export async function mountAcme(
     certificates: createCertificateStore(db),
     policy: createIdentityPolicy({ trustDomain, grants: configuration.grants, verifier, onRefused }),
     issuing,
+    renewals: createRenewalStore(db),
+    issuerIdsOf: hierarchy.issuerIdsOf,
     chainPemOf: hierarchy.chainPemOf,
     validations,
     limits: acme,

@@ -6,6 +6,7 @@ import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../att
 import { Problem, problem } from "../problem/problem.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
+import type { RenewalStore } from "./renewalPorts.ts";
 import type {
   Accept,
   CertificateStore,
@@ -63,9 +64,12 @@ export interface AcmeLimits {
 export interface AcmeContext extends PipelineParts {
   readonly orders: OrderStore;
   readonly certificates: CertificateStore;
+  readonly renewals: RenewalStore;
   readonly policy: IdentityPolicy;
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly issuing: Issuing;
+  /** Issuing CAs whose key has this identifier. */
+  readonly issuerIdsOf: (keyIdentifier: Buffer) => readonly string[];
   readonly chainPemOf: (issuerId: string) => string | undefined;
   readonly validations: ValidationRunner;
   readonly limits: AcmeLimits;
@@ -116,11 +120,16 @@ export function requireValid(status: SignerStatus | undefined): void {
   if (status !== "valid") throw problem("unauthorized", `the account is ${status}`, { status: 401 });
 }
 
-/** Says why a statement found no valid account of this signer. @throws {Problem} always */
-export async function refuseSigner({ accounts }: Pick<AcmeContext, "accounts">, by: Signer): Promise<never> {
+/** Asks again for the signer's account. @throws {Problem} where it is not valid, or has another key by now */
+export async function requireSigner({ accounts }: Pick<AcmeContext, "accounts">, by: Signer): Promise<void> {
   const account = await accounts.findAccount(by.directory, by.id);
   requireValid(account?.status);
   if (!account?.thumbprint.equals(by.thumbprint)) throw new KeySuperseded();
+}
+
+/** Says why a statement found no valid account of this signer. @throws {Problem} always */
+export async function refuseSigner(context: Pick<AcmeContext, "accounts">, by: Signer): Promise<never> {
+  await requireSigner(context, by);
   throw new Error("a valid account could not act");
 }
 

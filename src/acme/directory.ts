@@ -28,6 +28,7 @@ export function directory(facts: DirectoryFacts): object {
     newOrder: urls.newOrder,
     revokeCert: urls.revokeCert,
     keyChange: urls.keyChange,
+    renewalInfo: urls.renewalInfo,
     // A key nobody knows, another one at each start: clients must tolerate what they do not understand.
     [randomBytes(8).toString("base64url")]: "https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1",
     meta: {

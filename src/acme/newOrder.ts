@@ -8,6 +8,7 @@ import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import type { NewOrder, Order, WantedAuthorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
+import { readReplaces, refuseReplacement } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
 
 /** Members that ask for something this server does not do; ignoring them would issue other than ordered (§7.4). */
@@ -15,7 +16,8 @@ const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegat
 
 /**
  * Makes an order with an authorization for each identifier, which may be one that is there already.
- * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · unauthorized (401)
+ * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · unauthorized (401) · for `replaces` also
+ *   notFound · alreadyReplaced (409)
  */
 export async function newOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
@@ -28,6 +30,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
   const profile = chooseProfile(payload["profile"], identifiers, context);
   const now = context.now();
   const validity = readValidity(payload, profile, now);
+  const replaces = readReplaces(payload["replaces"], context);
 
   const attested = identifiers.some(({ type }) => type === "uri");
   const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
@@ -41,9 +44,12 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     expiresAt,
     ...wantedAuthorizations(requested, { profile: profile.name, expiresAt, now }, context),
     reuse: context.options.reuseAuthorizations,
+    replaces,
   };
-  const made = (await context.orders.createOrder(account, order)) ?? (await refuseSigner(context, account));
-  const reply: Order = { ...order, ...made, error: null, certificateSerial: null };
+  const made = await context.orders.createOrder(account, order);
+  if (made === undefined && replaces !== null) return await refuseReplacement(context, account, replaces, identifiers);
+  const settled = made ?? (await refuseSigner(context, account));
+  const reply: Order = { ...order, ...settled, replaces: replaces?.id ?? null, error: null, certificateSerial: null };
   return orderReply(reply, context.urls, now, 201);
 }
 

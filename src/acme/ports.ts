@@ -107,6 +107,8 @@ export interface Order {
   readonly expiresAt: Date;
   readonly error: ProblemDocument | null;
   readonly certificateSerial: Buffer | null;
+  /** Id of the certificate that it replaces (RFC 9773 §5), as the client wrote it. */
+  readonly replaces: string | null;
 }
 
 /** `status` is the account's: the caller refuses when it is not `valid`, before it looks at the object. */
@@ -139,6 +141,13 @@ export interface WantedAuthorization extends NewAuthorization {
   readonly ancestors: readonly string[];
 }
 
+/** The certificate that an order is to replace, and who may have issued it. */
+export interface Replaces {
+  readonly id: string;
+  readonly serial: Buffer;
+  readonly issuerIds: readonly string[];
+}
+
 export interface NewOrder {
   readonly id: string;
   readonly identifiers: readonly Identifier[];
@@ -152,6 +161,7 @@ export interface NewOrder {
   readonly authorizationOf: readonly number[];
   /** Whether valid authorizations of other orders count for `dns` and `ip`; those of newAuthz always do. */
   readonly reuse: boolean;
+  readonly replaces: Replaces | null;
 }
 
 /** What the store made of a new order: which authorizations prove it, and whether they all do already. */
@@ -178,6 +188,8 @@ export interface OrderStore {
   /**
    * Makes the order, with authorizations that are there already where these do and new ones for the rest. An attested authorization
    * is taken by one order only. Undefined when the signer's account is not `valid`: nothing was made.
+   * One that replaces a certificate is made where that is the account's, shares a name with the order, and no other order replaces it
+   * that is valid or may become so; else undefined as well. However many ask at once, one gets it.
    */
   createOrder(signer: Signer, order: NewOrder): Promise<MadeOrder | undefined>;
   /** False when the signer's account is not `valid`: nothing was made. */

@@ -42,6 +42,7 @@ export function orderJson(order: Order, urls: Urls, now: Date): object {
     profile: order.profile,
     ...(order.notBefore && { notBefore: timestamp(order.notBefore) }),
     ...(order.notAfter && { notAfter: timestamp(order.notAfter) }),
+    ...(order.replaces !== null && { replaces: order.replaces }), // RFC 9773 §5
     ...(order.error && { error: order.error }),
     authorizations: [...new Set(order.authorizationIds)].map(urls.authorization),
     finalize: urls.finalize(order.id),

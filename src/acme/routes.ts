@@ -15,6 +15,7 @@ import { newAuthz } from "./newAuthz.ts";
 import { newOrder } from "./newOrder.ts";
 import { authorization, readOrder } from "./order.ts";
 import { verifyRequest, type PayloadRule, type SignedBy } from "./pipeline.ts";
+import { renewalInfo } from "./renewalInfo.ts";
 import { link, type Reply } from "./resources.ts";
 import { revokeCertificate } from "./revokeCertificate.ts";
 import type { AcmePaths } from "./urls.ts";
@@ -88,6 +89,11 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
     server.get(paths.newNonce, { exposeHeadRoute: false }, (_request, reply) => sendNonce(reply, 204)); // §7.2
     // A HEAD reply without a length makes clients give the connection up, and the next request pays for a TLS handshake.
     server.head(paths.newNonce, (_request, reply) => sendNonce(reply.header("content-length", "0"), 200));
+
+    // RFC 9773 §4.1: for anybody, without a signature.
+    server.get<{ Params: { certificateId: string } }>(`${paths.renewalInfo}/:certificateId`, async (request, reply) =>
+      send(reply, await renewalInfo(request.params.certificateId, context)),
+    );
 
     // §6.3: directory and newNonce may be asked by POST-as-GET as well.
     signed(server, {

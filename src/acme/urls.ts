@@ -15,6 +15,8 @@ export interface AcmePaths {
   readonly newOrder: string;
   readonly revokeCert: string;
   readonly keyChange: string;
+  /** A certificate's id (RFC 9773 §4.1) follows as a segment. */
+  readonly renewalInfo: string;
   /** With `:account`. */
   readonly account: string;
   readonly orders: string;
@@ -37,6 +39,7 @@ export const acmePaths: AcmePaths = {
   newOrder: "/new-order",
   revokeCert: "/revoke-cert",
   keyChange: "/key-change",
+  renewalInfo: "/renewal-info",
   account: "/account/:account",
   orders: "/account/:account/orders",
   order: "/order/:order",
@@ -80,6 +83,7 @@ export function createUrls(externalUrl: string, prefix: string = acmePrefix, pat
     newOrder: filled(paths.newOrder),
     revokeCert: filled(paths.revokeCert),
     keyChange: filled(paths.keyChange),
+    renewalInfo: filled(paths.renewalInfo),
     account: withOne(paths.account),
     orders: (accountId: string, after?: string) =>
       `${ordersOf(accountId)}${after === undefined ? "" : `?after=${after}`}`,

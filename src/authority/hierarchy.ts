@@ -70,10 +70,17 @@ async function openHierarchy(
       .filter(({ kind }) => kind === "issuing")
       .map(({ id, certificate }) => [id, pemEncode("CERTIFICATE", certificate)]),
   );
+  const keyIdentifiers = new Map<string, string[]>();
+  for (const { kind, id, certificate } of stored) {
+    if (kind !== "issuing") continue;
+    const identifier = keyIdentifier(readCertificate(certificate).spki).toString("hex");
+    keyIdentifiers.set(identifier, [...(keyIdentifiers.get(identifier) ?? []), id]);
+  }
   return {
     rootCertificate: root.certificate,
     rootPem: pemEncode("CERTIFICATE", root.certificate),
     issuing: issuerOf(issuing, signer),
+    issuerIdsOf: (identifier) => keyIdentifiers.get(identifier.toString("hex")) ?? [],
     chainPemOf: (id) => chains.get(id),
   };
 }

@@ -18,6 +18,8 @@ export interface Hierarchy {
   readonly rootCertificate: Buffer;
   readonly rootPem: string;
   readonly issuing: Issuer;
+  /** Issuing CAs, of now and of before, whose key has this identifier (RFC 5280 §4.2.1.1). */
+  readonly issuerIdsOf: (keyIdentifier: Buffer) => readonly string[];
   /** Issuing certificates by id, for chains of certificates that an earlier issuer signed. */
   readonly chainPemOf: (issuerId: string) => string | undefined;
 }

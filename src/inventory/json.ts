@@ -60,6 +60,9 @@ export function certificateJson(record: CertificateRecord, now: Date): object {
     revokedAt: record.revokedAt === null ? null : seconds(record.revokedAt),
     revocationReason: record.revocationReason,
     revokedBy: record.revokedBy,
+    replaces: record.replaces?.toString("hex") ?? null,
+    replacedBy: record.replacedBy?.toString("hex") ?? null,
+    incidents: record.incidents,
     pem: pemEncode("CERTIFICATE", record.der),
   };
 }

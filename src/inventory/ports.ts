@@ -44,6 +44,12 @@ export interface CertificateRecord {
   readonly revokedAt: Date | null;
   readonly revocationReason: number | null;
   readonly revokedBy: string | null;
+  /** Serial of the certificate whose place it took (RFC 9773 §5). */
+  readonly replaces: Buffer | null;
+  /** Serial of the one that took its place. */
+  readonly replacedBy: Buffer | null;
+  /** Ids of the open incidents that cover it. */
+  readonly incidents: readonly string[];
 }
 
 export interface IdentityRecord {

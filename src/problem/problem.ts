@@ -12,6 +12,11 @@ export const problems = {
   // RFC 8555 §6.7 and its companions
   accountDoesNotExist: { type: `${acme}accountDoesNotExist`, status: 400, title: "The account does not exist" },
   alreadyRevoked: { type: `${acme}alreadyRevoked`, status: 400, title: "The certificate is already revoked" },
+  alreadyReplaced: {
+    type: `${acme}alreadyReplaced`,
+    status: 409,
+    title: "The certificate is being replaced already",
+  }, // RFC 9773 §7.4
   badAttestationStatement: { type: `${acme}badAttestationStatement`, status: 400, title: "The evidence was refused" },
   badCSR: { type: `${acme}badCSR`, status: 400, title: "The CSR is unacceptable" },
   badNonce: { type: `${acme}badNonce`, status: 400, title: "The nonce is unacceptable" },

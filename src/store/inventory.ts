@@ -3,6 +3,7 @@ import { sql, type SelectQueryBuilder } from "kysely";
 
 import type { CertificateFilter, CertificateRecord, InventoryStore, Position } from "../inventory/ports.ts";
 import { databaseTrouble, type Database } from "./database.ts";
+import { covers } from "./incidentCover.ts";
 import type { CertificateTable, IdentityTable, RevocationTable, Tables } from "./tables.ts";
 
 type Joined = Tables & { c: CertificateTable; r: RevocationTable; i: IdentityTable };
@@ -37,6 +38,13 @@ export function createInventoryStore(db: Database): InventoryStore {
         "r.revoked_at as revokedAt",
         "r.reason as revocationReason",
         "r.revoked_by as revokedBy",
+        "c.replaces",
+        sql<Buffer | null>`(select s.serial from certificate s where s.replaces = c.serial limit 1)`.as("replacedBy"),
+        sql<
+          string[]
+        >`array(select i.id::text from incident i where ${sql.raw(covers("i", "c"))} order by i.created_at)`.as(
+          "incidents",
+        ),
       ]);
 
   return {

@@ -16,10 +16,10 @@ const intend = statement(
        and not exists (
          select from acme_authorization z
          where z.id = any(o.authorization_ids) and (z.status <> 'valid' or z.expires_at <= now()))
-     returning o.id
+     returning o.id, o.replaces
    )
-   insert into issuance_intent (${intentColumns})
-   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+   insert into issuance_intent (${intentColumns}, replaces)
+   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, (select replaces from moved)
    where $5::uuid is null or exists (select from moved)
    returning serial`,
 );
@@ -38,9 +38,10 @@ const record = statement(
      returning id
    ), recorded as (
      insert into certificate (serial, fingerprint, der, issuer_id, identity_id, door, order_id, account_id, spiffe_id, dns_names,
-                              ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, issued_at)
+                              ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces, issued_at)
      select serial, sha256($2), $2, issuer_id, identified.id, door, order_id, account_id, spiffe_id, dns_names,
-            ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, date_trunc('milliseconds', now())
+            ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces,
+            date_trunc('milliseconds', now())
      from intent, identified
      returning serial
    ), orders as (

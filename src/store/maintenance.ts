@@ -24,6 +24,15 @@ const pruneAuthorizations = statement(
      where id < $1 and not exists (select from acme_order o where o.id = z.order_id) order by id limit $2
    ) returning 1`,
 );
+// That a certificate was replaced stays with its successor, in the inventory.
+const pruneReplacements = statement(
+  "prune_certificate_replacement",
+  `delete from certificate_replacement
+   where serial in (
+     select serial from certificate_replacement r
+     where order_id < $1 and not exists (select from acme_order o where o.id = r.order_id) order by order_id limit $2
+   ) returning 1`,
+);
 
 /** Rows that go in one statement: few enough that nobody waits for it. */
 const pruneBatch = 1000;
@@ -39,6 +48,7 @@ export async function prune(db: Database, now: Date, oldestId: string): Promise<
     [pruneEvidence, now],
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],
+    [pruneReplacements, oldestId],
   ] as const) {
     let gone = pruneBatch;
     while (gone === pruneBatch) gone = (await db.run(statementOf, [bound, pruneBatch])).length;

@@ -3,11 +3,12 @@
  * zero rows mean that somebody else was first. The account's status is looked at inside the statement that acts.
  */
 import { statement } from "./database.ts";
+import { replacingOwner } from "./replacement.ts";
 import { isSigner, ofDirectory, signerStatus } from "./signer.ts";
 
 const orderColumns = (o: string): string =>
   `${o}.id, ${o}.status, ${o}.identifiers, ${o}.authorization_ids, ${o}.profile, ${o}.profile_hash, ${o}.not_before, ${o}.not_after,
-   ${o}.expires_at, ${o}.error, ${o}.certificate_serial`;
+   ${o}.expires_at, ${o}.error, ${o}.certificate_serial, ${o}.replaces_id`;
 const authorizationColumns = (z: string): string =>
   `${z}.id, ${z}.account_id, ${z}.order_id, ${z}.identifier_type, ${z}.identifier_value, ${z}.wildcard, ${z}.subdomains, ${z}.profile, ${z}.status, ${z}.expires_at,
    ${z}.challenges, ${z}.attestation`;
@@ -40,11 +41,8 @@ const usable = (z: string, w: string, profile: string, reuse: string): string =>
 
 // $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
 // $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse
-export const insertOrder = statement(
-  "order_insert",
-  `with owner as (
-     select a.id from account a where ${isSigner("a", 2)} and a.status = 'valid'
-   ), wanted as (
+const insertion = (owner: string, also: { columns: string; values: string }): string =>
+  `with ${owner}, wanted as (
      select owner.id as account_id, w.*
      from owner, unnest($11::uuid[], $12::text[], $13::text[], $14::boolean[], $15::boolean[], $16::timestamptz[], $17::jsonb[])
        with ordinality as w(id, type, value, wildcard, subdomains, expires_at, challenges, n)
@@ -75,14 +73,27 @@ export const insertOrder = statement(
      from wanted w left join used u on u.n = w.n
    )
    insert into acme_order (id, account_id, status, identifiers, authorization_ids, authorizations_pending, profile, profile_hash,
-                           not_before, not_after, expires_at)
-   select $1, owner.id, case when p.pending = 0 then 'ready' else 'pending' end, $5, p.ids, p.pending, $6, $7, $8, $9, least($10, p.ends)
+                           not_before, not_after, expires_at${also.columns})
+   select $1, owner.id, case when p.pending = 0 then 'ready' else 'pending' end, $5, p.ids, p.pending, $6, $7, $8, $9, least($10, p.ends)${also.values}
    from owner, (
      select (select array_agg(q.id order by i.n) from unnest($21::integer[]) with ordinality as i(of, n) join proofs q on q.n = i.of) as ids,
             count(*) filter (where pending) as pending, min(ends) as ends
      from proofs
    ) p
-   returning status, authorization_ids, expires_at`,
+   returning status, authorization_ids, expires_at`;
+
+export const insertOrder = statement(
+  "order_insert",
+  insertion(`owner as (select a.id from account a where ${isSigner("a", 2)} and a.status = 'valid')`, {
+    columns: "",
+    values: "",
+  }),
+);
+
+/** $23-$28: see `replacingOwner`. */
+export const insertReplacingOrder = statement(
+  "order_insert_replacing",
+  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $23, $24" }),
 );
 
 export const insertAuthorization = statement(

@@ -4,9 +4,11 @@ import type {
   Authorization,
   Challenge,
   Identifier,
+  NewOrder,
   Order,
   OrderStore,
   Owned,
+  Signer,
   WantedAuthorization,
 } from "../acme/ports.ts";
 import type { AuthorizationStatus, OrderStatus } from "../acme/state.ts";
@@ -27,6 +29,7 @@ interface OrderRow {
   expires_at: Date;
   error: ProblemDocument | null;
   certificate_serial: Buffer | null;
+  replaces_id: string | null;
 }
 
 interface AuthorizationRow {
@@ -56,6 +59,7 @@ const orderOf = (row: OrderRow): Order => ({
   expiresAt: row.expires_at,
   error: row.error,
   certificateSerial: row.certificate_serial,
+  replaces: row.replaces_id,
 });
 
 const authorizationOf = (row: AuthorizationRow): Authorization => ({
@@ -86,30 +90,23 @@ export function createOrderStore(db: Database): OrderStore {
     rows[0] && authorizationOf(rows[0]);
   return {
     async createOrder(signer, order) {
-      const { authorizations } = order;
-      const instead = authorizations.flatMap(alternatives);
-      const [row] = await db.run<Pick<OrderRow, "status" | "authorization_ids" | "expires_at">>(sql.insertOrder, [
-        order.id,
-        ...signerValues(signer),
-        JSON.stringify(order.identifiers),
-        order.profile,
-        order.profileHash,
-        order.notBefore,
-        order.notAfter,
-        order.expiresAt,
-        authorizations.map(({ id }) => id),
-        authorizations.map(({ identifier }) => identifier.type),
-        authorizations.map(({ identifier }) => identifier.value),
-        authorizations.map(({ wildcard }) => wildcard),
-        authorizations.map(({ subdomains }) => subdomains),
-        authorizations.map(({ expiresAt }) => expiresAt),
-        authorizations.map(({ challenges }) => JSON.stringify(challenges)),
-        instead.map(({ n }) => n),
-        instead.map(({ value }) => value),
-        instead.map(({ subdomains }) => subdomains),
-        order.authorizationOf.map((index) => index + 1), // ordinality counts from 1
-        order.reuse,
-      ]);
+      const values = insertValues(signer, order);
+      const { replaces, identifiers } = order;
+      const of = (type: Identifier["type"]): string[] =>
+        identifiers.filter((one) => one.type === type).map(({ value }) => value);
+      type Row = Pick<OrderRow, "status" | "authorization_ids" | "expires_at">;
+      const [row] =
+        replaces === null
+          ? await db.run<Row>(sql.insertOrder, values)
+          : await db.run<Row>(sql.insertReplacingOrder, [
+              ...values,
+              replaces.serial,
+              replaces.id,
+              replaces.issuerIds,
+              of("dns"),
+              of("ip"),
+              of("uri"),
+            ]);
       return row && { status: row.status, authorizationIds: row.authorization_ids, expiresAt: row.expires_at };
     },
     async createAuthorization(signer, { id, identifier, subdomains, expiresAt, challenges }, profile) {
@@ -209,6 +206,34 @@ export function createOrderStore(db: Database): OrderStore {
       }));
     },
   };
+}
+
+/** The parameters of both statements that make an order. */
+function insertValues(signer: Signer, order: NewOrder): unknown[] {
+  const { authorizations } = order;
+  const instead = authorizations.flatMap(alternatives);
+  return [
+    order.id,
+    ...signerValues(signer),
+    JSON.stringify(order.identifiers),
+    order.profile,
+    order.profileHash,
+    order.notBefore,
+    order.notAfter,
+    order.expiresAt,
+    authorizations.map(({ id }) => id),
+    authorizations.map(({ identifier }) => identifier.type),
+    authorizations.map(({ identifier }) => identifier.value),
+    authorizations.map(({ wildcard }) => wildcard),
+    authorizations.map(({ subdomains }) => subdomains),
+    authorizations.map(({ expiresAt }) => expiresAt),
+    authorizations.map(({ challenges }) => JSON.stringify(challenges)),
+    instead.map(({ n }) => n),
+    instead.map(({ value }) => value),
+    instead.map(({ subdomains }) => subdomains),
+    order.authorizationOf.map((index) => index + 1), // ordinality counts from 1
+    order.reuse,
+  ];
 }
 
 /** Whose authorization would do for the nth wanted one: the same, or one of an ancestor that stands for names below it. */

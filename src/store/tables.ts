@@ -20,6 +20,7 @@ export interface CertificateTable {
   not_before: Date;
   not_after: Date;
   issued_at: Date;
+  replaces: Buffer | null;
 }
 
 export interface RevocationTable {

@@ -115,7 +115,7 @@ export function serialHex(serialNumber: Buffer): string {
 }
 
 /** Whether `content` is the content of an INTEGER that RFC 5280 §4.1.2.2 allows as a serial number. */
-function isSerialNumber(content: Buffer): boolean {
+export function isSerialNumber(content: Buffer): boolean {
   const [first = 0, second = 0] = content;
   if (content.length === 0 || content.length > 20 || first >= 0x80) return false;
   return first > 0 || second >= 0x80;

@@ -103,6 +103,8 @@ export interface AcmeClient {
   register(payload?: object, overrides?: Overrides): Promise<Reply>;
   /** @throws {Error} when there is no such order */
   newOrder(...identifiers: Identifier[]): Promise<Order>;
+  /** The same, with any payload. */
+  order(payload: object): Promise<Order>;
   /** A pre-authorization. @throws {Error} when there is none */
   newAuthz(identifier: object, members?: object): Promise<Authorization>;
   readOrder(url: string): Promise<Order>;
@@ -118,6 +120,7 @@ export interface Directory {
   readonly newOrder: string;
   readonly revokeCert: string;
   readonly keyChange: string;
+  readonly renewalInfo: string;
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
@@ -218,6 +221,10 @@ export async function acmeDriver(
       return reply;
     }
     const postAsGet = (url: string, overrides?: Overrides) => post(url, undefined, overrides);
+    async function order(payload: object): Promise<Order> {
+      const reply = await post(directory.newOrder, payload);
+      return objectOf(reply, 201, String(reply.headers.location)) as Order;
+    }
     return {
       get key() {
         return key;
@@ -232,10 +239,8 @@ export async function acmeDriver(
         if (reply.status < 300) account = String(reply.headers.location);
         return reply;
       },
-      async newOrder(...identifiers) {
-        const reply = await post(directory.newOrder, { identifiers });
-        return objectOf(reply, 201, String(reply.headers.location)) as Order;
-      },
+      newOrder: (...identifiers) => order({ identifiers }),
+      order,
       async newAuthz(identifier, members = {}) {
         const reply = await post(directory.newAuthz, { identifier, ...members });
         return objectOf(reply, 201, String(reply.headers.location)) as Authorization;

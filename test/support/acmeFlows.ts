@@ -1,5 +1,6 @@
 /** The steps between newOrder and certificate, as tests of the ACME room need them: good evidence, bad evidence, http-01. */
 import {
+  X509Certificate,
   createHash,
   createPrivateKey,
   createPublicKey,
@@ -75,9 +76,11 @@ export async function attesting(
   ca: TestAuthority,
   alice: AcmeClient,
   subject: string = randomUUID(),
+  /** Further members of newOrder. */
+  more: object = {},
 ): Promise<Attesting> {
   const spiffeId = spiffeIdOf(subject);
-  const order = await alice.newOrder(uri(spiffeId));
+  const order = await alice.order({ identifiers: [uri(spiffeId)], ...more });
   const authorization = await alice.readAuthorization(order.authorizations[0]);
   const [challenge] = authorization.challenges;
   if (challenge === undefined) throw new Error("no challenge");
@@ -94,8 +97,13 @@ export function respond({ alice, challenge, key }: Attesting, value: string, spk
 }
 
 /** The same, with the order `ready` at the end. */
-export async function attested(ca: TestAuthority, alice: AcmeClient, subject?: string): Promise<Attesting> {
-  const flow = await attesting(ca, alice, subject);
+export async function attested(
+  ca: TestAuthority,
+  alice: AcmeClient,
+  subject?: string,
+  more?: object,
+): Promise<Attesting> {
+  const flow = await attesting(ca, alice, subject, more);
   const reply = await respond(flow, await ca.devToken(flow.subject, flow.boundAudience));
   if (reply.json()["status"] !== "valid") throw new Error(`not attested: ${reply.text}`);
   return flow;
@@ -106,8 +114,9 @@ export async function issued(
   ca: TestAuthority,
   alice: AcmeClient,
   subject?: string,
+  more?: object,
 ): Promise<Attesting & { readonly certificateUrl: string; readonly chain: string }> {
-  const flow = await attested(ca, alice, subject);
+  const flow = await attested(ca, alice, subject, more);
   const reply = await alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
   const certificateUrl = String(reply.json()["certificate"]);
   return { ...flow, certificateUrl, chain: (await alice.postAsGet(certificateUrl)).text };
@@ -216,3 +225,15 @@ export async function query(
 
 /** The id at the end of a URL. */
 export const idOf = (url: string): string => url.split("/").at(-1) ?? "";
+
+/** AuthorityKeyIdentifier with nothing but the key identifier: its OID, then the octets around the 20 that count. */
+const keyIdentifierPattern = /0603551d2304183016(?:8014)([0-9a-f]{40})/;
+
+/** The id of a PEM chain's first certificate in renewal information (RFC 9773 §4.1), from its octets. */
+export function certificateIdOf(chain: string): string {
+  const der = Buffer.from(leafOf(chain), "base64url");
+  const [, key = ""] = keyIdentifierPattern.exec(der.toString("hex")) ?? [];
+  // Node prints the number; DER puts a zero octet before a high bit.
+  const serial = new X509Certificate(der).serialNumber.replace(/^(?=[89A-F])/, "00");
+  return [key, serial].map((hex) => base64url(Buffer.from(hex, "hex"))).join(".");
+}

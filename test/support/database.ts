@@ -83,6 +83,7 @@ export function orderFor(changes: Partial<NewOrder> = {}): NewOrder {
     ],
     authorizationOf: [0],
     reuse: false,
+    replaces: null,
     ...changes,
   };
 }

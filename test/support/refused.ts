@@ -8,7 +8,7 @@ const attestation = "urn:mayfly:workload-attest:error:";
 /** Error types registered for ACME that this server may use; nothing else may stand in that namespace (R6.7-2). */
 export const registeredTypes = new Set(
   [
-    "accountDoesNotExist alreadyRevoked badAttestationStatement badCSR badNonce badPublicKey badRevocationReason",
+    "accountDoesNotExist alreadyReplaced alreadyRevoked badAttestationStatement badCSR badNonce badPublicKey badRevocationReason",
     "badSignatureAlgorithm caa compound connection dns externalAccountRequired incorrectResponse invalidContact",
     "invalidProfile malformed orderNotReady rateLimited rejectedIdentifier serverInternal tls unauthorized",
     "unsupportedContact unsupportedIdentifier userActionRequired",
