@@ -14,7 +14,7 @@ import {
 import { createAccountStore } from "../../src/store/accounts.ts";
 import { createIssuanceLedger } from "../../src/store/issuance.ts";
 import { createOrderStore } from "../../src/store/orders.ts";
-import { intentFor, makeAccount, migratedDatabase, orderFor, query } from "../support/database.ts";
+import { intentFor, makeAccount, makeCertificate, migratedDatabase, orderFor, query } from "../support/database.ts";
 
 const orderStates: readonly OrderStatus[] = ["pending", "ready", "processing", "valid", "invalid"];
 const authorizationStates: readonly AuthorizationStatus[] = [
@@ -61,6 +61,13 @@ const changes: Readonly<Record<string, (order: MadeOrder, authorizationId: strin
   failed: (_, id) => orders.failed(id, challenge("invalid")),
   deactivateAuthorization: ({ signer }, id) => orders.deactivateAuthorization(signer, id),
   deactivateAccount: ({ signer }) => accounts.deactivateAccount(signer),
+  // Another order takes the place of this one, whose time has run out, as the successor of a certificate (RFC 9773 §5).
+  replace: async ({ id, signer }) => {
+    const { serial, issuerId } = await makeCertificate(db, { accountId: signer.id });
+    await query(db, "insert into certificate_replacement (serial, order_id) values ($1, $2)", [serial, id]);
+    await query(db, "update acme_order set expires_at = now() where id = $1", [id]);
+    await orders.createOrder(signer, orderFor({ replaces: { id: "id", serial, issuerIds: [issuerId] } }));
+  },
   intend: ({ id, signer }) => ledger.intend(intentFor({ door: "acme", orderId: id, accountId: signer.id })),
   record: async ({ id, signer }) => {
     const serial = await standingIntent(id, signer.id);
@@ -149,8 +156,8 @@ t.test("R7.1.6-1 over all statements and states, what moves is exactly the arrow
       "ready → processing": ["intend"],
       "processing → valid": ["record"],
       "processing → invalid": ["abandon"],
-      "pending → invalid": ["deactivateAccount", "deactivateAuthorization", "failed"],
-      "ready → invalid": ["deactivateAccount", "deactivateAuthorization", "failed"],
+      "pending → invalid": ["deactivateAccount", "deactivateAuthorization", "failed", "replace"],
+      "ready → invalid": ["deactivateAccount", "deactivateAuthorization", "failed", "replace"],
     },
     "and each arrow has its statements",
   );

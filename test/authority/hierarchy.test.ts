@@ -34,6 +34,8 @@ t.test(
     t.equal(new X509Certificate(issuing.chainPem).fingerprint256, below.fingerprint256);
     t.equal(hierarchy.chainPemOf(issuing.id), issuing.chainPem);
     t.equal(hierarchy.chainPemOf("other"), undefined);
+    t.same(hierarchy.issuerIdsOf(issuing.subjectKeyIdentifier), [issuing.id]);
+    t.same(hierarchy.issuerIdsOf(Buffer.alloc(20)), []);
 
     for (const [der, pathLenConstraint] of [
       [rootCertificate, 1],

@@ -54,6 +54,8 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
   await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() - 1000)]);
   await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() + 1000)]);
   const { serial } = await makeCertificate(db, { notAfter: monthAgo });
+  const claim = "insert into certificate_replacement (serial, order_id) values ($1, $2)";
+  for (const by of [old, processing, fresh]) await query(db, claim, [randomBytes(16), by]);
 
   await prune(db, now, firstIdOf(weekAgo));
   const ids = await query<{ id: string }>(db, "select id from acme_order order by id");
@@ -63,6 +65,11 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
     (await query(db, "select 1 from acme_authorization")).length,
     2,
     "an authorization goes with its order, not before",
+  );
+  t.equal(
+    (await query(db, "select 1 from certificate_replacement")).length,
+    2,
+    "who replaces, as long as the order is there",
   );
   t.equal((await query(db, "select 1 from evidence_use")).length, 1, "until the evidence is refused as expired anyway");
   t.equal((await query(db, "select 1 from certificate where serial = $1", [serial])).length, 1, "the inventory stays");
