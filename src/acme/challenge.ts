@@ -1,5 +1,6 @@
 /** Responding to a challenge (RFC 8555 §7.5.1): which one, whose, and in which state; the proof itself is each challenge's own matter. */
 import { noSuchResource, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { respondWithToken } from "./challenges/tkauth01.ts";
 import { respondWithEvidence } from "./challenges/workloadAttest01.ts";
 import { idOf } from "./order.ts";
 import type { Authorization, Challenge } from "./ports.ts";
@@ -18,8 +19,9 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
 
   const open = authorizationStatus(authorization, context.now()) === "pending" && asked.status === "pending";
   if (request.payload === undefined || !open) return challengeReply(authorization, asked, context);
-  if (asked.type === "workload-attest-01") {
-    const answered = await respondWithEvidence(request.payload, { account, authorization, challenge: asked }, context);
+  if (asked.type === "workload-attest-01" || asked.type === "tkauth-01") {
+    const respond = asked.type === "tkauth-01" ? respondWithToken : respondWithEvidence;
+    const answered = await respond(request.payload, { account, authorization, challenge: asked }, context);
     return challengeReply(authorization, answered, context);
   }
 

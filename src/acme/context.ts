@@ -9,6 +9,7 @@ import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
 import type { RenewalStore } from "./renewalPorts.ts";
 import type {
   Accept,
+  Authority,
   CertificateStore,
   Challenge,
   Identifier,
@@ -21,8 +22,13 @@ import type {
 /** The policy for identities, asked by newOrder (would anything do?) and by the challenge (does this do?). */
 export interface IdentityPolicy {
   readonly trustDomain: string;
-  /** Evidence that would do for this SPIFFE ID, under this profile or any, and the profiles of the grants behind it. */
-  candidates(spiffeId: string, profile?: string): { accept: readonly Accept[]; profiles: readonly string[] };
+  /**
+   * Evidence that would do for this SPIFFE ID, under this profile or any; the token authorities among its sources whose tokens would do
+   * by themselves; and the profiles of the grants behind it.
+   */
+  candidates(spiffeId: string, profile?: string): Candidates;
+  /** The one of these sources whose authority the token names; nothing of it is verified yet. */
+  authorityOf(token: string, refs: readonly string[]): string | undefined;
   /** True when a source of this name is configured. */
   hasSource(ref: string): boolean;
   /** Verifies one item. @throws {EvidenceRefused} · {SourceUnavailable} */
@@ -31,6 +37,12 @@ export interface IdentityPolicy {
   decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]): GrantDecision;
   /** Grants as they read now, by name. */
   grants(): ReadonlyMap<string, CurrentGrant>;
+}
+
+export interface Candidates {
+  readonly accept: readonly Accept[];
+  readonly authorities: readonly Authority[];
+  readonly profiles: readonly string[];
 }
 
 export interface GrantDecision {

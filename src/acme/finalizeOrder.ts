@@ -10,6 +10,7 @@ import { required, signer, type AcmeContext, type AcmeRequest } from "./context.
 import { thumbprintOf } from "./jwk.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { idOf } from "./order.ts";
+import type { SigningAccount } from "./pipeline.ts";
 import type { Authorization, Identifier, Order } from "./ports.ts";
 import { orderReply, orderStatus, type Reply } from "./resources.ts";
 
@@ -37,7 +38,9 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
   const csr = read.value;
   const profile = pinnedProfile(order, context);
   requireSameNames(csr, order);
-  requireCommittedKey(csr, authorizations);
+  for (const { identifier, authorization } of proved) {
+    if (identifier.type === "uri") requireProvedKeys(csr, account, authorization);
+  }
   if (keyIsAccountKey) throw problem("badCSR", "the certificate's key is the key of an ACME account"); // §11.1
   requireAllowedKey(csr, profile);
 
@@ -145,14 +148,26 @@ function canonical(name: string): string {
   }
 }
 
-/** workload-attest-01, rule 8: the key that the evidence vouched for. A missing commitment fails closed. */
-function requireCommittedKey({ publicKey }: CertificationRequest, authorizations: readonly Authorization[]): void {
-  const spki = publicKey.sha256.toString("base64url");
-  for (const { identifier, attestation } of authorizations) {
-    if (identifier.type === "uri" && attestation?.spki !== spki) {
-      throw problem("badCSR", "the CSR's key is not the key that the evidence vouched for");
-    }
+/**
+ * The keys that the proof of a SPIFFE ID was for; what is missing fails closed. workload-attest-01, rule 8: the key to be certified. A token
+ * of tkauth-01 names the account key instead, so that very key, and not a later one of the account, must sign here; whoever has it
+ * chooses the key to be certified (RFC 9447 leaves that to the CSR), unless the token fixes it.
+ */
+function requireProvedKeys(
+  { publicKey }: CertificationRequest,
+  account: SigningAccount,
+  { attestation, challenges }: Authorization,
+): void {
+  const by = challenges.find(({ status }) => status === "valid")?.type;
+  if (by === "tkauth-01") {
+    if (attestation?.accountKey !== account.thumbprint.toString("base64url"))
+      throw problem("unauthorized", "the token was for another key of the account; make a new order");
+  } else if (by !== "workload-attest-01" || attestation?.spki !== publicKey.sha256.toString("base64url")) {
+    throw problem("badCSR", "the CSR's key is not the key that the evidence vouched for");
   }
+  const fixed = attestation.certificateKey;
+  if (fixed !== undefined && fixed !== thumbprintOf(publicKey).toString("base64url"))
+    throw problem("badCSR", "the CSR's key is not the key that the token fixes");
 }
 
 function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile): void {

@@ -1,6 +1,6 @@
 /** A pending authorization with its challenges (RFC 8555 §7.1.4), as newOrder and newAuthz make it. */
 import { offeredTypes } from "./challenges/offered.ts";
-import type { AcmeContext } from "./context.ts";
+import type { AcmeContext, Candidates } from "./context.ts";
 import type { Challenge, Identifier, NewAuthorization } from "./ports.ts";
 import { timestamp } from "./resources.ts";
 
@@ -14,6 +14,8 @@ export interface Wanted {
 export const later = (now: Date, seconds: number): Date =>
   new Date((Math.floor(now.getTime() / 1000) + seconds) * 1000);
 
+const noCandidates: Pick<Candidates, "accept" | "authorities"> = { accept: [], authorities: [] };
+
 /**
  * Makes it, for an order or a pre-authorization that is open until `expiresAt`.
  * @param profile of the order: evidence gives an identity under one profile
@@ -25,6 +27,7 @@ export function newAuthorization(
 ): NewAuthorization {
   const { type, value } = identifier;
   const wildcard = type === "dns" && value.startsWith("*.");
+  const { accept, authorities } = type === "uri" ? context.policy.candidates(value, profile) : noCandidates;
   const challengeEnds = later(now, context.limits.attestationChallengeSeconds);
   return {
     id: context.newId(),
@@ -32,17 +35,20 @@ export function newAuthorization(
     wildcard,
     subdomains,
     expiresAt: type === "uri" ? challengeEnds : expiresAt,
-    challenges: offeredTypes({ type, wildcard, subdomains }).map((offered): Challenge => {
-      const challenge = { type: offered, token: context.newToken(), status: "pending" } as const;
-      if (offered !== "workload-attest-01") return challenge;
-      const { accept } = context.policy.candidates(value, profile);
-      return {
-        ...challenge,
-        expires: timestamp(challengeEnds),
-        binding: "wa1-sha256",
-        audience: context.audience,
-        accept,
-      };
-    }),
+    challenges: offeredTypes({ type, wildcard, subdomains, byToken: authorities.length > 0 }).map(
+      (offered): Challenge => {
+        const challenge = { type: offered, token: context.newToken(), status: "pending" } as const;
+        const expires = timestamp(challengeEnds);
+        if (offered === "tkauth-01")
+          return { ...challenge, expires, "tkauth-type": "atc", ...tokenAuthority(authorities) };
+        if (offered !== "workload-attest-01") return challenge;
+        return { ...challenge, expires, binding: "wa1-sha256", audience: context.audience, accept };
+      },
+    ),
   };
+}
+
+/** RFC 9447 §3 has room for one hint: where there are several authorities, none is told. */
+function tokenAuthority([only, ...others]: Candidates["authorities"]): { readonly "token-authority"?: string } {
+  return only?.url === undefined || others.length > 0 ? {} : { "token-authority": only.url };
 }

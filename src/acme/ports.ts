@@ -38,13 +38,20 @@ export interface Account {
   readonly termsAgreedAt: Date | null;
 }
 
-export type ChallengeType = "http-01" | "dns-01" | "tls-alpn-01" | "workload-attest-01";
+export type ChallengeType = "http-01" | "dns-01" | "tls-alpn-01" | "workload-attest-01" | "tkauth-01";
 
 /** What evidence would do for a challenge: the `accept` member of workload-attest-01. */
 export interface Accept {
   readonly format: string;
   readonly ref: string;
   readonly minBinding: BindingLevel;
+}
+
+/** A token authority that could vouch for an identifier, by the name of its source. */
+export interface Authority {
+  readonly ref: string;
+  /** `token-authority` of the challenge (RFC 9447 §3). */
+  readonly url: string | undefined;
 }
 
 export interface Challenge {
@@ -54,17 +61,25 @@ export interface Challenge {
   /** RFC 3339, seconds. */
   readonly validated?: string;
   readonly error?: ProblemDocument;
-  /** workload-attest-01 only: these three and `expires`. */
+  /** workload-attest-01 only: these three. */
   readonly binding?: "wa1-sha256";
   readonly audience?: string;
   readonly accept?: readonly Accept[];
+  /** tkauth-01 only (RFC 9447 §3): these two. */
+  readonly "tkauth-type"?: "atc";
+  readonly "token-authority"?: string;
+  /** Of the challenges that are answered by evidence. RFC 3339, seconds. */
   readonly expires?: string;
 }
 
-/** What a valid workload-attest-01 challenge leaves with its authorization; it travels on to the certificate. */
+/** What a valid workload-attest-01 or tkauth-01 challenge leaves with its authorization; it travels on to the certificate. */
 export interface AttestationRecord {
-  /** S: base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
-  readonly spki: string;
+  /** workload-attest-01: S, base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
+  readonly spki?: string;
+  /** tkauth-01: base64url thumbprint of the account key that the token names; it signs finalize. */
+  readonly accountKey?: string;
+  /** Where the evidence fixes the key to be certified by itself: its base64url thumbprint. */
+  readonly certificateKey?: string;
   readonly source: string;
   readonly format: string;
   /** Hex SHA-256 of the evidence. */

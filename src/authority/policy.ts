@@ -1,6 +1,7 @@
 /** Grants and verified evidence, joined into the one policy that the ACME room asks. */
 import {
   EvidenceRefused,
+  meetsBindingLevel,
   type EvidenceItem,
   type VerificationContext,
   type VerifiedEvidence,
@@ -28,11 +29,17 @@ export function createIdentityPolicy({
       const able = grants.filter(
         (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
       );
+      const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
-        accept: acceptFor(able, verifier.sources, spiffeId),
+        accept,
+        // H-26: a grant that asks for more than a token's binding to the account key makes no authority.
+        authorities: accept
+          .filter(({ format, minBinding }) => format === "atc" && meetsBindingLevel("key", minBinding))
+          .map(({ ref }) => ({ ref, url: verifier.sources.get(ref)?.tokenAuthorityUrl })),
         profiles: [...new Set(able.map((grant) => grant.profile))],
       };
     },
+    authorityOf: (token: string, refs: readonly string[]) => verifier.authorityOf(token, refs)?.ref,
     hasSource: (ref: string) => verifier.sources.has(ref),
     verify: (item: EvidenceItem, context: VerificationContext) => verifier.verify(item, context),
     /** @throws {EvidenceRefused} */

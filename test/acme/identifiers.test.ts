@@ -11,7 +11,12 @@ const accept = [{ format: "jwt", ref: "dev", minBinding: "bearer" }] as const;
 /** Gives what lies below /dev/ of its trust domain. */
 const policy: IdentityPolicy = {
   trustDomain: "td.example",
-  candidates: (id) => ({ accept: id.startsWith("spiffe://td.example/dev/") ? accept : [], profiles: ["workload"] }),
+  candidates: (id) => ({
+    accept: id.startsWith("spiffe://td.example/dev/") ? accept : [],
+    authorities: [],
+    profiles: ["workload"],
+  }),
+  authorityOf: unexpected,
   hasSource: unexpected,
   verify: unexpected,
   decide: unexpected,

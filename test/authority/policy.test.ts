@@ -39,9 +39,35 @@ const one = `spiffe://${trustDomain}/dev/one`;
 t.test("candidates: what evidence would do for an identity, and under which profiles", async (t) => {
   t.same(policy.candidates(one), {
     accept: [{ format: "jwt", ref: "dev", minBinding: "bearer" }],
+    authorities: [],
     profiles: ["workload", "slow", "bound"],
   });
-  t.same(policy.candidates(`spiffe://${trustDomain}/other`), { accept: [], profiles: [] });
+  t.same(policy.candidates(`spiffe://${trustDomain}/other`), { accept: [], authorities: [], profiles: [] });
+});
+
+t.test("candidates: authorities are the sources whose tokens would do by themselves", async (t) => {
+  const authority = { ...source, format: "atc", tokenAuthorityUrl: "https://authority.example/" };
+  const sources = new Map(["dev", "first", "second"].map((ref) => [ref, ref === "dev" ? source : authority]));
+  const grant = { ...dev, spiffeId: `spiffe://${trustDomain}/{sub}` };
+  const able = parseGrants(
+    [
+      grant,
+      { ...grant, name: "key", source: "first", minBinding: "key" },
+      { ...grant, name: "lax", source: "second", profile: "slow" },
+      { ...grant, name: "nonce", source: "second", minBinding: "nonce" },
+    ],
+    { trustDomain, sources, profiles: new Map(["workload", "slow"].map((name) => [name, workload])) },
+  );
+  const asked = createIdentityPolicy({
+    trustDomain,
+    grants: able,
+    verifier: { ...createVerifier([]), sources } as unknown as ReturnType<typeof createVerifier>,
+    onRefused: () => undefined,
+  });
+  const authorities = (profile?: string) => asked.candidates(`spiffe://${trustDomain}/x`, profile).authorities;
+  t.same(authorities("workload"), [{ ref: "first", url: authority.tokenAuthorityUrl }], "not where nonce is asked for");
+  t.same(authorities("slow"), [{ ref: "second", url: authority.tokenAuthorityUrl }]);
+  t.same(authorities("other"), []);
 });
 
 t.test("decide: the first grant of the order's profile that fits, with the claims it records", async (t) => {

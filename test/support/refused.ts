@@ -44,10 +44,19 @@ function typeOf(reply: Reply): string {
 
 /** Asserts that a challenge failed for this reason of workload-attest-01. */
 export function evidenceRefused(t: Test, reply: Reply, reason: string, message = reason): void {
+  challengeFailed(t, reply, "badAttestationStatement", reason, message);
+}
+
+/** Asserts that a tkauth-01 challenge failed for this reason. */
+export function tokenRefused(t: Test, reply: Reply, reason: string, message = reason): void {
+  challengeFailed(t, reply, "incorrectResponse", reason, message);
+}
+
+function challengeFailed(t: Test, reply: Reply, type: string, reason: string, message: string): void {
   const challenge = reply.json() as unknown as Challenge;
   t.equal(reply.status, 200, `${message}: the challenge is the answer`);
   t.equal(challenge.status, "invalid", `${message}: the challenge is invalid`);
-  t.equal(challenge.error?.type, `${acme}badAttestationStatement`, `${message}: badAttestationStatement`);
+  t.equal(challenge.error?.type, `${acme}${type}`, `${message}: ${type}`);
   t.equal(challenge.error?.subproblems?.[0]?.type, `${attestation}${reason}`, `${message}: ${reason}`);
   t.notMatch(reply.text, insides, `${message}: shows nothing of our insides`);
 }

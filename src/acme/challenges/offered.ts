@@ -7,13 +7,15 @@ export interface ToProve {
   readonly wildcard: boolean;
   /** The name stands for all names below it (RFC 9444). */
   readonly subdomains: boolean;
+  /** A grant would give the identity to the token of an authority. */
+  readonly byToken: boolean;
 }
 
-/** A function of what is to be proved alone, so that nothing weaker slips in (H-26). */
-export function offeredTypes({ type, wildcard, subdomains }: ToProve): readonly ChallengeType[] {
+/** A function of what is to be proved and what the grants ask for, so that nothing weaker slips in (H-26). */
+export function offeredTypes({ type, wildcard, subdomains, byToken }: ToProve): readonly ChallengeType[] {
   switch (type) {
     case "uri":
-      return ["workload-attest-01"];
+      return byToken ? ["workload-attest-01", "tkauth-01"] : ["workload-attest-01"];
     case "ip":
       return ["http-01", "tls-alpn-01"]; // RFC 8738 §7: dns-01 cannot prove an address.
     case "dns":

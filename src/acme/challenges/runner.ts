@@ -44,7 +44,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
 
   async function run(signer: Signer, authorization: Authorization, challenge: Challenge): Promise<Challenge> {
     const { identifier } = authorization;
-    if (identifier.type === "uri" || challenge.type === "workload-attest-01")
+    if (identifier.type === "uri" || challenge.type === "workload-attest-01" || challenge.type === "tkauth-01")
       throw new Error("a uri is proved by evidence only");
     const validation: Validation = {
       identifier: { type: identifier.type, value: identifier.value },

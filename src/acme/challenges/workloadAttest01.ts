@@ -1,37 +1,22 @@
 /** workload-attest-01: evidence in the challenge response proves a SPIFFE ID (docs/workload-attest-01.md). */
-import {
-  EvidenceRefused,
-  SourceUnavailable,
-  type EvidenceItem,
-  type VerifiedEvidence,
-} from "../../attestation/evidence.ts";
-import { problem, problemDocument } from "../../problem/problem.ts";
+import { EvidenceRefused, type EvidenceItem, type VerifiedEvidence } from "../../attestation/evidence.ts";
+import { problem } from "../../problem/problem.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
-import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
+import type { AcmeContext } from "../context.ts";
 import type { JsonObject, JsonValue } from "../../encoding/json.ts";
-import type { SigningAccount } from "../pipeline.ts";
-import type { AttestationRecord, Authorization, Challenge } from "../ports.ts";
-import { timestamp } from "../resources.ts";
+import type { Challenge } from "../ports.ts";
 import { bindingValue, keyAuthorization } from "./keyAuthorization.ts";
+import { answerWith, type Judged, type Responding } from "./verdict.ts";
 
 /** Limits of the challenge's specification; octets count as sent (base64url or compact JWT). */
 const itemsLimit = 4;
 const valueLimit = 64 * 1024;
 const nameLimit = 64;
 
-/** Seconds after which a client may try again when an evidence source could not be reached. */
-const sourceRetrySeconds = 5;
-
 interface EvidenceResponse {
   /** S: SHA-256 of the SubjectPublicKeyInfo to be certified. */
   readonly spki: Buffer;
   readonly evidence: readonly EvidenceItem[];
-}
-
-interface Responding {
-  readonly account: SigningAccount;
-  readonly authorization: Authorization;
-  readonly challenge: Challenge;
 }
 
 /**
@@ -45,20 +30,7 @@ export async function respondWithEvidence(
   context: AcmeContext,
 ): Promise<Challenge> {
   const response = readResponse(payload);
-  try {
-    const { verified, decision } = await judge(response, responding, context);
-    return await accept(response, verified, decision, responding, context);
-  } catch (error) {
-    if (error instanceof SourceUnavailable) {
-      // Our own trouble never ends the challenge and never lets anybody in.
-      throw problem("unavailable", "an evidence source cannot be reached right now", {
-        retryAfterSeconds: sourceRetrySeconds,
-        cause: error,
-      });
-    }
-    if (error instanceof EvidenceRefused) return await refuse(error, responding, context);
-    throw error;
-  }
+  return await answerWith(() => judge(response, responding, context), "badAttestationStatement", responding, context);
 }
 
 /** Shape and size before anything else; unknown members are ignored. */
@@ -91,7 +63,7 @@ async function judge(
   { spki, evidence }: EvidenceResponse,
   { account, authorization, challenge }: Responding,
   { policy, audience, now }: AcmeContext,
-): Promise<{ verified: readonly VerifiedEvidence[]; decision: GrantDecision }> {
+): Promise<Judged> {
   const binding = bindingValue(keyAuthorization(challenge.token, account.key.thumbprint), spki);
   const verified: VerifiedEvidence[] = [];
   for (const item of evidence) {
@@ -105,93 +77,9 @@ async function judge(
     const accountKey = account.key.thumbprint;
     verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey }));
   }
-  return { verified, decision: policy.decide(authorization.identifier.value, authorization.profile, verified) };
-}
-
-/** An order may take a pre-authorization in this very moment: then the two are done in this order. */
-const acceptAttempts = 2;
-
-async function accept(
-  { spki }: EvidenceResponse,
-  verified: readonly VerifiedEvidence[],
-  { grant, grantVersion, evidence, recordedClaims }: GrantDecision,
-  { account, authorization, challenge }: Responding,
-  context: AcmeContext,
-): Promise<Challenge> {
-  const now = context.now();
-  const valid: Challenge = { ...challenge, status: "valid", validated: timestamp(now) };
-  const attestation: AttestationRecord = {
-    spki: spki.toString("base64url"),
-    source: evidence.ref,
-    format: evidence.format,
-    digest: evidence.digest.toString("hex"),
-    bindingLevel: evidence.bindingLevel,
-    ...(evidence.instance !== undefined && { instance: evidence.instance }),
-    grant,
-    grantVersion,
-    claims: recordedClaims,
-    ...(evidence.notAfterCap && { notAfterCap: evidence.notAfterCap.toISOString() }),
+  return {
+    verified,
+    decision: policy.decide(authorization.identifier.value, authorization.profile, verified),
+    bound: { spki: spki.toString("base64url") },
   };
-  let { orderId } = authorization;
-  for (let attempt = 1; ; attempt++) {
-    const outcome = await context.orders.attested({
-      signer: account,
-      authorizationId: authorization.id,
-      orderId,
-      challenge: valid,
-      expiresAt: authorizationEnd(evidence, now, context),
-      attestation,
-      evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
-    });
-    if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
-    if (outcome === "attested") {
-      context.onChallengeEnded(valid);
-      return valid;
-    }
-    const read = await current(authorization, account, context);
-    if (read.orderId === orderId || attempt === acceptAttempts) return challengeIn(read);
-    ({ orderId } = read);
-  }
-}
-
-/** An authorization does not outlive its evidence, but always long enough for the next request. */
-function authorizationEnd({ expires }: VerifiedEvidence, now: Date, { limits }: AcmeContext): Date {
-  const end = now.getTime() + limits.attestedAuthorizationSeconds * 1000;
-  return new Date(Math.min(end, Math.max(expires?.getTime() ?? end, now.getTime() + 10_000)));
-}
-
-/** Server rule 7: challenge, authorization and order become invalid, with the reason. */
-async function refuse(
-  refusal: EvidenceRefused,
-  { account, authorization, challenge }: Responding,
-  context: AcmeContext,
-): Promise<Challenge> {
-  const error = problemDocument(
-    problem("badAttestationStatement", refusal.message, {
-      subproblems: [{ code: refusal.code, detail: refusal.message, identifier: authorization.identifier }],
-      members: { instance: `urn:uuid:${context.newId()}` }, // The audit entry carries the same.
-    }),
-  );
-  const invalid: Challenge = { ...challenge, status: "invalid", error };
-  if (!(await context.orders.failed(authorization.id, invalid)))
-    return challengeIn(await current(authorization, account, context));
-  context.onChallengeEnded(invalid);
-  return invalid;
-}
-
-/** Another request was first: its outcome is the answer. */
-async function current(
-  { id }: Authorization,
-  account: SigningAccount,
-  { orders }: AcmeContext,
-): Promise<Authorization> {
-  const read = await orders.readAuthorization(account, id);
-  requireValid(read.status);
-  return required(read);
-}
-
-function challengeIn({ challenges }: Authorization): Challenge {
-  const challenge = challenges.find(({ type }) => type === "workload-attest-01");
-  if (challenge === undefined) throw new Error("an attested authorization lost its challenge");
-  return challenge;
 }

@@ -1,0 +1,146 @@
+/** How judged evidence ends a challenge: what workload-attest-01 and tkauth-01 have in common. */
+import { EvidenceRefused, SourceUnavailable, type VerifiedEvidence } from "../../attestation/evidence.ts";
+import { problem, problemDocument, type ProblemCode } from "../../problem/problem.ts";
+import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
+import type { SigningAccount } from "../pipeline.ts";
+import type { AttestationRecord, Authorization, Challenge } from "../ports.ts";
+import { timestamp } from "../resources.ts";
+
+/** Seconds after which a client may try again when an evidence source could not be reached. */
+const sourceRetrySeconds = 5;
+
+/** Who answers which challenge. */
+export interface Responding {
+  readonly account: SigningAccount;
+  readonly authorization: Authorization;
+  readonly challenge: Challenge;
+}
+
+/** Evidence that verified, and the grant that gives the identity for it. */
+export interface Judged {
+  readonly verified: readonly VerifiedEvidence[];
+  readonly decision: GrantDecision;
+  /** What finalize has to find again: the committed key, or the account key that a token names. */
+  readonly bound: { readonly spki: string } | { readonly accountKey: string };
+}
+
+/**
+ * Judges, and moves challenge, authorization and order together.
+ * @param refusedAs type of the problem that a refused challenge keeps
+ * @returns the challenge as it is now: valid, or invalid with the reason (workload-attest-01, server rule 7)
+ * @throws {Problem} unavailable (503) when a source is away
+ */
+export async function answerWith(
+  judge: () => Promise<Judged>,
+  refusedAs: ProblemCode,
+  responding: Responding,
+  context: AcmeContext,
+): Promise<Challenge> {
+  try {
+    return await accept(await judge(), responding, context);
+  } catch (error) {
+    if (error instanceof SourceUnavailable) {
+      // Our own trouble never ends the challenge and never lets anybody in.
+      throw problem("unavailable", "an evidence source cannot be reached right now", {
+        retryAfterSeconds: sourceRetrySeconds,
+        cause: error,
+      });
+    }
+    if (error instanceof EvidenceRefused) return await refuse(error, refusedAs, responding, context);
+    throw error;
+  }
+}
+
+/** An order may take a pre-authorization in this very moment: then the two are done in this order. */
+const acceptAttempts = 2;
+
+async function accept(
+  { verified, decision, bound }: Judged,
+  { account, authorization, challenge }: Responding,
+  context: AcmeContext,
+): Promise<Challenge> {
+  const now = context.now();
+  const valid: Challenge = { ...challenge, status: "valid", validated: timestamp(now) };
+  let { orderId } = authorization;
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await context.orders.attested({
+      signer: account,
+      authorizationId: authorization.id,
+      orderId,
+      challenge: valid,
+      expiresAt: authorizationEnd(decision.evidence, now, context),
+      attestation: recordOf(decision, bound),
+      evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
+    });
+    if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
+    if (outcome === "attested") {
+      context.onChallengeEnded(valid);
+      return valid;
+    }
+    const read = await current(authorization, account, context);
+    if (read.orderId === orderId || attempt === acceptAttempts) return sameChallenge(read, challenge);
+    ({ orderId } = read);
+  }
+}
+
+function recordOf(
+  { grant, grantVersion, evidence, recordedClaims }: GrantDecision,
+  bound: Judged["bound"],
+): AttestationRecord {
+  return {
+    ...bound,
+    source: evidence.ref,
+    format: evidence.format,
+    digest: evidence.digest.toString("hex"),
+    bindingLevel: evidence.bindingLevel,
+    ...(evidence.instance !== undefined && { instance: evidence.instance }),
+    ...(evidence.certificateKey !== undefined && { certificateKey: evidence.certificateKey }),
+    grant,
+    grantVersion,
+    claims: recordedClaims,
+    ...(evidence.notAfterCap && { notAfterCap: evidence.notAfterCap.toISOString() }),
+  };
+}
+
+/** An authorization does not outlive its evidence, but always long enough for the next request. */
+function authorizationEnd({ expires }: VerifiedEvidence, now: Date, { limits }: AcmeContext): Date {
+  const end = now.getTime() + limits.attestedAuthorizationSeconds * 1000;
+  return new Date(Math.min(end, Math.max(expires?.getTime() ?? end, now.getTime() + 10_000)));
+}
+
+/** Server rule 7: challenge, authorization and order become invalid, with the reason. */
+async function refuse(
+  refusal: EvidenceRefused,
+  refusedAs: ProblemCode,
+  { account, authorization, challenge }: Responding,
+  context: AcmeContext,
+): Promise<Challenge> {
+  const error = problemDocument(
+    problem(refusedAs, refusal.message, {
+      subproblems: [{ code: refusal.code, detail: refusal.message, identifier: authorization.identifier }],
+      members: { instance: `urn:uuid:${context.newId()}` }, // The audit entry carries the same.
+    }),
+  );
+  const invalid: Challenge = { ...challenge, status: "invalid", error };
+  if (!(await context.orders.failed(authorization.id, invalid)))
+    return sameChallenge(await current(authorization, account, context), challenge);
+  context.onChallengeEnded(invalid);
+  return invalid;
+}
+
+/** Another request was first: its outcome is the answer. */
+async function current(
+  { id }: Authorization,
+  account: SigningAccount,
+  { orders }: AcmeContext,
+): Promise<Authorization> {
+  const read = await orders.readAuthorization(account, id);
+  requireValid(read.status);
+  return required(read);
+}
+
+function sameChallenge({ challenges }: Authorization, { type }: Challenge): Challenge {
+  const challenge = challenges.find((one) => one.type === type);
+  if (challenge === undefined) throw new Error("an attested authorization lost its challenge");
+  return challenge;
+}
