@@ -79,5 +79,15 @@ export function createServer(options: ServerOptions): FastifyInstance {
     });
     done();
   });
+  // A connection whose reply is sent while the server stops would otherwise stay for its whole keep-alive time, and the stop with it.
+  let sweep: NodeJS.Timeout | undefined;
+  server.addHook("preClose", (done) => {
+    sweep = setInterval(() => server.server.closeIdleConnections(), 100);
+    done();
+  });
+  server.addHook("onClose", (_instance, done) => {
+    clearInterval(sweep);
+    done();
+  });
   return server;
 }

@@ -141,6 +141,19 @@ t.test("RFC 8555 §7.6", async (t) => {
     }
   });
 
+  t.test("R7.6-4 without a reason none is recorded, and reason 0 is one", async (t) => {
+    const recorded = async (reason?: number): Promise<unknown> => {
+      const { chain } = await issued(ca, alice);
+      const payload = { certificate: leafOf(chain), ...(reason !== undefined && { reason }) };
+      t.equal((await alice.post(revokeCert, payload)).status, 200);
+      const { serialNumber } = new X509Certificate(chain);
+      return (await ca.inventory(`/certificates/${serialNumber}`)).body["revocationReason"];
+    };
+    t.equal(await recorded(), null);
+    t.equal(await recorded(0), 0);
+    t.equal(await recorded(4), 4);
+  });
+
   t.test("R7.6-3 revoked once: parallel revocations, one 200, the rest alreadyRevoked", async (t) => {
     const { chain, key } = await issued(ca, alice);
     const certificate = leafOf(chain);
