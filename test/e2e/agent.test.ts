@@ -1,4 +1,4 @@
-/** `mayfly request` as an agent runs it: evidence of four kinds, chains that OpenSSL verifies, and mutual TLS. */
+/** `mayfly request` as an agent runs it: evidence of five kinds, chains that OpenSSL verifies, and mutual TLS. */
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
 
-import { ask, attestingServer, request } from "../support/attestingServer.ts";
+import { ask, askToVouch, attestingServer, request } from "../support/attestingServer.ts";
 import { inventoryOf, type InventoryEntry } from "../support/inventoryOf.ts";
 import { leafIn, opensslVerify } from "../support/opensslVerify.ts";
 import { mayfly, run, succeed } from "../support/program.ts";
@@ -74,6 +74,26 @@ t.test("a token bound to the request, from an issuer whose keys are fetched", as
     rule: "bound",
     evidenceDigest: sha256(platform.given.at(-1) ?? ""),
   });
+});
+
+t.test("a token by which an authority vouches for the account key", async (t) => {
+  const { server, platform, folder } = ground;
+  const spiffeId = "spiffe://example.org/vouched/checkout";
+  const out = join(folder, "vouched");
+  t.match(await request(server, spiffeId, askToVouch(platform), out), { status: 0, stderr: "" });
+  t.match(await examine(t, server, spiffeId, out), {
+    evidenceSource: "orchestrator",
+    evidenceFormat: "atc",
+    bindingLevel: "key",
+    rule: "vouched",
+    evidenceDigest: sha256(platform.given.at(-1) ?? ""),
+  });
+
+  const file = join(folder, "vouched.jwt");
+  await writeFile(file, platform.given.at(-1) ?? "");
+  const elsewhere = await request(server, spiffeId, `atc:${file}`, join(folder, "stolen"));
+  t.match(elsewhere, { status: 1, stderr: /^mayfly: .*bindingMismatch/ }, "a fresh account has another key");
+  t.notOk(existsSync(join(folder, "stolen/key.pem")));
 });
 
 t.test("jwt:FILE, a bearer token from an issuer whose keys are in a file", async (t) => {

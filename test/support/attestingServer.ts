@@ -34,6 +34,7 @@ export async function attestingServer(owner: TestOwner & Teardown): Promise<Atte
       sources: [
         { ref: "fetched", format: "jwt", issuer, jwksUrl },
         { ref: "static", format: "jwt", issuer, jwksFile: file("platform.json") },
+        { ref: "orchestrator", format: "atc", issuer, jwksUrl },
         { ref: "prod-east", format: "k8s", issuer: cluster.issuer, jwksFile: file("cluster.json") },
       ],
     },
@@ -50,6 +51,13 @@ export async function attestingServer(owner: TestOwner & Teardown): Promise<Atte
         spiffeId: "spiffe://example.org/carried/{sub}",
         source: "static",
         minBinding: "bearer",
+        profile: "workload",
+      },
+      {
+        name: "vouched",
+        spiffeId: "spiffe://example.org/vouched/{path2}",
+        source: "orchestrator",
+        minBinding: "key",
         profile: "workload",
       },
       {
@@ -74,6 +82,12 @@ export function request(server: ServerProcess, spiffeId: string, evidence: strin
     env: { MAYFLY_DATA_DIR: server.dataDir, MAYFLY_EXTERNAL_URL: server.url },
   });
 }
+
+/** A shell command that asks an authority for a token, for the identity and the account key of this request. */
+export const askToVouch = ({ url }: TokenIssuer): string => {
+  const script = `const { MAYFLY_SPIFFE_ID: spiffeId, MAYFLY_FINGERPRINT: fingerprint } = process.env; fetch("${url}/authority-token?" + new URLSearchParams({ spiffeId, fingerprint })).then(async (r) => console.log(await r.text()))`;
+  return `exec:'${process.execPath}' -e '${script}'`;
+};
 
 /** A shell command that asks the platform for a token with the audience that binds it to this request, as CI platforms offer it. */
 export const ask = ({ url }: TokenIssuer, subject: string): string => {

@@ -19,7 +19,10 @@ export interface TokenIssuer {
   readonly given: readonly string[];
 }
 
-/** Serves on loopback until the test's end. `GET /token?audience=…&subject=…` gives a token, as text. */
+/**
+ * Serves on loopback until the test's end. `GET /token?audience=…&subject=…` gives a token, as text, and
+ * `GET /authority-token?spiffeId=…&fingerprint=…` one of RFC 9447.
+ */
 export async function tokenIssuer(t: Teardown, issuer: string): Promise<TokenIssuer> {
   const key = testKey(randomUUID(), "RS256");
   const jwks = JSON.stringify({ keys: [{ ...key.jwk, alg: "RS256" }] });
@@ -31,8 +34,12 @@ export async function tokenIssuer(t: Teardown, issuer: string): Promise<TokenIss
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://issuer");
     if (pathname === "/jwks") return response.setHeader("content-type", "application/json").end(jwks);
-    if (pathname !== "/token") return response.writeHead(404).end();
-    const token = mint({ aud: searchParams.get("audience"), sub: searchParams.get("subject") });
+    if (pathname !== "/token" && pathname !== "/authority-token") return response.writeHead(404).end();
+    const [tkvalue, fingerprint] = [searchParams.get("spiffeId"), searchParams.get("fingerprint")];
+    const token =
+      pathname === "/authority-token"
+        ? mint({ atc: { tktype: "uri", tkvalue, fingerprint, ca: false } })
+        : mint({ aud: searchParams.get("audience"), sub: searchParams.get("subject") });
     given.push(token);
     return response.end(token);
   });

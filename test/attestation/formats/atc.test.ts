@@ -2,6 +2,7 @@ import { createHash, createHmac, createPublicKey, generateKeyPairSync } from "no
 import * as fc from "fast-check";
 import t from "tap";
 import { fingerprintOf, namedIssuer, verifyAtc } from "../../../src/attestation/formats/atc.ts";
+import { EvidenceRefused } from "../../../src/attestation/evidence.ts";
 import { createVerifier } from "../../../src/attestation/verify.ts";
 import {
   base64url,
@@ -205,4 +206,29 @@ t.test("the issuer that a token names finds its source, unverified", async (t) =
   t.equal(verifier.authorityOf(token, ["a", "j", "b"])?.ref, "b");
   t.equal(verifier.authorityOf(token, ["a", "j"]), undefined, "not among those that the challenge takes");
   t.equal(verifier.authorityOf("a.b.c", ["a", "j", "b"]), undefined);
+});
+
+t.test("whatever comes for a token is refused as evidence, never as a fault of ours", async (t) => {
+  const mangled = fc.tuple(fc.nat(400), fc.string({ maxLength: 3 })).map(([at, text]) => {
+    const token = compact(key, goodAtcClaims());
+    return token.slice(0, at % token.length) + text + token.slice((at % token.length) + 1);
+  });
+  const signed = fc.json({ maxDepth: 4 }).map((payload) => compact(key, payload));
+  const claims = fc.dictionary(
+    fc.constantFrom("iss", "exp", "jti", "atc", "cnf", "sub", "aud", "__proto__"),
+    fc.jsonValue(),
+  );
+  const members = claims.map((wrong) => compact(key, JSON.stringify({ ...goodAtcClaims(), ...wrong })));
+  let refused = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.string(), mangled, signed, members), async (value) => {
+      namedIssuer(value);
+      // Two strings may by chance be the same token; then it is accepted, and that is right.
+      const outcome = await verify(value).catch((error: unknown) => error);
+      if (outcome instanceof EvidenceRefused) refused += 1;
+      else if (outcome instanceof Error) throw outcome;
+    }),
+    { numRuns: 400 },
+  );
+  t.ok(refused > 200, `${refused} of 400 were refused`);
 });
