@@ -3,6 +3,7 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 import { pino, type Logger } from "pino";
 
+import type { ChainFile } from "./authority/alternateChains.ts";
 import { establishHierarchy } from "./authority/hierarchy.ts";
 import type { Hierarchy } from "./authority/issuer.ts";
 import type { Configuration } from "./config/load.ts";
@@ -91,6 +92,7 @@ export async function openFoundation(configuration: Configuration, now: Date): P
       trustDomain: configuration.trustDomain,
       keyLabel: configuration.keys.label,
       ...configuration.hierarchy,
+      alternateChains: await readChainFiles(configuration),
       now,
     });
     await fs.writeFile(rootFileOf(configuration), hierarchy.rootPem);
@@ -99,6 +101,22 @@ export async function openFoundation(configuration: Configuration, now: Date): P
     await close();
     throw error;
   }
+}
+
+/** Octets of a file of an alternate chain; ten large certificates have less. */
+const chainFileMax = 262_144;
+
+async function readChainFiles({ hierarchy }: Configuration): Promise<ChainFile[]> {
+  const read = async (file: string): Promise<ChainFile> => {
+    const expected = (what: string, cause?: unknown): Error =>
+      new Error(`hierarchy.alternateChainFiles: ${JSON.stringify(file)}: expected ${what}`, { cause });
+    const { size } = await fs.stat(file).catch((error: NodeJS.ErrnoException) => {
+      throw expected(`a file that can be read (${error.code})`, error);
+    });
+    if (size > chainFileMax) throw expected(`a file of at most ${chainFileMax} octets`);
+    return { file, pem: await fs.readFile(file, "utf8") };
+  };
+  return await Promise.all(hierarchy.alternateChainFiles.map(read));
 }
 
 /** Where the root certificate is put for people and clients. */

@@ -61,7 +61,7 @@ export async function mountAcme(
     issuing,
     renewals: createRenewalStore(db),
     issuerIdsOf: hierarchy.issuerIdsOf,
-    chainPemOf: hierarchy.chainPemOf,
+    chainsOf: (issuerId: string) => hierarchy.chainsOf(issuerId, now()),
     validations,
     limits: acme,
     options: acme,

@@ -23,7 +23,7 @@ export async function mountInventory(
     store: createInventoryStore(foundation.db),
     access: await openOperatorAccess(operatorTokenFile),
     externalUrl,
-    chainPemOf: foundation.hierarchy.chainPemOf,
+    chainPemOf: (issuerId) => foundation.hierarchy.chainsOf(issuerId, now())[0]?.pem,
     now,
   });
   await server.register(inventory, { prefix: "/api/v1" });
@@ -45,6 +45,7 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
         development: keys.development || developmentKey !== undefined,
       },
       rootPem: hierarchy.rootPem,
+      caCertificates: hierarchy.published,
       bundle: spiffeBundle([hierarchy.rootCertificate], Math.floor(root.validFromDate.getTime() / 1000)),
       metrics,
       ready: createReadiness({ database: () => pingDatabase(db), signer: hierarchy.issuing.signer }),

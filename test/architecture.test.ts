@@ -28,7 +28,7 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   acme: ["attestation", "authority", "encoding", "outbound", "problem", "x509"],
   outbound: [],
   access: ["problem"],
-  inventory: ["access", "problem", "x509"],
+  inventory: ["access", "encoding", "problem", "x509"],
   events: [],
   jobs: [],
   // Only what the consumers declare: ports, the states they speak of, the problems that ports carry.

@@ -1,6 +1,7 @@
 /** What the handlers of the ACME room work with, and the few refusals they share. */
 import type { Issuing } from "../authority/issue.ts";
 import type { CurrentGrant } from "../authority/authorize.ts";
+import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
 import { Problem, problem } from "../problem/problem.ts";
@@ -82,7 +83,8 @@ export interface AcmeContext extends PipelineParts {
   readonly issuing: Issuing;
   /** Issuing CAs whose key has this identifier. */
   readonly issuerIdsOf: (keyIdentifier: Buffer) => readonly string[];
-  readonly chainPemOf: (issuerId: string) => string | undefined;
+  /** What may follow a certificate of this issuer now, the default chain first; none for an issuer that is not ours. */
+  readonly chainsOf: (issuerId: string) => readonly Chain[];
   readonly validations: ValidationRunner;
   readonly limits: AcmeLimits;
   readonly options: AcmeOptions;
@@ -100,6 +102,8 @@ export interface AcmeContext extends PipelineParts {
 export interface AcmeRequest extends Verified {
   readonly parameters: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, unknown>>;
+  /** The Accept header. */
+  readonly accept: string | undefined;
 }
 
 /** The account of a request that was signed by `kid`. */

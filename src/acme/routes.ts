@@ -43,6 +43,7 @@ export const resources: readonly AcmeResource[] = [
   { name: "authorization", by: "kid", payload: "any", answer: authorization },
   { name: "challenge", by: "kid", payload: "any", answer: challenge, bodyLimit: 1_048_576 }, // Evidence: 512 KiB, base64url twice.
   { name: "certificate", by: "kid", payload: "none", answer: certificate },
+  { name: "alternate", by: "kid", payload: "none", answer: certificate },
   { name: "revokeCert", by: "kid|jwk", payload: "object", answer: revokeCertificate },
   { name: "keyChange", by: "kid", payload: "object", answer: keyChange },
 ];
@@ -125,7 +126,7 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
       const parameters = request.params as Record<string, string>;
       const query = request.query as Record<string, unknown>;
       try {
-        return send(reply, await answer({ ...verified, parameters, query }, context));
+        return send(reply, await answer({ ...verified, parameters, query, accept: request.headers.accept }, context));
       } catch (error) {
         // The next request reads the account's present key.
         if (error instanceof KeySuperseded && verified.account !== undefined) context.keys.delete(verified.account.id);

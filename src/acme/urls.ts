@@ -29,6 +29,8 @@ export interface AcmePaths {
   readonly challenge: string;
   /** With `:serial`, in hexadecimal. */
   readonly certificate: string;
+  /** The same with another chain: with `:serial` and `:chain`. */
+  readonly alternate: string;
 }
 
 export const acmePaths: AcmePaths = {
@@ -47,6 +49,7 @@ export const acmePaths: AcmePaths = {
   authorization: "/authorization/:authorization",
   challenge: "/challenge/:authorization/:type",
   certificate: "/certificate/:serial",
+  alternate: "/certificate/:serial/alternate/:chain",
 };
 
 /** Below the external URL: the directory that is always there. Further ones lie at `/acme/<name>`. */
@@ -92,6 +95,7 @@ export function createUrls(externalUrl: string, prefix: string = acmePrefix, pat
     authorization: withOne(paths.authorization),
     challenge: (authorizationId: string, type: string) => filled(paths.challenge, authorizationId, type),
     certificate: withOne(paths.certificate),
+    alternate: (serial: string, chain: string) => filled(paths.alternate, serial, chain),
     /** The account id of a `kid`, or undefined when it is no account URL of this directory (RFC 8555 §6.2). */
     accountIdOf: (kid: string): string | undefined => accountPattern.exec(kid)?.[1],
   };

@@ -18,6 +18,8 @@ import {
 import { encodeName } from "../x509/name.ts";
 import { oids } from "../x509/oid.ts";
 import { pemEncode } from "../x509/pem.ts";
+import { readAlternateChains, type ChainFile } from "./alternateChains.ts";
+import { chainOf, publishedCertificates } from "./chain.ts";
 import type { Hierarchy, Issuer } from "./issuer.ts";
 import type { IssuerStore, StoredIssuer } from "./ports.ts";
 import { signCertificate } from "./signCertificate.ts";
@@ -30,6 +32,8 @@ export interface HierarchyOptions {
   readonly keyLabel: string;
   readonly rootLifetimeDays: number;
   readonly issuingLifetimeDays: number;
+  /** PEM files of chains that start with a certificate for the root's or the issuing CA's key; see alternateChains.ts. */
+  readonly alternateChains?: readonly ChainFile[];
   readonly now: Date;
 }
 
@@ -49,7 +53,7 @@ export async function establishHierarchy(options: HierarchyOptions): Promise<{ h
 
 async function openHierarchy(
   stored: readonly StoredIssuer[],
-  { keys, trustDomain, now }: HierarchyOptions,
+  { keys, trustDomain, now, alternateChains = [] }: HierarchyOptions,
 ): Promise<Hierarchy> {
   const root = stored.find(({ kind }) => kind === "root");
   const issuing = stored.find(({ kind }) => kind === "issuing");
@@ -65,23 +69,41 @@ async function openHierarchy(
         "start with the key provider that made this CA, or with an empty database",
     );
   }
-  const chains = new Map(
-    stored
-      .filter(({ kind }) => kind === "issuing")
-      .map(({ id, certificate }) => [id, pemEncode("CERTIFICATE", certificate)]),
-  );
-  const keyIdentifiers = new Map<string, string[]>();
-  for (const { kind, id, certificate } of stored) {
-    if (kind !== "issuing") continue;
-    const identifier = keyIdentifier(readCertificate(certificate).spki).toString("hex");
-    keyIdentifiers.set(identifier, [...(keyIdentifiers.get(identifier) ?? []), id]);
-  }
   return {
     rootCertificate: root.certificate,
     rootPem: pemEncode("CERTIFICATE", root.certificate),
     issuing: issuerOf(issuing, signer),
-    issuerIdsOf: (identifier) => keyIdentifiers.get(identifier.toString("hex")) ?? [],
-    chainPemOf: (id) => chains.get(id),
+    ...chainsOf(root, stored, alternateChains, now),
+  };
+}
+
+/** What is asked about issuers of now and of before. */
+function chainsOf(
+  root: StoredIssuer,
+  stored: readonly StoredIssuer[],
+  files: readonly ChainFile[],
+  start: Date,
+): Pick<Hierarchy, "chainsOf" | "issuerIdsOf" | "published"> {
+  const issuing = stored.filter(({ kind }) => kind === "issuing");
+  const alternates = readAlternateChains(files, { root: root.certificate, issuing }, start);
+  const standard = new Map(issuing.map(({ id, certificate }) => [id, chainOf([certificate])]));
+  const ids = new Map<string, string[]>();
+  for (const { id, certificate } of issuing) {
+    const identifier = keyIdentifier(readCertificate(certificate).spki).toString("hex");
+    ids.set(identifier, [...(ids.get(identifier) ?? []), id]);
+  }
+  const ways = [
+    ...issuing.map(({ certificate }) => [certificate, root.certificate]),
+    ...[...alternates.values()].flat().map(({ certificates }) => certificates),
+  ];
+  return {
+    issuerIdsOf: (identifier) => ids.get(identifier.toString("hex")) ?? [],
+    chainsOf(id, now) {
+      const first = standard.get(id);
+      const others = alternates.get(id) ?? [];
+      return first === undefined ? [] : [first, ...others.filter(({ notAfter }) => notAfter > now)];
+    },
+    published: publishedCertificates(ways),
   };
 }
 

@@ -1,5 +1,6 @@
 /** An issuer: a CA key in a token together with its certificate. */
 import type { Signer } from "../keys/signer.ts";
+import type { Chain, PublishedCertificate } from "./chain.ts";
 
 export interface Issuer {
   readonly id: string;
@@ -20,6 +21,11 @@ export interface Hierarchy {
   readonly issuing: Issuer;
   /** Issuing CAs, of now and of before, whose key has this identifier (RFC 5280 §4.2.1.1). */
   readonly issuerIdsOf: (keyIdentifier: Buffer) => readonly string[];
-  /** Issuing certificates by id, for chains of certificates that an earlier issuer signed. */
-  readonly chainPemOf: (issuerId: string) => string | undefined;
+  /**
+   * What may follow a leaf of this issuing CA, of now or of before: the default chain first, without the root, then the alternate ones
+   * that are valid at `now`. None where the issuer is not ours.
+   */
+  readonly chainsOf: (issuerId: string, now: Date) => readonly Chain[];
+  /** Every CA certificate that a chain leads over, by the path that it is published at. */
+  readonly published: ReadonlyMap<string, PublishedCertificate>;
 }

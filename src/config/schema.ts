@@ -95,6 +95,11 @@ export const configurationSchema = section({
   hierarchy: section({
     rootLifetimeDays: integer("Lifetime of a root CA that is made at first start.", 1, 10_950, 3650),
     issuingLifetimeDays: integer("Lifetime of an issuing CA that is made at first start.", 1, 10_950, 1825),
+    alternateChainFiles: Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+      default: [],
+      maxItems: 10,
+      description: "PEM files, each a chain that starts with a certificate for the issuing CA's or the root's key.",
+    }),
   }),
   profiles: Type.Record(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" }), profileSchema, {
     propertyNames: { pattern: "^[a-z][a-z0-9-]{0,39}$" },

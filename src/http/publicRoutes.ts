@@ -8,6 +8,8 @@ import type { Metrics } from "./metrics.ts";
 export interface PublicRoutesOptions {
   readonly home: HomeFacts;
   readonly rootPem: string;
+  /** CA certificates by path, with the paths of those above each (RFC 8555 §7.4.2). */
+  readonly caCertificates: ReadonlyMap<string, { readonly certificate: Buffer; readonly up: readonly string[] }>;
   readonly bundle: object;
   readonly metrics: Metrics;
   /** Tries the database and the signing key for real. @throws when one of them does not answer */
@@ -32,6 +34,17 @@ export function publicRoutes(options: PublicRoutesOptions) {
         reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body),
       );
     }
+    for (const [path, { certificate, up }] of options.caCertificates) {
+      const links = up.map((above) => `<${options.home.externalUrl}${above}>;rel="up"`);
+      server.get(path, async (_request, reply) => {
+        if (links.length > 0) reply.header("link", links);
+        return reply
+          .header("content-type", "application/pkix-cert")
+          .header("cache-control", `public, max-age=${caCertificateSeconds}`)
+          .header("access-control-allow-origin", "*")
+          .send(certificate);
+      });
+    }
     server.get("/readyz", async () => {
       try {
         await options.ready();
@@ -48,6 +61,9 @@ export function publicRoutes(options: PublicRoutesOptions) {
     );
   };
 }
+
+/** A path stands for one certificate; it is not asked for again for a day. */
+const caCertificateSeconds = 86_400;
 
 const pagePolicy =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply } from "fastify";
 import { type Static, Type } from "typebox";
 
 import type { OperatorAccess } from "../access/operatorToken.ts";
+import { preferredType } from "../encoding/accept.ts";
 import { problem } from "../problem/problem.ts";
 import { canonicalDnsName, NameError } from "../x509/names.ts";
 import { pemEncode } from "../x509/pem.ts";
@@ -166,27 +167,11 @@ const types = {
   "application/pkix-cert": "der",
 } as const;
 
-/** The first type in `Accept` that there is; quality values order them (RFC 9110 §12.5.1). */
-function accepted(header = "*/*"): "json" | "pem" | "der" {
-  const wanted = header
-    .slice(0, 1000)
-    .split(",")
-    .map((part, index) => {
-      const [type = "", ...parameters] = part
-        .trim()
-        .toLowerCase()
-        .split(/\s*;\s*/);
-      const quality = Number(parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? 1);
-      return { type, quality: Number.isNaN(quality) ? 0 : quality, index };
-    })
-    .filter(({ quality }) => quality > 0)
-    .sort((a, b) => b.quality - a.quality || a.index - b.index);
-  for (const { type } of wanted) {
-    if (type === "*/*" || type === "application/*") return "json";
-    const known = Object.entries(types).find(([mediaType]) => mediaType === type);
-    if (known !== undefined) return known[1];
-  }
-  throw problem("notAcceptable", `the types are ${Object.keys(types).join(", ")}`);
+/** @throws {Problem} notAcceptable where the request takes none of the types */
+function accepted(header: string | undefined): "json" | "pem" | "der" {
+  const type = preferredType(header, Object.keys(types) as (keyof typeof types)[]);
+  if (type === undefined) throw problem("notAcceptable", `the types are ${Object.keys(types).join(", ")}`);
+  return types[type];
 }
 
 const sendPem = (reply: FastifyReply, pem: string) =>

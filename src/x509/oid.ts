@@ -18,6 +18,9 @@ export const oids = {
   // Key purposes (RFC 5280 §4.2.1.12)
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
+  // Content of CMS (RFC 5652 §4, §5.1)
+  pkcs7Data: "1.2.840.113549.1.7.1",
+  pkcs7SignedData: "1.2.840.113549.1.7.2",
   // Attributes of certification requests (RFC 2985 §5.4.2)
   extensionRequest: "1.2.840.113549.1.9.14",
   // Public keys and curves (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3)

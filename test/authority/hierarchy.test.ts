@@ -32,8 +32,11 @@ t.test(
     t.ok(root.ca && below.ca);
     t.equal(new X509Certificate(rootPem).fingerprint256, root.fingerprint256);
     t.equal(new X509Certificate(issuing.chainPem).fingerprint256, below.fingerprint256);
-    t.equal(hierarchy.chainPemOf(issuing.id), issuing.chainPem);
-    t.equal(hierarchy.chainPemOf("other"), undefined);
+    t.same(
+      hierarchy.chainsOf(issuing.id, now).map(({ pem }) => pem),
+      [issuing.chainPem],
+    );
+    t.same(hierarchy.chainsOf("other", now), []);
     t.same(hierarchy.issuerIdsOf(issuing.subjectKeyIdentifier), [issuing.id]);
     t.same(hierarchy.issuerIdsOf(Buffer.alloc(20)), []);
 

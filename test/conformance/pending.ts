@@ -8,7 +8,6 @@ export const pending: readonly string[] = [
   "R7.3.4-3",
   "R7.3.4-4",
   "R7.4.1-1",
-  "R7.4.2-3",
   "R9444-1",
   "R9444-2",
   "R9444-4",

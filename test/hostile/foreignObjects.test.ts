@@ -54,6 +54,7 @@ const payloads: Readonly<Record<string, (subject: Attesting) => readonly unknown
     { spki: key.spki, evidence: [{ format: "jwt", ref: "dev", value: "e30.e30.AA" }] },
   ],
   certificate: () => [undefined],
+  alternate: () => [undefined],
 };
 
 /** Resources without a parameter name objects in their payload, or none; each has a test below or one that is named here. */
@@ -76,6 +77,10 @@ const types = [
   "tkauth-01",
 ];
 
+/** What stands behind the id of an object: a chain is the server's own, and nobody's. */
+const secondOf = (parameters: readonly string[]): readonly string[] =>
+  parameters.includes("type") ? types : parameters.includes("chain") ? ["0123456789abcdef"] : [""];
+
 /** What may be seen of a reply, without what differs by chance. */
 const shape = ({ status, headers, text }: Reply): object => {
   const { date: _date, "replay-nonce": nonce, ...rest } = headers;
@@ -97,7 +102,7 @@ t.test("the table of routes is covered: each row, each parameter", async (t) => 
     t.ok(name in known, `${name}: this test says what to send`);
     for (const parameter of parameters) {
       t.ok(
-        ["account", "order", "authorization", "type", "serial"].includes(parameter),
+        ["account", "order", "authorization", "type", "serial", "chain"].includes(parameter),
         `:${parameter} has objects here`,
       );
     }
@@ -178,7 +183,7 @@ t.test("objects of another account", async (t) => {
       t.test(`H-01a H-23 ${name} by ${who}: as if there were none`, async (t) => {
         for (const id of everyId) {
           const absent = absentOf(id);
-          for (const type of parameters.includes("type") ? types : [""]) {
+          for (const type of secondOf(parameters)) {
             for (const payload of payloads[name]?.(pending) ?? []) {
               await alike(t, client, urlOf(prefix, path, [id, type]), urlOf(prefix, path, [absent, type]), payload);
             }

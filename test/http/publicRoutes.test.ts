@@ -23,6 +23,7 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
   const options: PublicRoutesOptions = {
     home,
     rootPem: "-----BEGIN CERTIFICATE-----\n",
+    caCertificates: new Map(),
     bundle: { keys: [] },
     metrics,
     ready: async () => undefined,
@@ -51,6 +52,22 @@ t.test("documents for anybody, with their types; HEAD as GET without the body", 
     t.match(post, { statusCode: 405, headers: { allow: "GET, HEAD", "content-type": "application/problem+json" } });
   }
   t.match((await server.inject("/")).headers["content-security-policy"], /default-src 'none'/);
+});
+
+t.test("CA certificates at their paths, each with a link to those above", async (t) => {
+  const [above, below] = [Buffer.from("above"), Buffer.from("below")];
+  const { server } = await serverWith({
+    caCertificates: new Map([
+      ["/ca/1.cer", { certificate: above, up: [] }],
+      ["/ca/2.cer", { certificate: below, up: ["/ca/1.cer"] }],
+    ]),
+  });
+  const [first, second] = [await server.inject("/ca/1.cer"), await server.inject("/ca/2.cer")];
+  t.same([first.rawPayload, second.rawPayload], [above, below]);
+  t.equal(first.headers["content-type"], "application/pkix-cert");
+  t.notOk("link" in first.headers);
+  t.same(second.headers["link"], ['<https://ca.test/ca/1.cer>;rel="up"']);
+  t.equal((await server.inject("/ca/3.cer")).statusCode, 404);
 });
 
 t.test("the development source's key is there only where the source is", async (t) => {

@@ -289,18 +289,6 @@ t.test("RFC 8555 §7.4", async (t) => {
     );
   });
 
-  t.test("R7.4.2-2 another Accept gets the chain as well", async (t) => {
-    const { certificateUrl, chain } = await issued(ca, alice);
-    for (const accept of [
-      "application/pem-certificate-chain",
-      "*/*",
-      "application/pkix-cert",
-      "nonsense",
-      "application/json;q=1",
-    ])
-      t.equal((await alice.postAsGet(certificateUrl, { headers: { accept } })).text, chain, accept);
-  });
-
   t.test("R7.4.2-4 the certificate stays the same and is its account's alone", async (t) => {
     const { certificateUrl, chain } = await issued(ca, alice);
     t.equal((await alice.postAsGet(certificateUrl)).text, chain);

@@ -1,0 +1,74 @@
+/** Certificates that another CA gave to a key of ours: what `hierarchy.alternateChainFiles` is made of. */
+import { randomBytes } from "node:crypto";
+
+import { signCertificate } from "../../src/authority/signCertificate.ts";
+import type { Signer } from "../../src/keys/signer.ts";
+import { encodeTbsCertificate, readCertificate, type Extension } from "../../src/x509/certificate.ts";
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  keyIdentifier,
+  keyUsage,
+  subjectKeyIdentifier,
+} from "../../src/x509/extensions.ts";
+import { encodeName } from "../../src/x509/name.ts";
+import { memoryKeys } from "./issuers.ts";
+
+/** What a certificate is made for: ours, or a CA of another's. */
+export interface Subject {
+  readonly subject: Buffer;
+  readonly spki: Buffer;
+}
+
+export interface OtherCa extends Subject {
+  /** Self-signed. */
+  readonly certificate: Buffer;
+  /** A certificate for somebody's name and key. */
+  certify(of: Subject, changes?: CrossChanges): Promise<Buffer>;
+}
+
+export interface CrossChanges {
+  readonly notBefore?: Date;
+  readonly notAfter?: Date;
+  readonly cA?: boolean;
+  readonly pathLenConstraint?: number;
+  /** In place of the one that the key has. */
+  readonly keyIdentifier?: Extension;
+}
+
+/** A root that nobody here knows. */
+export async function otherCa(commonName: string): Promise<OtherCa> {
+  const signer = await memoryKeys().generate(commonName, "ec-p256");
+  const own = { subject: encodeName({ commonName }), spki: signer.spki };
+  const certify = (of: Subject, changes: CrossChanges = {}) => certified(signer, own.subject, of, changes);
+  return { ...own, certificate: await certify(own), certify };
+}
+
+/** Name and key of a certificate. */
+export function subjectOf(der: Buffer): Subject {
+  const { subject, spki } = readCertificate(der);
+  return { subject, spki };
+}
+
+async function certified(signer: Signer, issuer: Buffer, { subject, spki }: Subject, changes: CrossChanges) {
+  const { cA = true, pathLenConstraint } = changes;
+  const serialNumber = randomBytes(16);
+  serialNumber[0] = 0x4f;
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const tbs = encodeTbsCertificate({
+    serialNumber,
+    signatureAlgorithm: signer.algorithm,
+    issuer,
+    notBefore: changes.notBefore ?? new Date(now - 3_600_000),
+    notAfter: changes.notAfter ?? new Date(now + 86_400_000),
+    subject,
+    spki,
+    extensions: [
+      authorityKeyIdentifier(keyIdentifier(signer.spki)),
+      changes.keyIdentifier ?? subjectKeyIdentifier(spki),
+      basicConstraints({ cA, ...(pathLenConstraint !== undefined && { pathLenConstraint }) }),
+      keyUsage(cA ? ["keyCertSign", "cRLSign"] : ["digitalSignature"]),
+    ],
+  });
+  return await signCertificate(tbs, signer);
+}
