@@ -74,7 +74,9 @@ export async function verifyRequest(
   const url = checkUrl(jws, request.path, parts.urls);
   const { account, key } = await verifiedKey(jws, rule.by, parts);
   // The nonce is spent only now: a request whose signature does not verify must not burn somebody else's nonce.
-  if (!parts.nonces.spend(nonce)) throw problem("badNonce", "the nonce is unknown, expired or already used");
+  const spent = parts.nonces.spend(nonce);
+  if (!(typeof spent === "boolean" ? spent : await spent))
+    throw problem("badNonce", "the nonce is unknown, expired or already used");
   return { account, key, payload: parsePayload(jws, rule.payload), url };
 }
 
