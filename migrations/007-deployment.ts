@@ -8,7 +8,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql
     .raw(
       `create table deployment (
-         only boolean primary key default true check (only),
+         singleton boolean primary key default true check (singleton),
          secret bytea not null check (length(secret) = 32)
        )`,
     )

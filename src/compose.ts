@@ -14,8 +14,10 @@ import { createListener } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountInventory, mountPublic } from "./mountRest.ts";
 import type { Parts } from "./parts.ts";
-import { startWork } from "./work.ts";
+import { leftBehind, startWork } from "./work.ts";
+import { instanceOctets } from "./acme/nonce.ts";
 import { createIssuanceLedger } from "./store/issuance.ts";
+import { joinSiblings, type Siblings } from "./store/siblings.ts";
 
 /** What a test may put in place of the real thing. */
 export interface Replacements {
@@ -40,10 +42,15 @@ export interface Authority {
 export async function compose(configuration: Configuration, replacements: Replacements = {}): Promise<Authority> {
   const now = replacements.now ?? (() => new Date());
   const foundation = await openFoundation(configuration, now());
+  const onLost = (reason: string): void => foundation.log.warn({ reason }, "no connection to the other servers");
+  const siblings = await joinSiblings(foundation.db, { instanceOctets, onLost });
   try {
-    return await build(configuration, foundation, now, replacements);
+    return await build(configuration, foundation, siblings, now, replacements);
   } catch (error) {
-    await foundation.close();
+    await stopInOrder(
+      () => siblings.close(),
+      () => foundation.close(),
+    );
     throw error;
   }
 }
@@ -51,11 +58,15 @@ export async function compose(configuration: Configuration, replacements: Replac
 async function build(
   configuration: Configuration,
   foundation: Foundation,
+  siblings: Siblings,
   now: () => Date,
   replacements: Replacements,
 ): Promise<Authority> {
   const { db, keys, hierarchy, log } = foundation;
-  const metrics = createMetrics({ statements: () => db.statistics.statements });
+  const metrics = createMetrics({
+    statements: () => db.statistics.statements,
+    siblingsConnected: siblings.connected,
+  });
   const issuing = createIssuing({
     ledger: (replacements.ledger ?? ((real) => real))(createIssuanceLedger(db)),
     issuer: () => hierarchy.issuing,
@@ -66,7 +77,9 @@ async function build(
       log.error({ err: error, serial: serial.toString("hex") }, "an issuance is unfinished and will be settled");
     },
   });
-  await issuing.settle(now()); // What an earlier process left between intent and record is finished before anything new begins.
+  // What an earlier process left in the middle is finished before anything new begins; what a live one is at, it finishes itself.
+  const left = siblings.alone ? { intents: now(), validations: now() } : leftBehind(now(), configuration);
+  await issuing.settle(left.intents);
 
   const listener = createListener(configuration, hierarchy, issuing, now);
   const server = createServer({
@@ -82,6 +95,7 @@ async function build(
   const parts: Parts = {
     configuration,
     foundation,
+    siblings,
     metrics,
     issuing,
     developmentKey: developmentIssuer?.publicJwk,
@@ -91,7 +105,7 @@ async function build(
   const operatorTokenFile = await mountInventory(server, parts);
   await mountPublic(server, parts);
 
-  await validations.resume(now());
+  await validations.resume(left.validations);
   const renewListener = (): Promise<void> => listener.renew(server);
   const work = startWork({ db, issuing, validations, metrics, log, now, configuration, renewListener });
   return {
@@ -106,6 +120,7 @@ async function build(
         () => server.close(),
         () => validations.stop(),
         () => work.stop(),
+        () => siblings.close(),
         () => foundation.close(),
       ),
   };

@@ -9,7 +9,7 @@ import type { Hierarchy } from "./authority/issuer.ts";
 import type { Configuration } from "./config/load.ts";
 import { openKeys, type KeysConfiguration } from "./keys/open.ts";
 import type { KeyProvider } from "./keys/signer.ts";
-import { openDatabase, type Database } from "./store/database.ts";
+import { openDatabase, type Database, type DatabaseOptions } from "./store/database.ts";
 import { claimDataDirectory, startEmbeddedPostgres } from "./store/embeddedPostgres.ts";
 import { createIssuerStore } from "./store/issuance.ts";
 import { migrate } from "./store/migrate.ts";
@@ -51,18 +51,28 @@ export async function openStore(configuration: Configuration): Promise<Store> {
   const opened: (() => unknown)[] = [() => claim.release()]; // Last opened first.
   const close = (): Promise<void> => stopInOrder(...opened);
   try {
-    const db = openDatabase({
+    const common = {
       address: { url: configuration.databaseUrl ?? (await embeddedUrl(configuration, log, opened)) },
-      poolSize: configuration.database.poolSize,
-      statementTimeoutMs: configuration.database.statementTimeoutMs,
       // pg hangs the whole client on the error, so only the message is logged.
-      onError: ({ message }) => log.warn({ reason: message }, "an idle database connection broke"),
-    });
+      onError: ({ message }: Error) => log.warn({ reason: message }, "an idle database connection broke"),
+    };
+    const migrated = await migrateAlone(common);
+    const db = openDatabase({ ...common, ...configuration.database });
     opened.unshift(() => db.close());
-    return { db, log, migrated: await migrate(db.kysely), close };
+    return { db, log, migrated, close };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** On connections of its own: a large table may take long, and so may a sibling that migrates at the moment. */
+async function migrateAlone(common: Pick<DatabaseOptions, "address" | "onError">): Promise<string[]> {
+  const db = openDatabase({ ...common, poolSize: 2, statementTimeoutMs: 0 });
+  try {
+    return await migrate(db.kysely);
+  } finally {
+    await db.close();
   }
 }
 

@@ -9,7 +9,7 @@ import { newId } from "./acme/id.ts";
 import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
 import { createLru } from "./acme/lru.ts";
-import { createNonceSource, type NonceSource } from "./acme/nonce.ts";
+import type { NonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
 import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
 import { openSourceKeys, staticKeys } from "./attestation/jwks.ts";
@@ -19,6 +19,7 @@ import { createIdentityPolicy } from "./authority/policy.ts";
 import { developmentRef } from "./config/load.ts";
 import { createFetchBody } from "./outbound/fetchBody.ts";
 import { createOutbound } from "./outbound/outbound.ts";
+import { openNonces } from "./openNonces.ts";
 import type { Parts } from "./parts.ts";
 import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
@@ -42,7 +43,7 @@ export async function mountAcme(
   parts: Parts,
   replacements: AcmeReplacements = {},
 ): Promise<ValidationRunner> {
-  const { configuration, foundation, metrics, issuing, now } = parts;
+  const { configuration, foundation, siblings, metrics, issuing, now } = parts;
   const { db, hierarchy, log } = foundation;
   const { acme, audience, externalUrl, trustDomain } = configuration;
   const { paths = acmePaths, nonces, orders: replaced = same, facts = same } = replacements;
@@ -53,7 +54,7 @@ export async function mountAcme(
   const onRefused = (spiffeId: string, nearest: object): void =>
     log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");
   const shared = {
-    nonces: (nonces ?? same)(createNonceSource()),
+    nonces: (nonces ?? same)(await openNonces(db, siblings, metrics)),
     accounts: createAccountStore(db),
     orders,
     certificates: createCertificateStore(db),

@@ -3,11 +3,13 @@ import type { Configuration } from "./config/load.ts";
 import type { Foundation } from "./foundation.ts";
 import type { Metrics } from "./http/metrics.ts";
 import type { Issuing } from "./authority/issue.ts";
+import type { Siblings } from "./store/siblings.ts";
 
 /** Made once by `compose.ts`, handed to every mount. */
 export interface Parts {
   readonly configuration: Configuration;
   readonly foundation: Foundation;
+  readonly siblings: Siblings;
   readonly metrics: Metrics;
   readonly issuing: Issuing;
   /** Public JWK of the development evidence source, where there is one. */

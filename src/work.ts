@@ -36,9 +36,20 @@ const graceMs = 5_000;
 const intentAgeMs = 5_000;
 
 /** A validation older than this has no process behind it: all its attempts and the pauses between them are over. */
-export function validationAgeMs({ validation: { attempts, timeoutMs, retryDelayMs } }: Configuration): number {
+function validationAgeMs({ validation: { attempts, timeoutMs, retryDelayMs } }: Configuration): number {
   return attempts * timeoutMs + retryDelayMs * (2 ** (attempts - 1) - 1) + graceMs;
 }
+
+export interface LeftBehind {
+  readonly intents: Date;
+  readonly validations: Date;
+}
+
+/** What is older than this was left behind by a process that ended. */
+export const leftBehind = (now: Date, configuration: Configuration): LeftBehind => ({
+  intents: new Date(now.getTime() - intentAgeMs),
+  validations: new Date(now.getTime() - validationAgeMs(configuration)),
+});
 
 /** Starts all of it; the first round of each comes after its interval. */
 export function startWork({
@@ -60,11 +71,15 @@ export function startWork({
   }
 
   const jobs = [
-    { name: "settle", everyMs: 5_000, run: async () => void (await issuing.settle(ago(intentAgeMs))) },
+    {
+      name: "settle",
+      everyMs: 5_000,
+      run: async () => void (await issuing.settle(leftBehind(now(), configuration).intents)),
+    },
     {
       name: "resume-validations",
       everyMs: 15_000,
-      run: async () => void (await validations.resume(ago(validationAgeMs(configuration)))),
+      run: async () => void (await validations.resume(leftBehind(now(), configuration).validations)),
     },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
     {

@@ -12,6 +12,7 @@ const composition = [
   "listener.ts",
   "mountAcme.ts",
   "mountRest.ts",
+  "openNonces.ts",
   "parts.ts",
   "work.ts",
 ];

@@ -6,12 +6,20 @@ export interface Metrics {
   certificateIssued(profile: string, door: string): void;
   challengeAnswered(outcome: { type: string; status: string }): void;
   issuanceUnfinished(): void;
+  /** A nonce of another server process was shown here. */
+  foreignNonce(outcome: string): void;
   text(): Promise<string>;
   readonly contentType: string;
 }
 
-/** @param statements SQL statements sent since the start */
-export function createMetrics({ statements }: { statements: () => number }): Metrics {
+export interface MetricsSources {
+  /** SQL statements sent since the start. */
+  readonly statements: () => number;
+  /** Whether the other server processes on the database can be reached. */
+  readonly siblingsConnected: () => boolean;
+}
+
+export function createMetrics({ statements, siblingsConnected }: MetricsSources): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -39,15 +47,26 @@ export function createMetrics({ statements }: { statements: () => number }): Met
     help: "Issuances that stopped between intent and record and were left to the settling job",
     registers,
   });
-  registry.registerMetric(
-    new Gauge({
-      name: "mayfly_sql_statements",
-      help: "SQL statements sent since the start",
-      registers: [],
-      collect() {
-        this.set(statements());
-      },
-    }),
+  const foreignNonces = new Counter({
+    name: "mayfly_foreign_nonces_total",
+    help: "Nonces that another server process issued, by what came of asking it",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const measured = (name: string, help: string, value: () => number): void =>
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(value());
+        },
+      }),
+    );
+  measured("mayfly_sql_statements", "SQL statements sent since the start", statements);
+  measured("mayfly_siblings_connected", "1 while other server processes can be asked about their nonces", () =>
+    siblingsConnected() ? 1 : 0,
   );
   return {
     observeRequest: ({ route, method, status, seconds }) =>
@@ -55,6 +74,7 @@ export function createMetrics({ statements }: { statements: () => number }): Met
     certificateIssued: (profile, door) => issued.inc({ profile, door }),
     challengeAnswered: ({ type, status }) => challenges.inc({ type, status }),
     issuanceUnfinished: () => unfinished.inc(),
+    foreignNonce: (outcome) => foreignNonces.inc({ outcome }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

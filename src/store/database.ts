@@ -21,7 +21,7 @@ export type DatabaseAddress =
 export interface DatabaseOptions {
   readonly address: DatabaseAddress;
   readonly poolSize: number;
-  /** A statement that takes longer is cancelled by Postgres; milliseconds. */
+  /** A statement that takes longer is cancelled by Postgres; milliseconds, 0 for as long as it takes. */
   readonly statementTimeoutMs: number;
   readonly onError: (error: Error) => void;
 }
@@ -31,6 +31,8 @@ export interface Database {
   run<Row extends object>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
   /** For searches whose shape depends on the request, and for migrations. */
   readonly kysely: Kysely<Tables>;
+  /** A connection outside of the pool, not made yet, for whoever listens. A statement on it that gets no answer in time fails. */
+  client(applicationName: string): pg.Client;
   /** Runs `action` while this process alone holds the advisory lock `key`, waiting for whoever holds it now. */
   exclusively<T>(key: number, action: () => Promise<T>): Promise<T>;
   /** Statements sent so far, for the benchmark and `/metrics`. */
@@ -54,14 +56,14 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /** Opens the pool; connects lazily, so a database that is away shows at the first statement as 503, not as a crash. */
 export function openDatabase({ address, poolSize, statementTimeoutMs, onError }: DatabaseOptions): Database {
-  const pool = new pg.Pool({
+  const connection = {
     ...("url" in address ? { connectionString: address.url } : address),
-    max: poolSize,
     connectionTimeoutMillis: 5_000,
     statement_timeout: statementTimeoutMs,
     keepAlive: true,
     application_name: "mayfly",
-  });
+  };
+  const pool = new pg.Pool({ ...connection, max: poolSize });
   let closing = false;
   // An idle connection that breaks must not end the process; one that breaks while all are closed is no news.
   pool.on("error", (error) => closing || onError(error));
@@ -79,6 +81,7 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
         throw databaseTrouble(error);
       }
     },
+    client: (application_name) => new pg.Client({ ...connection, application_name, query_timeout: 5_000 }),
     async exclusively<T>(key: number, action: () => Promise<T>): Promise<T> {
       let client: pg.PoolClient | undefined;
       try {
@@ -104,7 +107,8 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
   };
 }
 
-const ignore = (): void => undefined;
+/** For the failure of a connection that is given up anyway. */
+export const ignore = (): void => undefined;
 
 /** SQLSTATE classes that mean "Postgres is away or busy", not "our statement is wrong". PostgreSQL, appendix A. */
 const transientClasses = new Set(["08", "53", "57", "40"]);

@@ -6,7 +6,7 @@ import { statement, type Database } from "./database.ts";
 // An update that changes nothing, so that the row comes back whoever made it.
 const secretOf = statement(
   "deployment_secret",
-  `insert into deployment (secret) values ($1) on conflict (only) do update set secret = deployment.secret returning secret`,
+  `insert into deployment (secret) values ($1) on conflict (singleton) do update set secret = deployment.secret returning secret`,
 );
 
 /** Reads the deployment's secret, or makes it; resolves to what derives a key of 32 octets for one purpose from it (RFC 5869). */

@@ -1,4 +1,7 @@
-/** Statements of the periodic jobs: the outbox, and what may be forgotten. Inventory and audit log are never pruned here. */
+/**
+ * Statements of the periodic jobs: the outbox, and what may be forgotten. Inventory and audit log are never pruned here. Rows that a
+ * sibling has taken are passed over, so the jobs of several processes share the work and never wait for each other.
+ */
 import type { OutboxEvent, OutboxStore } from "../events/outbox.ts";
 import { statement, type Database } from "./database.ts";
 
@@ -9,12 +12,14 @@ const take = statement(
 const pruneEvidence = statement(
   "prune_evidence_use",
   `delete from evidence_use
-   where one_time_id in (select one_time_id from evidence_use where replay_until < $1 limit $2) returning 1`,
+   where one_time_id in (select one_time_id from evidence_use where replay_until < $1 limit $2 for update skip locked) returning 1`,
 );
 const pruneOrders = statement(
   "prune_orders",
   `delete from acme_order
-   where id in (select id from acme_order where id < $1 and status <> 'processing' order by id limit $2) returning 1`,
+   where id in (
+     select id from acme_order where id < $1 and status <> 'processing' order by id limit $2 for update skip locked
+   ) returning 1`,
 );
 const pruneAuthorizations = statement(
   "prune_authorizations",
@@ -22,6 +27,7 @@ const pruneAuthorizations = statement(
    where id in (
      select id from acme_authorization z
      where id < $1 and not exists (select from acme_order o where o.id = z.order_id) order by id limit $2
+     for update of z skip locked
    ) returning 1`,
 );
 // That a certificate was replaced stays with its successor, in the inventory.
@@ -31,6 +37,7 @@ const pruneReplacements = statement(
    where serial in (
      select serial from certificate_replacement r
      where order_id < $1 and not exists (select from acme_order o where o.id = r.order_id) order by order_id limit $2
+     for update of r skip locked
    ) returning 1`,
 );
 

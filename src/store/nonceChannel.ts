@@ -60,8 +60,7 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
     silentUntil.delete(from);
     for (const [number, value] of items) {
       if (kind === "ask") push({ to: from, kind: "answer", item: [number, spend(value) ? "1" : "0"] });
-      else if (waiting.get(number)?.issuer === from)
-        waiting.get(number)?.end(value === "1" ? "accepted" : "refused");
+      else if (waiting.get(number)?.issuer === from) waiting.get(number)?.end(value === "1" ? "accepted" : "refused");
     }
   }
 
@@ -120,7 +119,7 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
   siblings.subscribe({
     onMessage,
     onLost() {
-      for (const question of [...waiting.values()]) question.end("disconnected");
+      for (const question of waiting.values()) question.end("disconnected");
     },
   });
 

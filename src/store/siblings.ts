@@ -68,7 +68,7 @@ export async function joinSiblings(
 
   /** @returns whether nobody else was there @throws when there is no connection */
   async function connect(): Promise<boolean> {
-    const client = db.client();
+    const client = db.client("mayfly siblings");
     client.on("error", (error) => lost(client, error.message));
     client.on("end", () => lost(client, "the connection ended"));
     client.on("notification", ({ channel, payload = "" }) => {

@@ -12,7 +12,7 @@ const home = {
 };
 
 async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
-  const metrics = createMetrics({ statements: () => 4711 });
+  const metrics = createMetrics({ statements: () => 4711, siblingsConnected: () => true });
   const server = createServer({
     tls: undefined,
     logLevel: "silent",

@@ -184,11 +184,13 @@ export function flattened(
 export async function acmeDriver(
   t: TestOwner,
   { directoryUrl, root }: { readonly directoryUrl: string; readonly root: string },
+  /** Where it really connects to, whatever the URLs say: one of several servers behind them. */
+  port?: number,
 ): Promise<AcmeDriver> {
   const agent = new Agent({ keepAlive: true, maxSockets: 32, ca: root });
   t.teardown(() => agent.destroy());
   const nonces: string[] = [];
-  const request = (url: string, raw?: RawRequest): Promise<Reply> => exchange(agent, url, raw);
+  const request = (url: string, raw?: RawRequest): Promise<Reply> => exchange(agent, url, raw, port);
   const directory = (await request(directoryUrl)).json() as unknown as Directory;
 
   async function nonce(): Promise<string> {
@@ -272,11 +274,16 @@ function objectOf(reply: Reply, status: number, url: string): object {
   return { ...reply.json(), url };
 }
 
-function exchange(agent: Agent, url: string, { method = "GET", headers = {}, body }: RawRequest = {}): Promise<Reply> {
+function exchange(
+  agent: Agent,
+  url: string,
+  { method = "GET", headers = {}, body }: RawRequest = {},
+  port = Number(new URL(url).port || 443),
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     // Node would take the name to verify from a Host header that a test made up.
     const servername = new URL(url).hostname;
-    const sent = httpsRequest(url, { agent, method, headers, servername }, (response) => {
+    const sent = httpsRequest(url, { agent, method, headers, servername, port }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
