@@ -42,9 +42,9 @@ export function formatTime(date: Date): string {
   return `${date < generalizedTimeStart ? digits.slice(2) : digits}Z`;
 }
 
-const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt](?:[01]\d|2[0-3]):\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
 
-/** A time of RFC 3339 §5.6, or undefined. JavaScript takes 30 February for 2 March; here it is no day. */
+/** A time of RFC 3339 §5.6, or undefined. JavaScript takes 30 February for 2 March and 24:00 for the next day; here they are no times. */
 export function parseRfc3339(text: string): Date | undefined {
   const day = rfc3339.exec(text)?.[1];
   if (day === undefined || Number.isNaN(Date.parse(text))) return undefined;

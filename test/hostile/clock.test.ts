@@ -104,5 +104,7 @@ t.test("a clock that jumps", async (t) => {
     const leap = { identifiers: [dns("a.localhost")], notAfter: "2026-12-31T23:59:60Z" };
     fixed = new Date("2026-12-31T12:00:00Z");
     refused(t, await alice.post(driver.directory.newOrder, leap), 400, "malformed", "a leap second");
+    const midnight = { ...leap, notAfter: "2026-12-31T24:00:00Z" }; // JavaScript would take it for the next day.
+    refused(t, await alice.post(driver.directory.newOrder, midnight), 400, "malformed", "a twenty-fourth hour");
   });
 });

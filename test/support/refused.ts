@@ -16,7 +16,7 @@ export const registeredTypes = new Set(
 );
 
 /** Words of our insides; none may ever reach a client (R6.7-4). */
-const insides = /\bat \S+ \(|node_modules|\.ts:\d|select |insert |update |acme_order|acme_authorization|\/tmp\//;
+export const insides = /\bat \S+ \(|node_modules|\.ts:\d|select |insert |update |acme_order|acme_authorization|\/tmp\//;
 
 /**
  * Asserts the refusal: status, registered type, media type, a sentence, and nothing of our insides.

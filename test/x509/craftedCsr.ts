@@ -2,7 +2,7 @@
  * Certification requests with a good signature over whatever parts a test wants, legal or not.
  */
 import { generateKeyPairSync, sign } from "node:crypto";
-import { tags } from "../../src/x509/der.ts";
+import { encodingOf, readDer, tags } from "../../src/x509/der.ts";
 import {
   bitString,
   constructed,
@@ -59,3 +59,11 @@ export const extension = (oid: string, value: DerPart): DerPart => sequence(obje
 /** The attributes of a request for these extensions. */
 export const requesting = (...extensions: DerPart[]): DerPart =>
   constructed(0, attribute(oids.extensionRequest, sequence(...extensions)));
+
+/** The information of a request with another key in it: what a stranger would sign. */
+export function craftedInfo(request: Buffer, spki: Buffer): Buffer {
+  const [info] = readDer(request).children;
+  const [version, subject, , attributes] = info?.children ?? [];
+  if (version === undefined || subject === undefined || attributes === undefined) throw new Error("not a request");
+  return encodeDer(sequence(encodingOf(version), encodingOf(subject), spki, encodingOf(attributes)));
+}

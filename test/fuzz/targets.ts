@@ -1,0 +1,17 @@
+/** Every parser that the network reaches. CBOR comes with the evidence that needs it. */
+import type { Target } from "./target.ts";
+import { dnsTargets } from "./targets/dns.ts";
+import { encodingTargets } from "./targets/encoding.ts";
+import { httpTargets } from "./targets/http.ts";
+import { nameTargets } from "./targets/names.ts";
+import { signatureTargets } from "./targets/signatures.ts";
+import { x509Targets } from "./targets/x509.ts";
+
+export const targets: readonly Target[] = [
+  ...encodingTargets,
+  ...nameTargets,
+  ...x509Targets,
+  ...signatureTargets,
+  ...dnsTargets,
+  ...httpTargets,
+];
