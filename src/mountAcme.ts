@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 
 import type { AcmeContext } from "./acme/context.ts";
 import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
-import { validateWithRetries } from "./acme/challenges/validators.ts";
+import { validators } from "./acme/challenges/validators.ts";
 import { newId } from "./acme/id.ts";
 import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
@@ -99,7 +99,7 @@ function createValidations({
   onChallengeEnded,
   now,
 }: Parts & Pick<AcmeContext, "orders" | "onChallengeEnded">): ValidationRunner {
-  const { http01Port, tlsAlpn01Port, timeoutMs, attempts } = validation;
+  const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
   const outbound = {
     // A lookup leaves a part of the time for what it was made for.
     ...createOutbound({ ...validation, lookupTimeoutMs: Math.ceil(timeoutMs * 0.8) }),
@@ -108,14 +108,15 @@ function createValidations({
     timeoutMs,
     userAgent: `Mayfly (ACME validation; +${externalUrl})`,
   };
-  const delaysMs = Array.from({ length: attempts }, (_, index) => validation.retryDelayMs * 2 ** index);
   return createValidationRunner({
     orders,
-    validate: (type, asked, signal) => validateWithRetries(type, asked, outbound, { attempts, delaysMs, signal }),
+    validate: (type, asked, signal) => validators[type](asked, outbound, signal),
+    retries: { attempts, retryDelayMs },
     now,
     patienceMs: validation.patienceMs,
     validSeconds: acme.orderLifetimeSeconds,
     onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
+    onOwnTrouble: (error) => log.warn({ err: error }, "a validation waits for what this server needs for it"),
     onEnded: onChallengeEnded,
   });
 }

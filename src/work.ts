@@ -1,6 +1,7 @@
 /** The periodic work of a running server, as one list. */
 import type { Logger } from "pino";
 
+import { longestPauseMs } from "./acme/challenges/attempts.ts";
 import type { ValidationRunner } from "./acme/challenges/runner.ts";
 import { firstIdOf } from "./acme/id.ts";
 import type { Configuration } from "./config/load.ts";
@@ -35,9 +36,12 @@ const graceMs = 5_000;
  */
 const intentAgeMs = 5_000;
 
-/** A validation older than this has no process behind it: all its attempts and the pauses between them are over. */
-function validationAgeMs({ validation: { attempts, timeoutMs, retryDelayMs } }: Configuration): number {
-  return attempts * timeoutMs + retryDelayMs * (2 ** (attempts - 1) - 1) + graceMs;
+/**
+ * A validation that was not heard of for so long has no process behind it: whoever runs one says so after every attempt, and before
+ * the pause that follows.
+ */
+function validationAgeMs({ validation }: Configuration): number {
+  return longestPauseMs(validation) + validation.timeoutMs + graceMs;
 }
 
 export interface LeftBehind {

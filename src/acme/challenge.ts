@@ -4,11 +4,11 @@ import { respondWithToken } from "./challenges/tkauth01.ts";
 import { respondWithEvidence } from "./challenges/workloadAttest01.ts";
 import { idOf } from "./order.ts";
 import type { Authorization, Challenge } from "./ports.ts";
-import { authorizationStatus, challengeJson, link, retryAfterSeconds, type Reply } from "./resources.ts";
+import { authorizationStatus, challengeJson, challengeRetryAfter, link, type Reply } from "./resources.ts";
 
 /**
- * Starts or repeats the response to a challenge. A challenge that has begun or ended is answered as it is: parallel and repeated
- * POSTs validate once.
+ * Starts the response to a challenge. Repeated while that is processing it brings the next attempt forward (RFC 8555 §8.2); otherwise a
+ * challenge that has begun or ended is answered as it is: parallel and repeated POSTs validate once.
  * @throws {Problem} notFound · malformed (evidence of the wrong shape) · unauthorized (401)
  */
 export async function challenge(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
@@ -18,6 +18,8 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
   if (asked === undefined) throw noSuchResource();
 
   const open = authorizationStatus(authorization, context.now()) === "pending" && asked.status === "pending";
+  if (request.payload !== undefined && asked.status === "processing")
+    return challengeReply(authorization, await context.validations.hurry(authorization, asked), context);
   if (request.payload === undefined || !open) return challengeReply(authorization, asked, context);
   if (asked.type === "workload-attest-01" || asked.type === "tkauth-01") {
     const respond = asked.type === "tkauth-01" ? respondWithToken : respondWithEvidence;
@@ -44,7 +46,7 @@ function challengeReply(authorization: Authorization, answered: Challenge, { url
     status: 200,
     headers: {
       link: [link(urls.authorization(authorization.id), "up")],
-      ...(answered.status === "processing" && { "retry-after": String(retryAfterSeconds) }),
+      ...(answered.status === "processing" && { "retry-after": String(challengeRetryAfter(answered, now())) }),
     },
     body: challengeJson(authorization, answered, urls, now()),
   };

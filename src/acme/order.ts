@@ -1,7 +1,7 @@
 /** The order and authorization resources (RFC 8555 §7.4, §7.5). */
 import { problem } from "../problem/problem.ts";
 import { noSuchResource, required, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
-import { authorizationJson, orderReply, retryAfterSeconds, type Reply } from "./resources.ts";
+import { authorizationJson, challengeRetryAfter, orderReply, type Reply } from "./resources.ts";
 import { isId } from "./urls.ts";
 
 /** The id in a path parameter; anything that is not in the form of our ids names nothing. */
@@ -27,10 +27,10 @@ export async function authorization(request: AcmeRequest, { orders, urls, now }:
   const { payload } = request;
   if (payload === undefined) {
     const read = required(await orders.readAuthorization(owner, id));
-    const processing = read.challenges.some(({ status }) => status === "processing");
+    const processing = read.challenges.find(({ status }) => status === "processing");
     return {
       status: 200,
-      headers: { ...(processing && { "retry-after": String(retryAfterSeconds) }) },
+      headers: { ...(processing && { "retry-after": String(challengeRetryAfter(processing, now())) }) },
       body: authorizationJson(read, urls, now()),
     };
   }

@@ -60,7 +60,10 @@ export interface Challenge {
   readonly status: ChallengeStatus;
   /** RFC 3339, seconds. */
   readonly validated?: string;
+  /** Why it is `invalid`, or what has failed so far while it is `processing` (RFC 8555 §8.2, erratum 5732). */
   readonly error?: ProblemDocument;
+  /** Ours, shown to nobody: when the next attempt is made, RFC 3339. */
+  readonly retryAt?: string;
   /** workload-attest-01 only: these three. */
   readonly binding?: "wa1-sha256";
   readonly audience?: string;
@@ -226,6 +229,11 @@ export interface OrderStore {
 
   /** Moves one pending challenge to `processing`; undefined when another request was first or it is not pending. */
   beginValidation(signer: Signer, authorizationId: string, challenge: Challenge): Promise<Authorization | undefined>;
+  /**
+   * Keeps the challenge `processing`, with what has failed so far, and this process its keeper for another while. False when the
+   * authorization is not pending any more.
+   */
+  retrying(authorizationId: string, challenge: Challenge): Promise<boolean>;
   /** Challenge and authorization `valid`, the order one step nearer to `ready`. False when the authorization was not pending. */
   validated(authorizationId: string, challenge: Challenge, expiresAt: Date): Promise<boolean>;
   /** Challenge, authorization and order `invalid`. False when the authorization was not pending. */

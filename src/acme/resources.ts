@@ -19,6 +19,12 @@ export const link = (url: string, relation: string): string => `<${url}>;rel="${
 /** How long a client should wait before it asks again for something that is processing; seconds. */
 export const retryAfterSeconds = 1;
 
+/** The same for a challenge: until its next attempt has been made (RFC 8555 §8.2). */
+export function challengeRetryAfter({ retryAt }: Pick<Challenge, "retryAt">, now: Date): number {
+  if (retryAt === undefined) return retryAfterSeconds;
+  return Math.max(retryAfterSeconds, Math.ceil((Date.parse(retryAt) - now.getTime()) / 1000) + 1);
+}
+
 /** The account object (RFC 8555 §7.1.2). */
 export function accountJson(account: Account, urls: Urls): object {
   return {
@@ -85,5 +91,6 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
 export function challengeJson(authorization: Authorization, challenge: Challenge, urls: Urls, now: Date): object {
   const over = authorization.status === "pending" && authorization.expiresAt <= now && challenge.status !== "valid";
   const status = over ? "invalid" : challenge.status;
-  return { ...challenge, status, url: urls.challenge(authorization.id, challenge.type) };
+  const { retryAt: _, ...shown } = challenge;
+  return { ...shown, status, url: urls.challenge(authorization.id, challenge.type) };
 }

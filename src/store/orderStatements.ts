@@ -162,6 +162,14 @@ export const beginValidation = statement(
    returning ${authorizationColumns("z")}`,
 );
 
+export const retrying = statement(
+  "authorization_retrying",
+  `update acme_authorization z set challenges = ${withChallenge("z", "$2", "$3")}, validating_since = now()
+   where z.id = $1 and z.status = 'pending' and z.expires_at > now() and z.validating_since is not null
+     and exists (select from account where id = z.account_id and status = 'valid')
+   returning z.id`,
+);
+
 export const validated = statement(
   "authorization_validated",
   `with z as (

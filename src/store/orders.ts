@@ -162,6 +162,10 @@ export function createOrderStore(db: Database): OrderStore {
           JSON.stringify(challenge),
         ]),
       ),
+    async retrying(authorizationId, challenge) {
+      const values = [authorizationId, challenge.type, JSON.stringify(challenge)];
+      return (await db.run(sql.retrying, values)).length === 1;
+    },
     async validated(authorizationId, challenge, expiresAt) {
       const values = [authorizationId, challenge.type, JSON.stringify(challenge), expiresAt];
       return (await db.run(sql.validated, values)).length === 1;

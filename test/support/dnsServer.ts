@@ -38,7 +38,7 @@ const typeNames = new Map<number, string>(Object.entries(types).map(([name, numb
 export async function startDnsServer(
   answer: (name: string, type: string) => DnsAnswer,
   host = "127.0.0.1",
-  { root = [] }: { root?: DnsAnswer } = {},
+  { root = [], port: wanted = 0 }: { root?: DnsAnswer; port?: number } = {},
 ): Promise<DnsServer> {
   const questions: string[] = [];
 
@@ -73,7 +73,7 @@ export async function startDnsServer(
       }
     });
   });
-  tcp.listen(0, host);
+  tcp.listen(wanted, host);
   await once(tcp, "listening");
   const port = portOf(tcp);
 

@@ -1,27 +1,37 @@
 /**
  * Validation outside the client's request (RFC 8555 §7.5.1, §8.2): started by the request that moved the challenge to `processing`,
- * waited for only briefly, finished in the background; after a crash it is taken up again by a job.
+ * waited for only briefly, tried again in the background; after a crash it is taken up by a job.
  */
-import { problem, problemDocument } from "../../problem/problem.ts";
+import { OutboundFailure } from "../../outbound/failure.ts";
 import type { Authorization, Challenge, OrderStore, Signer } from "../ports.ts";
 import { timestamp } from "../resources.ts";
+import {
+  attemptsInAllMax,
+  failuresIn,
+  leastPauseMs,
+  ownTroublePauseMs,
+  pauseMs,
+  type Retries,
+  withFailure,
+} from "./attempts.ts";
 import { keyAuthorization } from "./keyAuthorization.ts";
 import type { Validation, ValidationOutcome } from "./validation.ts";
+import type { ValidationType } from "./validators.ts";
 
 export interface ValidationRunnerParts {
   readonly orders: OrderStore;
-  /** Validates with the retries of RFC 8555 §8.2. */
-  readonly validate: (
-    type: "http-01" | "dns-01" | "tls-alpn-01",
-    validation: Validation,
-    signal: AbortSignal,
-  ) => Promise<ValidationOutcome>;
+  /** One attempt. Rejects with an `OutboundFailure` of the kind `ours` when nothing was found out. */
+  readonly validate: (type: ValidationType, validation: Validation, signal: AbortSignal) => Promise<ValidationOutcome>;
+  readonly retries: Retries;
   readonly now: () => Date;
   /** How long a request waits for its validation before it answers `processing`; milliseconds. */
   readonly patienceMs: number;
   /** Seconds that a validated name counts. */
   readonly validSeconds: number;
+  /** Told of what stopped a validation; it will be taken up again. */
   readonly onError: (error: unknown) => void;
+  /** Told of what a validation waits for and goes on when it is there. */
+  readonly onOwnTrouble: (error: OutboundFailure) => void;
   /** Told of every challenge that became valid or invalid. */
   readonly onEnded: (challenge: Challenge) => void;
 }
@@ -29,40 +39,69 @@ export interface ValidationRunnerParts {
 export interface ValidationRunner {
   /** Runs the validation; resolves to the challenge as it is when it ends or patience does. */
   start(signer: Signer, authorization: Authorization, challenge: Challenge): Promise<Challenge>;
+  /** Makes the next attempt of a `processing` challenge now, where it waits for one here; resolves as `start` does. */
+  hurry(authorization: Authorization, challenge: Challenge): Promise<Challenge>;
   /** Takes up validations that a stopped process left behind; resolves to their number. */
   resume(before: Date): Promise<number>;
   /** Stops what runs; it will be taken up again. */
   stop(): Promise<void>;
 }
 
+/** A validation under way in this process. */
+interface Running {
+  /** The challenge as the store has it. */
+  current: Challenge;
+  readonly work: Promise<Challenge>;
+  /** Ends the pause between two attempts; undefined while one is made. */
+  wake?: (() => void) | undefined;
+}
+
 /** How many left-behind validations one round takes up. */
-const resumeBatch = 50;
+const resumeBatch = 200;
 
 export function createValidationRunner(parts: ValidationRunnerParts): ValidationRunner {
+  const { orders, now, retries } = parts;
   const stopping = new AbortController();
-  const running = new Set<Promise<Challenge>>();
+  const running = new Map<string, Running>();
 
-  async function run(signer: Signer, authorization: Authorization, challenge: Challenge): Promise<Challenge> {
-    const { identifier } = authorization;
-    if (identifier.type === "uri" || challenge.type === "workload-attest-01" || challenge.type === "tkauth-01")
-      throw new Error("a uri is proved by evidence only");
-    const validation: Validation = {
-      identifier: { type: identifier.type, value: identifier.value },
-      token: challenge.token,
-      keyAuthorization: keyAuthorization(challenge.token, signer.thumbprint),
-    };
-    const outcome = await parts.validate(challenge.type, validation, stopping.signal);
-    if (stopping.signal.aborted) return { ...challenge, status: "processing" }; // Nobody's fault: taken up after the restart.
-    if (outcome.ok) {
-      const valid: Challenge = { ...challenge, status: "valid", validated: timestamp(parts.now()) };
-      const expiresAt = new Date(parts.now().getTime() + parts.validSeconds * 1000);
-      return ended((await parts.orders.validated(authorization.id, valid, expiresAt)) && valid);
+  /** Attempts, until one decides or nothing is left to decide. */
+  async function run(signer: Signer, authorization: Authorization, challenge: Challenge, own: () => Running) {
+    const { error: _, retryAt: __, ...bare } = challenge;
+    const { type, validation } = toValidate(signer, authorization, challenge);
+    let { error } = challenge;
+    let counted = failuresIn(error) + 1;
+    let made = counted;
+    let troubles = 0;
+    for (;;) {
+      const outcome = await attempt(type, validation);
+      if (stopping.signal.aborted) return own().current; // Nobody's fault: taken up after the restart.
+      let pause = 0;
+      if (outcome instanceof OutboundFailure) {
+        troubles += 1;
+        pause = ownTroublePauseMs(troubles);
+      } else if (outcome.ok) {
+        const valid: Challenge = { ...bare, status: "valid", validated: timestamp(now()) };
+        const expiresAt = new Date(now().getTime() + parts.validSeconds * 1000);
+        return ended((await orders.validated(authorization.id, valid, expiresAt)) && valid);
+      } else {
+        error = withFailure(error, outcome, authorization.identifier, now());
+        if (!outcome.retryable || counted >= retries.attempts || made >= attemptsInAllMax) {
+          const invalid: Challenge = { ...bare, status: "invalid", error };
+          return ended((await orders.failed(authorization.id, invalid)) && invalid);
+        }
+        troubles = 0;
+        pause = pauseMs(retries, counted);
+      }
+      const retryAt = new Date(now().getTime() + pause).toISOString();
+      const waiting: Challenge = { ...bare, status: "processing", ...(error && { error }), retryAt };
+      if (!(await orders.retrying(authorization.id, waiting))) return ended(false);
+      own().current = waiting;
+      const cause = await waitFor(own(), pause);
+      if (cause === "stopped") return waiting;
+      if (outcome instanceof OutboundFailure) continue;
+      made += 1;
+      if (cause === "elapsed") counted += 1; // What the client asked for is not taken from what the server does of its own accord.
     }
-    const refusal = problem(outcome.problem, outcome.detail, {
-      subproblems: [{ code: outcome.problem, detail: outcome.detail, identifier }],
-    });
-    const invalid: Challenge = { ...challenge, status: "invalid", error: problemDocument(refusal) };
-    return ended((await parts.orders.failed(authorization.id, invalid)) && invalid);
 
     /** What holds when the account or the authorization ended first is in the store, not in what was found out here. */
     async function ended(moved: Challenge | false): Promise<Challenge> {
@@ -70,41 +109,97 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
         parts.onEnded(moved);
         return moved;
       }
-      const { object } = await parts.orders.readAuthorization(signer, authorization.id);
-      return object?.challenges.find(({ type }) => type === challenge.type) ?? challenge;
+      const { object } = await orders.readAuthorization(signer, authorization.id);
+      return object?.challenges.find((other) => other.type === challenge.type) ?? challenge;
     }
   }
 
-  function track(work: Promise<Challenge>): Promise<Challenge> {
-    running.add(work);
+  /** One attempt; our own trouble is an outcome of its own kind, which says nothing of the identifier. */
+  async function attempt(type: ValidationType, validation: Validation): Promise<ValidationOutcome | OutboundFailure> {
+    try {
+      return await parts.validate(type, validation, stopping.signal);
+    } catch (error) {
+      if (!(error instanceof OutboundFailure)) throw error;
+      if (!stopping.signal.aborted) parts.onOwnTrouble(error);
+      return error;
+    }
+  }
+
+  /** Waits; a client may end that, though not at once, and so does the server's stop. */
+  function waitFor(own: Running, ms: number): Promise<"elapsed" | "asked" | "stopped"> {
+    const { promise, resolve } = Promise.withResolvers<"elapsed" | "asked" | "stopped">();
+    const begun = performance.now();
+    const timers = [setTimeout(() => resolve("elapsed"), ms)];
+    const stop = (): void => resolve("stopped");
+    stopping.signal.addEventListener("abort", stop, { once: true });
+    if (stopping.signal.aborted) stop();
+    own.wake = () => {
+      own.wake = undefined;
+      timers.push(setTimeout(() => resolve("asked"), Math.max(0, begun + leastPauseMs - performance.now())));
+    };
+    return promise.finally(() => {
+      own.wake = undefined;
+      for (const timer of timers) clearTimeout(timer);
+      stopping.signal.removeEventListener("abort", stop);
+    });
+  }
+
+  function launch(signer: Signer, authorization: Authorization, challenge: Challenge): Running {
+    const { id } = authorization;
+    // The attempt begins in a later turn, when `own` is there.
+    const work = Promise.resolve().then(() => run(signer, authorization, challenge, () => own));
+    const own: Running = { current: { ...challenge, status: "processing" }, work };
+    running.set(id, own);
     // A failure here is ours (the database went away): the challenge stays `processing` and the job takes it up again.
     work
       .catch((error: unknown) => {
         if (!stopping.signal.aborted) parts.onError(error);
       })
-      .finally(() => running.delete(work));
-    return work;
+      .finally(() => {
+        if (running.get(id) === own) running.delete(id);
+      });
+    return own;
+  }
+
+  /** How the challenge is when the work ends, or patience does. */
+  async function patiently(own: Running): Promise<Challenge> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, parts.patienceMs);
+    const ending = own.work.catch(() => own.current);
+    return (await Promise.race([ending, promise]).finally(() => clearTimeout(timer))) ?? own.current;
   }
 
   return {
-    async start(signer, authorization, challenge) {
-      const processing: Challenge = { ...challenge, status: "processing" };
-      const work = track(run(signer, authorization, challenge)).catch(() => processing);
-      const { promise: patience, resolve } = Promise.withResolvers<Challenge>();
-      const timer = setTimeout(() => resolve(processing), parts.patienceMs);
-      return await Promise.race([work, patience]).finally(() => clearTimeout(timer));
+    start: (signer, authorization, challenge) => patiently(launch(signer, authorization, challenge)),
+    async hurry({ id }, challenge) {
+      const own = running.get(id);
+      // Where an attempt is being made there is nothing to hurry, and another process's pause is its own.
+      if (own?.wake === undefined || own.current.type !== challenge.type) return challenge;
+      own.wake();
+      return patiently(own);
     },
     async resume(before) {
-      const left = await parts.orders.reclaimValidations(before, resumeBatch);
+      const left = await orders.reclaimValidations(before, resumeBatch);
       for (const { signer, authorization } of left) {
         const challenge = authorization.challenges.find(({ status }) => status === "processing");
-        if (challenge !== undefined) track(run(signer, authorization, challenge)).catch(() => undefined);
+        if (challenge !== undefined && !running.has(authorization.id)) launch(signer, authorization, challenge);
       }
       return left.length;
     },
     async stop() {
       stopping.abort();
-      await Promise.allSettled(running);
+      await Promise.allSettled([...running.values()].map(({ work }) => work));
     },
   };
+}
+
+function toValidate({ thumbprint }: Signer, { identifier }: Authorization, { type, token }: Challenge) {
+  if (identifier.type === "uri" || type === "workload-attest-01" || type === "tkauth-01")
+    throw new Error("a uri is proved by evidence only");
+  const validation: Validation = {
+    identifier: { type: identifier.type, value: identifier.value },
+    token,
+    keyAuthorization: keyAuthorization(token, thumbprint),
+  };
+  return { type, validation };
 }
