@@ -13,6 +13,7 @@ import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountInventory, mountPublic } from "./mountRest.ts";
+import { openLimits } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
 import { instanceOctets } from "./acme/nonce.ts";
@@ -66,7 +67,10 @@ async function build(
   const metrics = createMetrics({
     statements: () => db.statistics.statements,
     siblingsConnected: siblings.connected,
+    buckets: () => limits.rates.sizes(),
+    finalizesUnderWay: () => limits.finalizes.underWay(),
   });
+  const limits = openLimits(configuration, now, (limit) => metrics.limitRefused(limit));
   const issuing = createIssuing({
     ledger: (replacements.ledger ?? ((real) => real))(createIssuanceLedger(db)),
     issuer: () => hierarchy.issuing,
@@ -87,6 +91,7 @@ async function build(
     logLevel: configuration.log.level,
     bodyLimit: 65_536,
     maxConnections: configuration.http.maxConnections,
+    trustedProxies: configuration.http.trustedProxies,
     onRequestDone: (request) => metrics.observeRequest(request),
   });
   const developmentIssuer = configuration.attestation.developmentSource
@@ -98,6 +103,7 @@ async function build(
     siblings,
     metrics,
     issuing,
+    limits,
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };

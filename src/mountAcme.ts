@@ -9,6 +9,7 @@ import { newId } from "./acme/id.ts";
 import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
 import { createLru } from "./acme/lru.ts";
+import { countFailures } from "./acme/limits/orderLimits.ts";
 import type { NonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
 import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
@@ -47,7 +48,8 @@ export async function mountAcme(
   const { db, hierarchy, log } = foundation;
   const { acme, audience, externalUrl, trustDomain } = configuration;
   const { paths = acmePaths, nonces, orders: replaced = same, facts = same } = replacements;
-  const orders = replaced(createOrderStore(db));
+  const rateLimits = parts.limits.rates;
+  const orders = countFailures(replaced(createOrderStore(db, acme.rateLimits)), rateLimits);
   const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
   const validations = createValidations({ ...parts, orders, onChallengeEnded });
   const verifier = createVerifier(openSources(parts));
@@ -64,6 +66,8 @@ export async function mountAcme(
     issuerIdsOf: hierarchy.issuerIdsOf,
     chainsOf: (issuerId: string) => hierarchy.chainsOf(issuerId, now()),
     validations,
+    rateLimits,
+    finalizes: parts.limits.finalizes,
     limits: acme,
     options: acme,
     audience,

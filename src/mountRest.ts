@@ -8,6 +8,7 @@ import { spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
+import { limitSentences } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { createInventoryStore } from "./store/inventory.ts";
 import { pingDatabase } from "./store/maintenance.ts";
@@ -44,6 +45,7 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
         rootFingerprint: root.fingerprint256.replaceAll(":", "").toLowerCase(),
         development: keys.development || developmentKey !== undefined,
       },
+      limits: limitSentences(parts.limits, parts.configuration),
       rootPem: hierarchy.rootPem,
       caCertificates: hierarchy.published,
       bundle: spiffeBundle([hierarchy.rootCertificate], Math.floor(root.validFromDate.getTime() / 1000)),

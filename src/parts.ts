@@ -2,6 +2,7 @@
 import type { Configuration } from "./config/load.ts";
 import type { Foundation } from "./foundation.ts";
 import type { Metrics } from "./http/metrics.ts";
+import type { Limits } from "./openLimits.ts";
 import type { Issuing } from "./authority/issue.ts";
 import type { Siblings } from "./store/siblings.ts";
 
@@ -12,6 +13,7 @@ export interface Parts {
   readonly siblings: Siblings;
   readonly metrics: Metrics;
   readonly issuing: Issuing;
+  readonly limits: Limits;
   /** Public JWK of the development evidence source, where there is one. */
   readonly developmentKey: Readonly<Record<string, string>> | undefined;
   readonly now: () => Date;

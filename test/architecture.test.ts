@@ -12,6 +12,7 @@ const composition = [
   "listener.ts",
   "mountAcme.ts",
   "mountRest.ts",
+  "openLimits.ts",
   "openNonces.ts",
   "parts.ts",
   "work.ts",

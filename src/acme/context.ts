@@ -6,6 +6,8 @@ import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
 import { Problem, problem } from "../problem/problem.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
+import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
+import type { RateLimits } from "./limits/rateLimits.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
 import type { RenewalStore } from "./renewalPorts.ts";
 import type {
@@ -86,6 +88,8 @@ export interface AcmeContext extends PipelineParts {
   /** What may follow a certificate of this issuer now, the default chain first; none for an issuer that is not ours. */
   readonly chainsOf: (issuerId: string) => readonly Chain[];
   readonly validations: ValidationRunner;
+  readonly rateLimits: RateLimits;
+  readonly finalizes: FinalizeQueue;
   readonly limits: AcmeLimits;
   readonly options: AcmeOptions;
   /** Audience of workload-attest-01 evidence. */
@@ -104,6 +108,8 @@ export interface AcmeRequest extends Verified {
   readonly query: Readonly<Record<string, unknown>>;
   /** The Accept header. */
   readonly accept: string | undefined;
+  /** Where the request came from, as limits count it (`limits/sourceAddress.ts`). */
+  readonly source: string;
 }
 
 /** The account of a request that was signed by `kid`. */

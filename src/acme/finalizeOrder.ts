@@ -8,6 +8,7 @@ import { canonicalDnsName, NameError } from "../x509/names.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
 import { required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
+import { limitCertificate } from "./limits/orderLimits.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { idOf } from "./order.ts";
 import type { SigningAccount } from "./pipeline.ts";
@@ -20,9 +21,12 @@ const csrLimit = 16 * 1024;
 /**
  * Finalizes. Idempotent in effect: whoever moves the order out of `ready` issues; everyone else is told `orderNotReady` and reads it.
  * @throws {Problem} orderNotReady (403) · badCSR (the order stays `ready`) · rejectedIdentifier when today's policy no longer allows
- *   the names · invalidProfile when the profile changed since the order was made
+ *   the names · invalidProfile when the profile changed since the order was made · rateLimited (the order stays `ready`) · unavailable
  */
-export async function finalizeOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
+export const finalizeOrder = (request: AcmeRequest, context: AcmeContext): Promise<Reply> =>
+  context.finalizes.run(() => finalize(request, context));
+
+async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
   const id = idOf(request, "order");
   const read = attempt(() => readRequest(request.payload ?? {}));
@@ -45,7 +49,7 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
   requireAllowedKey(csr, profile);
 
   const authorized = decide(order, account.id, proved.map(proofOf), profile, context);
-  const outcome = await issue(authorized, csr, context);
+  const outcome = await issueWithinLimit(order, () => issue(authorized, csr, context), context);
   if (outcome.outcome === "notReady") throw problem("orderNotReady", "the order is not ready any more");
   const issued: Order =
     outcome.outcome === "issued"
@@ -198,6 +202,23 @@ function proofOf({ identifier, authorization }: Proved): Proof {
   if (valid === undefined) throw problem("orderNotReady", "an authorization is not valid");
   const proved = { by: "challenge", challenge: valid.type, at: valid.validated ?? "" } as const;
   return { identifier, proved: subdomains ? { ...proved, of: authorization.identifier.value } : proved };
+}
+
+/** What was not issued does not count. */
+async function issueWithinLimit(
+  { identifiers }: Order,
+  act: () => ReturnType<typeof issue>,
+  { rateLimits }: AcmeContext,
+): ReturnType<typeof issue> {
+  const counted = limitCertificate(rateLimits, identifiers);
+  let issued = false;
+  try {
+    const outcome = await act();
+    issued = outcome.outcome !== "notReady";
+    return outcome;
+  } finally {
+    if (!issued) counted.unused();
+  }
 }
 
 async function issue(authorized: Authorized, { publicKey }: CertificationRequest, { issuing }: AcmeContext) {

@@ -2,15 +2,18 @@
 import { problem } from "../problem/problem.ts";
 import { requireValid, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readContact } from "./contact.ts";
+import type { Use } from "./limits/rateLimits.ts";
 import { signingAccount } from "./pipeline.ts";
 import type { Account } from "./ports.ts";
 import { accountJson, type Reply } from "./resources.ts";
 
+const accountFrom = (source: string): Use => ({ limit: "newAccountsPerAddress", key: source });
+
 /**
  * Makes the account of this key, or answers with the one it has: 201 or 200 (RFC 8555 §7.3.1).
- * @throws {Problem} accountDoesNotExist · invalidContact · unsupportedContact · malformed · unauthorized (deactivated)
+ * @throws {Problem} accountDoesNotExist · invalidContact · unsupportedContact · malformed · rateLimited · unauthorized (deactivated)
  */
-export async function newAccount({ key, payload = {} }: AcmeRequest, context: AcmeContext): Promise<Reply> {
+export async function newAccount({ key, payload = {}, source }: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const { accounts, directory, keys, urls } = context;
   if (payload["onlyReturnExisting"] === true) {
     const account = await accounts.findAccountByThumbprint(directory, key.thumbprint);
@@ -26,6 +29,7 @@ export async function newAccount({ key, payload = {} }: AcmeRequest, context: Ac
       });
     }
     contact = readContact(payload["contact"], context.limits.contactsPerAccount);
+    context.rateLimits.spend([accountFrom(source)]);
   } catch (refusal) {
     // §7.3.1: for a known key the request's fields do not matter, so neither do their faults.
     const known = await accounts.findAccountByThumbprint(directory, key.thumbprint);
@@ -42,6 +46,7 @@ export async function newAccount({ key, payload = {} }: AcmeRequest, context: Ac
     termsAgreedAt: payload["termsOfServiceAgreed"] === true ? context.now() : null,
   });
   if (created) keys.set(account.id, signingAccount(account.id, directory, key));
+  else context.rateLimits.refund(accountFrom(source));
   return answer(account, created ? 201 : 200);
 
   function answer(found: Account, status: number): Reply {

@@ -3,6 +3,7 @@ import { Problem, problem } from "../problem/problem.ts";
 import { refuseSigner, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
 import type { JsonObject } from "../encoding/json.ts";
+import { limitAuthorization } from "./limits/orderLimits.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import type { Authorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
@@ -10,7 +11,7 @@ import { authorizationJson, type Reply } from "./resources.ts";
 
 /**
  * Makes an authorization that belongs to no order yet. `profile` may be named as in newOrder; it matters for a `uri`.
- * @throws {Problem} malformed · rejectedIdentifier and unsupportedIdentifier with status 403 (§7.4.1) · unauthorized (401)
+ * @throws {Problem} malformed · rejectedIdentifier and unsupportedIdentifier with status 403 (§7.4.1) · rateLimited · unauthorized (401)
  */
 export async function newAuthz(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
@@ -20,6 +21,7 @@ export async function newAuthz(request: AcmeRequest, context: AcmeContext): Prom
   const now = context.now();
   const expiresAt = later(now, context.limits.orderLifetimeSeconds);
   const made = newAuthorization(wanted, { profile: profile.name, expiresAt, now }, context);
+  limitAuthorization(context.rateLimits, account, made);
   if (!(await context.orders.createAuthorization(account, made, profile.name))) await refuseSigner(context, account);
   const authorization: Authorization = {
     ...made,

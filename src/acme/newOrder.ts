@@ -6,7 +6,8 @@ import { refuseSigner, signer, type AcmeContext, type AcmeRequest } from "./cont
 import { ancestorsOf, readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
 import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
-import type { NewOrder, Order, WantedAuthorization } from "./ports.ts";
+import { limitOrder, overLimit } from "./limits/orderLimits.ts";
+import type { NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
 import { readReplaces, refuseReplacement } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
@@ -16,8 +17,8 @@ const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegat
 
 /**
  * Makes an order with an authorization for each identifier, which may be one that is there already.
- * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · unauthorized (401) · for `replaces` also
- *   notFound · alreadyReplaced (409)
+ * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · rateLimited · unauthorized (401) · for `replaces`
+ *   also notFound · alreadyReplaced (409)
  */
 export async function newOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
@@ -46,11 +47,18 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     reuse: context.options.reuseAuthorizations,
     replaces,
   };
-  const made = await context.orders.createOrder(account, order);
-  if (made === undefined && replaces !== null) return await refuseReplacement(context, account, replaces, identifiers);
-  const settled = made ?? (await refuseSigner(context, account));
-  const reply: Order = { ...order, ...settled, replaces: replaces?.id ?? null, error: null, certificateSerial: null };
+  limitOrder(context.rateLimits, account, order);
+  const made = (await context.orders.createOrder(account, order)) ?? (await refuseOrder(context, account, order));
+  const reply: Order = { ...order, ...made, replaces: replaces?.id ?? null, error: null, certificateSerial: null };
   return orderReply(reply, context.urls, now, 201);
+}
+
+/** Says why no order was made. @throws {Problem} always */
+async function refuseOrder(context: AcmeContext, by: Signer, order: NewOrder): Promise<never> {
+  const over = await context.orders.whyNoOrder(by, order);
+  if (over !== undefined) throw overLimit(context.rateLimits, over);
+  if (order.replaces !== null) await refuseReplacement(context, by, order.replaces, order.identifiers);
+  return await refuseSigner(context, by);
 }
 
 /** The authorizations that the order needs, each once, and which identifier each is for. */

@@ -185,6 +185,16 @@ export interface NewOrder {
 /** What the store made of a new order: which authorizations prove it, and whether they all do already. */
 export type MadeOrder = Pick<Order, "status" | "authorizationIds" | "expiresAt">;
 
+/** An order that was not made because of what the account did before. */
+export type OrderOverLimit =
+  | { readonly reason: "paused"; readonly identifiers: readonly Identifier[] }
+  | { readonly reason: "tooManyPending"; readonly limit: number };
+
+export interface FailedIdentifier {
+  readonly accountId: string;
+  readonly identifier: Identifier;
+}
+
 /** An account key that was changed: the account has another one by now, or somebody else has the new one. */
 export type KeyChange = { readonly outcome: "changed" | "stale" } | { readonly outcome: "taken"; readonly by: string };
 
@@ -205,11 +215,13 @@ export interface AccountStore {
 export interface OrderStore {
   /**
    * Makes the order, with authorizations that are there already where these do and new ones for the rest. An attested authorization
-   * is taken by one order only. Undefined when the signer's account is not `valid`: nothing was made.
+   * is taken by one order only. Undefined when the signer's account is not `valid`, or `whyNoOrder` says why: nothing was made.
    * One that replaces a certificate is made where that is the account's, shares a name with the order, and no other order replaces it
    * that is valid or may become so; else undefined as well. However many ask at once, one gets it.
    */
   createOrder(signer: Signer, order: NewOrder): Promise<MadeOrder | undefined>;
+  /** Which limit of the store an order was over, asked when it was not made; undefined when it was none. */
+  whyNoOrder(signer: Signer, order: NewOrder): Promise<OrderOverLimit | undefined>;
   /** False when the signer's account is not `valid`: nothing was made. */
   createAuthorization(signer: Signer, authorization: NewAuthorization, profile: string): Promise<boolean>;
   readOrder(signer: Signer, orderId: string): Promise<Owned<Order>>;
@@ -236,8 +248,11 @@ export interface OrderStore {
   retrying(authorizationId: string, challenge: Challenge): Promise<boolean>;
   /** Challenge and authorization `valid`, the order one step nearer to `ready`. False when the authorization was not pending. */
   validated(authorizationId: string, challenge: Challenge, expiresAt: Date): Promise<boolean>;
-  /** Challenge, authorization and order `invalid`. False when the authorization was not pending. */
-  failed(authorizationId: string, challenge: Challenge): Promise<boolean>;
+  /**
+   * Challenge, authorization and order `invalid`, and one more failure in a row, which a success ends. Resolves to whose failure it
+   * was; undefined when the authorization was not pending.
+   */
+  failed(authorizationId: string, challenge: Challenge): Promise<FailedIdentifier | undefined>;
   /** The same as `validated`, with every piece of evidence marked as used, or nothing at all. */
   attested(attested: {
     signer: Signer;

@@ -1,7 +1,7 @@
 /** The ACME resources (RFC 8555 §7.1) as one table, and the few lines that put it on a server. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
-import { problem } from "../problem/problem.ts";
+import { Problem, problem } from "../problem/problem.ts";
 import { account, accountOrders } from "./account.ts";
 import { certificate } from "./certificate.ts";
 import { challenge } from "./challenge.ts";
@@ -10,6 +10,7 @@ import { KeySuperseded, type AcmeContext, type AcmeRequest } from "./context.ts"
 import { directory, type DirectoryFacts } from "./directory.ts";
 import { finalizeOrder } from "./finalizeOrder.ts";
 import { keyChange } from "./keyChange.ts";
+import { sourceAddress } from "./limits/sourceAddress.ts";
 import { newAccount } from "./newAccount.ts";
 import { newAuthz } from "./newAuthz.ts";
 import { newOrder } from "./newOrder.ts";
@@ -77,7 +78,7 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
       allowAnyOrigin(reply);
       if (request.routeOptions.url !== directoryPath) reply.header("link", index);
       if (!safeMethods.has(method)) reply.header("replay-nonce", nonces.issue());
-      done();
+      done(overRequests(request));
     });
     answerPreflights(server);
 
@@ -116,6 +117,17 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
     });
   };
 
+  /** The refusal of a source address that asks for too much, before anything is read or verified. */
+  function overRequests(request: FastifyRequest): Problem | undefined {
+    try {
+      context.rateLimits.spend([{ limit: "requestsPerAddress", key: sourceOf(request) }]);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  }
+
   function signed(server: FastifyInstance, { name, by, payload, answer, ...resource }: AcmeResource): void {
     server.post(paths[name], { bodyLimit: resource.bodyLimit ?? bodyLimit }, async (request, reply) => {
       const verified = await verifyRequest(
@@ -126,7 +138,11 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
       const parameters = request.params as Record<string, string>;
       const query = request.query as Record<string, unknown>;
       try {
-        return send(reply, await answer({ ...verified, parameters, query, accept: request.headers.accept }, context));
+        const { accept } = request.headers;
+        return send(
+          reply,
+          await answer({ ...verified, parameters, query, accept, source: sourceOf(request) }, context),
+        );
       } catch (error) {
         // The next request reads the account's present key.
         if (error instanceof KeySuperseded && verified.account !== undefined) context.keys.delete(verified.account.id);
@@ -135,6 +151,9 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
     });
   }
 }
+
+/** Behind a proxy that is not trusted this is the proxy. What a trusted one wrote that is no address counts as one source. */
+const sourceOf = ({ ip }: FastifyRequest): string => sourceAddress(ip) ?? "unknown";
 
 /** §6.2: exactly this media type; a parameter such as a charset makes it another one. */
 function bodyOf(request: FastifyRequest): Buffer {

@@ -12,6 +12,7 @@ import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
 import { readDirectories, type Directory } from "./directories.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
+import { isNetwork } from "./trustedProxies.ts";
 import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
 
 /** A configuration that stops the start. `message` names key, value and what was expected. */
@@ -105,6 +106,7 @@ const shapes: Readonly<Record<string, string>> = {
   "database.url": "postgresql://…",
   "acme.termsOfService": "an http or https URL",
   "acme.website": "an http or https URL",
+  "acme.rateLimits.helpUrl": "an http or https URL",
 };
 
 /** One line for each fault: key, value, expectation. */
@@ -174,6 +176,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
   if (!URL.canParse(externalUrl))
     throw new ConfigurationError(`externalUrl: ${shown(externalUrl)}: expected an https URL of host and port`);
   checkResolver(raw);
+  checkProxies(raw);
   const profiles = new Map(
     Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]),
   );
@@ -209,6 +212,14 @@ function checkResolver({ validation: { dnsResolver } }: RawConfiguration): void 
       `validation.dnsResolver: ${shown(dnsResolver)}: expected host:port, [IPv6]:port, port 1 to 65535`,
     );
   }
+}
+
+function checkProxies({ http: { trustedProxies } }: RawConfiguration): void {
+  const wrong = trustedProxies.find((text) => !isNetwork(text));
+  if (wrong !== undefined)
+    throw new ConfigurationError(
+      `http.trustedProxies: ${shown(wrong)}: expected an address, or a network such as 10.0.0.0/8`,
+    );
 }
 
 function checkTls({ tls }: RawConfiguration): void {

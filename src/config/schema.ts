@@ -1,18 +1,12 @@
 /** The configuration's one schema: it validates, types, and explains itself; `config/default.yaml` shows every key with its default. */
-import { Type, type Static, type TObject, type TProperties } from "typebox";
+import { Type, type Static } from "typebox";
 
 import { sourceSchema } from "../attestation/sources.ts";
 import { grantSchema } from "../authority/grants.ts";
 import { profileSchema } from "../authority/profile.ts";
 import { directorySchema } from "./directories.ts";
-
-/** An object that refuses keys it does not know, and that may be left out. */
-const section = <T extends TProperties>(properties: T): TObject<T> =>
-  Type.Object(properties, { additionalProperties: false, default: {} });
-
-const file = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description }));
-const integer = (description: string, least: number, most: number, normal: number) =>
-  Type.Integer({ minimum: least, maximum: most, default: normal, description });
+import { rateLimitsSection } from "./rateLimits.ts";
+import { file, integer, section } from "./sections.ts";
 
 export const configurationSchema = section({
   listen: Type.String({
@@ -55,6 +49,12 @@ export const configurationSchema = section({
       1_000_000,
       4_000,
     ),
+    trustedProxies: Type.Array(Type.String({ minLength: 1, maxLength: 50 }), {
+      default: [],
+      maxItems: 100,
+      description:
+        "Addresses and networks of proxies whose X-Forwarded-For is believed. None: the connection's own address counts.",
+    }),
   }),
   database: section({
     url: Type.Optional(
@@ -138,6 +138,7 @@ export const configurationSchema = section({
       maxItems: 100,
       description: "Further directories beside the one at /acme/directory.",
     }),
+    rateLimits: rateLimitsSection,
   }),
   validation: section({
     http01Port: integer("TCP port that http-01 connects to.", 1, 65_535, 80),

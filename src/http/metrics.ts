@@ -8,18 +8,24 @@ export interface Metrics {
   issuanceUnfinished(): void;
   /** A nonce of another server process was shown here. */
   foreignNonce(outcome: string): void;
+  /** A request was over this limit. */
+  limitRefused(limit: string): void;
   text(): Promise<string>;
   readonly contentType: string;
 }
 
+/** What is asked when somebody reads the metrics. */
 export interface MetricsSources {
   /** SQL statements sent since the start. */
   readonly statements: () => number;
   /** Whether the other server processes on the database can be reached. */
   readonly siblingsConnected: () => boolean;
+  /** Buckets of each rate limit in memory. */
+  readonly buckets: () => readonly { readonly limit: string; readonly buckets: number }[];
+  readonly finalizesUnderWay: () => number;
 }
 
-export function createMetrics({ statements, siblingsConnected }: MetricsSources): Metrics {
+export function createMetrics({ statements, siblingsConnected, buckets, finalizesUnderWay }: MetricsSources): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -68,6 +74,24 @@ export function createMetrics({ statements, siblingsConnected }: MetricsSources)
   measured("mayfly_siblings_connected", "1 while other server processes can be asked about their nonces", () =>
     siblingsConnected() ? 1 : 0,
   );
+  measured("mayfly_finalizes_under_way", "Finalize requests under way", finalizesUnderWay);
+  const refused = new Counter({
+    name: "mayfly_limit_refused_total",
+    help: "Requests refused because of a limit, by limit",
+    labelNames: ["limit"],
+    registers,
+  });
+  registry.registerMetric(
+    new Gauge({
+      name: "mayfly_limit_buckets",
+      help: "Buckets that a rate limit keeps in memory, by limit",
+      labelNames: ["limit"],
+      registers: [],
+      collect() {
+        for (const { limit, buckets: kept } of buckets()) this.set({ limit }, kept);
+      },
+    }),
+  );
   return {
     observeRequest: ({ route, method, status, seconds }) =>
       requests.observe({ route, method, status: String(status) }, seconds),
@@ -75,6 +99,7 @@ export function createMetrics({ statements, siblingsConnected }: MetricsSources)
     challengeAnswered: ({ type, status }) => challenges.inc({ type, status }),
     issuanceUnfinished: () => unfinished.inc(),
     foreignNonce: (outcome) => foreignNonces.inc({ outcome }),
+    limitRefused: (limit) => refused.inc({ limit }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

@@ -3,10 +3,13 @@ import type { FastifyInstance } from "fastify";
 
 import { problem } from "../problem/problem.ts";
 import { homePage, type HomeFacts } from "./home.ts";
+import { limitsPage, type LimitSentences } from "./limitsPage.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface PublicRoutesOptions {
   readonly home: HomeFacts;
+  /** What the page about limits says. */
+  readonly limits: LimitSentences;
   readonly rootPem: string;
   /** CA certificates by path, with the paths of those above each (RFC 8555 §7.4.2). */
   readonly caCertificates: ReadonlyMap<string, { readonly certificate: Buffer; readonly up: readonly string[] }>;
@@ -22,6 +25,7 @@ export function publicRoutes(options: PublicRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
     const documents: Record<string, { type: string; body: string }> = {
       "/": { type: "text/html; charset=utf-8", body: homePage(options.home) },
+      "/limits": { type: "text/html; charset=utf-8", body: limitsPage(options.limits) },
       "/root.pem": { type: "application/x-pem-file", body: options.rootPem },
       "/spiffe/bundle.json": { type: "application/json", body: JSON.stringify(options.bundle) },
       "/healthz": { type: "application/json", body: '{"status":"ok"}' },

@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly bodyLimit: number;
   /** Connections at the same time; one more is closed at once, so that file descriptors stay for everything else. */
   readonly maxConnections: number;
+  /** Addresses and networks whose X-Forwarded-For is believed; of everybody else the connection's own address counts (H-32). */
+  readonly trustedProxies: readonly string[];
   readonly onRequestDone: (request: { route: string; method: string; status: number; seconds: number }) => void;
 }
 
@@ -38,6 +40,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyLimit,
+    trustProxy: options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false, caseSensitive: true },

@@ -46,7 +46,7 @@ const deactivate = statement(
      update acme_authorization z set status = 'deactivated' from gone
      where z.account_id = gone.id and z.status in ('pending', 'valid')
    ), orders as (
-     update acme_order o set status = 'invalid' from gone
+     update acme_order o set status = 'invalid', pending_slot = null from gone
      where o.account_id = gone.id and o.status in ('pending', 'ready')
    ), audit as (
      insert into audit_entry (event, actor, subject) select 'account.deactivated', 'account:' || id, 'account:' || id from gone

@@ -4,6 +4,7 @@
  */
 import type { OutboxEvent, OutboxStore } from "../events/outbox.ts";
 import { statement, type Database } from "./database.ts";
+import { pruneFailures, releasePlaces } from "./orderLimits.ts";
 
 const take = statement(
   "outbox_take",
@@ -41,6 +42,9 @@ const pruneReplacements = statement(
    ) returning 1`,
 );
 
+/** A failure that no further one followed for so long is forgotten; a pause stays. */
+const failuresKeptMs = 30 * 86_400_000;
+
 /** Rows that go in one statement: few enough that nobody waits for it. */
 const pruneBatch = 1000;
 
@@ -52,6 +56,8 @@ export function createOutboxStore(db: Database): OutboxStore {
 /** Forgets, in batches, used evidence that is refused as expired anyway, and ACME objects made before `oldestId`'s time. */
 export async function prune(db: Database, now: Date, oldestId: string): Promise<void> {
   for (const [statementOf, bound] of [
+    [releasePlaces, now],
+    [pruneFailures, new Date(now.getTime() - failuresKeptMs)],
     [pruneEvidence, now],
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],

@@ -3,6 +3,7 @@
  * zero rows mean that somebody else was first. The account's status is looked at inside the statement that acts.
  */
 import { statement } from "./database.ts";
+import { admittedSigner, countFailure, forgetFailures } from "./orderLimits.ts";
 import { replacingOwner } from "./replacement.ts";
 import { isSigner, ofDirectory, signerStatus } from "./signer.ts";
 
@@ -26,7 +27,8 @@ const countDown = (from: string): string =>
   `update acme_order o
    set authorizations_pending = authorizations_pending - 1,
        expires_at = least(o.expires_at, z.expires_at),
-       status = case when authorizations_pending = 1 then 'ready' else status end
+       status = case when authorizations_pending = 1 then 'ready' else status end,
+       pending_slot = case when authorizations_pending = 1 then null else pending_slot end
    from ${from} z where o.id = z.order_id and o.status = 'pending' and o.authorizations_pending > 0`;
 
 /**
@@ -40,7 +42,7 @@ const usable = (z: string, w: string, profile: string, reuse: string): string =>
         or ${reuse}::boolean and ${z}.status = 'valid' and ${w}.type <> 'uri')`;
 
 // $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
-// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse
+// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23-$25 place (see admittedSigner)
 const insertion = (owner: string, also: { columns: string; values: string }): string =>
   `with ${owner}, wanted as (
      select owner.id as account_id, w.*
@@ -73,8 +75,9 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
      from wanted w left join used u on u.n = w.n
    )
    insert into acme_order (id, account_id, status, identifiers, authorization_ids, authorizations_pending, profile, profile_hash,
-                           not_before, not_after, expires_at${also.columns})
-   select $1, owner.id, case when p.pending = 0 then 'ready' else 'pending' end, $5, p.ids, p.pending, $6, $7, $8, $9, least($10, p.ends)${also.values}
+                           not_before, not_after, expires_at, pending_slot${also.columns})
+   select $1, owner.id, case when p.pending = 0 then 'ready' else 'pending' end, $5, p.ids, p.pending, $6, $7, $8, $9, least($10, p.ends),
+          case when p.pending > 0 then owner.slot end${also.values}
    from owner, (
      select (select array_agg(q.id order by i.n) from unnest($21::integer[]) with ordinality as i(of, n) join proofs q on q.n = i.of) as ids,
             count(*) filter (where pending) as pending, min(ends) as ends
@@ -84,16 +87,13 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
 
 export const insertOrder = statement(
   "order_insert",
-  insertion(`owner as (select a.id from account a where ${isSigner("a", 2)} and a.status = 'valid')`, {
-    columns: "",
-    values: "",
-  }),
+  insertion(`owner as (${admittedSigner})`, { columns: "", values: "" }),
 );
 
-/** $23-$28: see `replacingOwner`. */
+/** $26-$31: see `replacingOwner`. */
 export const insertReplacingOrder = statement(
   "order_insert_replacing",
-  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $23, $24" }),
+  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $26, $27" }),
 );
 
 export const insertAuthorization = statement(
@@ -148,7 +148,7 @@ export const deactivateAuthorization = statement(
        and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
      returning ${authorizationColumns("z")}
    ), orders as (
-     update acme_order o set status = 'invalid' from ended
+     update acme_order o set status = 'invalid', pending_slot = null from ended
      where o.account_id = ended.account_id and ended.id = any(o.authorization_ids) and o.status in ('pending', 'ready')
    )
    select * from ended`,
@@ -177,8 +177,8 @@ export const validated = statement(
      set status = 'valid', challenges = ${withChallenge("z", "$2", "$3")}, expires_at = $4, validating_since = null
      where z.id = $1 and z.status = 'pending' and z.expires_at > now()
        and exists (select from account where id = z.account_id and status = 'valid')
-     returning z.id, z.order_id, z.expires_at
-   ), orders as (${countDown("z")})
+     returning z.id, z.order_id, z.expires_at, z.account_id, z.identifier_type, z.identifier_value
+   ), resumed as (${forgetFailures("z")}), orders as (${countDown("z")})
    select id from z`,
 );
 
@@ -188,16 +188,21 @@ export const failed = statement(
      update acme_authorization z
      set status = 'invalid', challenges = ${withChallenge("z", "$2", "$3")}, validating_since = null
      where z.id = $1 and z.status = 'pending'
-     returning z.id, z.order_id, z.account_id, z.identifier_value
+     returning z.id, z.order_id, z.account_id, z.identifier_type, z.identifier_value
+   ), counted as (${countFailure("z", "$5")}
    ), orders as (
-     update acme_order o set status = 'invalid', error = $4 from z where o.id = z.order_id and o.status in ('pending', 'ready')
+     update acme_order o set status = 'invalid', error = $4, pending_slot = null from z where o.id = z.order_id and o.status in ('pending', 'ready')
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
      select 'authorization.failed', 'account:' || account_id, 'authorization:' || id,
             jsonb_build_object('identifier', identifier_value, 'challenge', $2::text, 'error', $4::jsonb)
      from z
+     union all
+     select 'identifier.paused', 'mayfly', 'account:' || account_id,
+            jsonb_build_object('type', identifier_type, 'value', identifier_value, 'failures', failures)
+     from counted where paused_at = now()
    )
-   select id from z`,
+   select account_id, identifier_type, identifier_value from z`,
 );
 
 // Evidence, authorization and order move together or not at all: evidence that is there already violates its key, and the whole
@@ -209,11 +214,11 @@ export const attested = statement(
      set status = 'valid', challenges = ${withChallenge("z", "$6", "$7")}, expires_at = $8, attestation = $9
      where z.id = $4 and z.account_id = $1 and z.order_id is not distinct from $5 and z.status = 'pending' and z.expires_at > now()
        and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
-     returning z.id, z.order_id, z.expires_at
+     returning z.id, z.order_id, z.expires_at, z.account_id, z.identifier_type, z.identifier_value
    ), used as (
      insert into evidence_use (one_time_id, source, authorization_id, replay_until)
      select e.id, e.source, z.id, e.until from z, unnest($10::bytea[], $11::text[], $12::timestamptz[]) as e(id, source, until)
-   ), orders as (${countDown("z")})
+   ), resumed as (${forgetFailures("z")}), orders as (${countDown("z")})
    select id from z`,
 );
 

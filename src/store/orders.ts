@@ -1,4 +1,6 @@
 /** Orders and authorizations (RFC 8555 §7.1.3, §7.1.4) in Postgres: implements `OrderStore` of the ACME room. */
+import { randomInt } from "node:crypto";
+
 import type {
   AttestationRecord,
   Authorization,
@@ -8,12 +10,15 @@ import type {
   Order,
   OrderStore,
   Owned,
+  Replaces,
   Signer,
   WantedAuthorization,
 } from "../acme/ports.ts";
 import type { AuthorizationStatus, OrderStatus } from "../acme/state.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
-import { sqlState, type Database } from "./database.ts";
+import { sqlState, violatedConstraint, type Database } from "./database.ts";
+import * as limitSql from "./orderLimits.ts";
+import type { OrderLimits } from "./orderLimits.ts";
 import * as sql from "./orderStatements.ts";
 import { signerValues, type WithSigner } from "./signer.ts";
 
@@ -85,29 +90,60 @@ function owned<Row extends { id: string | null }, T>(
   return { status: row?.account_status, object };
 }
 
-export function createOrderStore(db: Database): OrderStore {
+/** Places that are looked at before it is asked whether there are any. */
+const placesTried = 8;
+/** Statements that may lose a place to another one at the same time before it is our fault. */
+const placeAttempts = 20;
+
+const unlimited: OrderLimits = { pendingOrdersPerAccount: 0, pauseAfterFailures: 0 };
+
+export function createOrderStore(db: Database, limits: OrderLimits = unlimited): OrderStore {
+  type MadeRow = Pick<OrderRow, "status" | "authorization_ids" | "expires_at">;
+  async function insertOrder(signer: Signer, order: NewOrder, tries: number): Promise<MadeRow | undefined> {
+    const values = insertValues(signer, order);
+    const limit = limits.pendingOrdersPerAccount;
+    for (let attempt = 1; ; attempt++) {
+      const place = [limit, limit > 0 ? randomInt(limit) : 0, Math.min(limit, tries)];
+      try {
+        const [row] =
+          order.replaces === null
+            ? await db.run<MadeRow>(sql.insertOrder, [...values, ...place])
+            : await db.run<MadeRow>(sql.insertReplacingOrder, [
+                ...values,
+                ...place,
+                ...replacedBy(order, order.replaces),
+              ]);
+        return row;
+      } catch (error) {
+        // Another order took the same place at the same time: this one has made nothing, and looks for another.
+        if (violatedConstraint(error) !== limitSql.placeConstraint || attempt === placeAttempts) throw error;
+      }
+    }
+  }
+  async function pendingOrders(accountId: string, most: number): Promise<number> {
+    const [row] = await db.run<{ pending: number }>(limitSql.pendingOrders, [accountId, most]);
+    return row?.pending ?? 0;
+  }
   const authorizationFrom = (rows: AuthorizationRow[]): Authorization | undefined =>
     rows[0] && authorizationOf(rows[0]);
   return {
     async createOrder(signer, order) {
-      const values = insertValues(signer, order);
-      const { replaces, identifiers } = order;
-      const of = (type: Identifier["type"]): string[] =>
-        identifiers.filter((one) => one.type === type).map(({ value }) => value);
-      type Row = Pick<OrderRow, "status" | "authorization_ids" | "expires_at">;
-      const [row] =
-        replaces === null
-          ? await db.run<Row>(sql.insertOrder, values)
-          : await db.run<Row>(sql.insertReplacingOrder, [
-              ...values,
-              replaces.serial,
-              replaces.id,
-              replaces.issuerIds,
-              of("dns"),
-              of("ip"),
-              of("uri"),
-            ]);
+      const limit = limits.pendingOrdersPerAccount;
+      let row = await insertOrder(signer, order, placesTried);
+      // Few places are left, or none, or there is another reason: only where one is left are all of them worth a look.
+      if (row === undefined && limit > placesTried && (await pendingOrders(signer.id, limit)) < limit) {
+        row = await insertOrder(signer, order, limit);
+      }
       return row && { status: row.status, authorizationIds: row.authorization_ids, expiresAt: row.expires_at };
+    },
+    async whyNoOrder(signer, { authorizations }) {
+      const identifiers = authorizations.map(({ identifier }) => identifier);
+      const names = [identifiers.map(({ type }) => type), identifiers.map(({ value }) => value)];
+      const paused = await db.run<Identifier>(limitSql.pausedAmong, [signer.id, ...names]);
+      if (paused.length > 0) return { reason: "paused", identifiers: paused };
+      const limit = limits.pendingOrdersPerAccount;
+      if (limit > 0 && (await pendingOrders(signer.id, limit)) >= limit) return { reason: "tooManyPending", limit };
+      return undefined;
     },
     async createAuthorization(signer, { id, identifier, subdomains, expiresAt, challenges }, profile) {
       const values = [
@@ -176,8 +212,13 @@ export function createOrderStore(db: Database): OrderStore {
         challenge.type,
         JSON.stringify(challenge),
         JSON.stringify(challenge.error ?? null),
+        limits.pauseAfterFailures,
       ];
-      return (await db.run(sql.failed, values)).length === 1;
+      type Row = Pick<AuthorizationRow, "account_id" | "identifier_type" | "identifier_value">;
+      const [row] = await db.run<Row>(sql.failed, values);
+      return (
+        row && { accountId: row.account_id, identifier: { type: row.identifier_type, value: row.identifier_value } }
+      );
     },
     async attested({ signer, authorizationId, orderId, challenge, expiresAt, attestation, evidence }) {
       // In one order whoever asks, so that two requests with the same pieces wait for each other instead of locking each other out.
@@ -212,7 +253,14 @@ export function createOrderStore(db: Database): OrderStore {
   };
 }
 
-/** The parameters of both statements that make an order. */
+/** The further parameters of an order that replaces a certificate. */
+function replacedBy({ identifiers }: NewOrder, { serial, id, issuerIds }: Replaces): unknown[] {
+  const of = (type: Identifier["type"]): string[] =>
+    identifiers.filter((one) => one.type === type).map(({ value }) => value);
+  return [serial, id, issuerIds, of("dns"), of("ip"), of("uri")];
+}
+
+/** The parameters of both statements that make an order, but for its place. */
 function insertValues(signer: Signer, order: NewOrder): unknown[] {
   const { authorizations } = order;
   const instead = authorizations.flatMap(alternatives);

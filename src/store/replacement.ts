@@ -1,26 +1,25 @@
 /**
  * The part of newOrder's statement that lets an order replace a certificate (RFC 9773 §5): `owner` has a row only where the order may.
  */
-import { isSigner } from "./signer.ts";
+import { admittedSigner } from "./orderLimits.ts";
 
 /**
- * `$1` order · `$2`–`$4` signer · `$23` serial · `$24` its id, not used here · `$25` issuers · `$26`–`$28` the order's names by type.
+ * `$1` order · `$2`–`$4` signer · `$26` serial · `$27` its id, not used here · `$28` issuers · `$29`–`$31` the order's names by type.
  *
  * The row of `certificate_replacement` settles who replaces. It passes on only from an order that this statement saw ended: one that
  * another newOrder put there meanwhile is not among those, whatever it looked like before. An order whose time has run out is ended
  * here, where it still is waiting when its row is ours: its finalize cannot win beside us.
  */
 export const replacingOwner = `signer as (
-     select a.id from account a where ${isSigner("a", 2)} and a.status = 'valid'
-   ), predecessor as (
-     select c.serial from signer join certificate c on c.serial = $23 and c.account_id = signer.id
-     where c.issuer_id = any($25::uuid[])
-       and (c.dns_names && $26::text[] or c.ip_addresses && $27::text[] or c.spiffe_id = any($28::text[]))
+${admittedSigner}   ), predecessor as (
+     select c.serial from signer join certificate c on c.serial = $26 and c.account_id = signer.id
+     where c.issuer_id = any($28::uuid[])
+       and (c.dns_names && $29::text[] or c.ip_addresses && $30::text[] or c.spiffe_id = any($31::text[]))
        and not exists (select from certificate successor where successor.replaces = c.serial)
    ), holder as (
      select r.order_id from predecessor p join certificate_replacement r on r.serial = p.serial
    ), run_out as (
-     update acme_order o set status = 'invalid' from holder h
+     update acme_order o set status = 'invalid', pending_slot = null from holder h
      where o.id = h.order_id and o.status in ('pending', 'ready') and o.expires_at <= now()
      returning o.id
    ), ended as (
@@ -32,5 +31,5 @@ export const replacingOwner = `signer as (
      on conflict (serial) do update set order_id = excluded.order_id where r.order_id in (select id from ended)
      returning r.serial
    ), owner as (
-     select signer.id from signer, replacing
+     select signer.id, signer.slot from signer, replacing
    )`;

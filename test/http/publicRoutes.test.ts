@@ -12,16 +12,23 @@ const home = {
 };
 
 async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
-  const metrics = createMetrics({ statements: () => 4711, siblingsConnected: () => true });
+  const metrics = createMetrics({
+    statements: () => 4711,
+    siblingsConnected: () => true,
+    buckets: () => [{ limit: "one", buckets: 5 }],
+    finalizesUnderWay: () => 3,
+  });
   const server = createServer({
     tls: undefined,
     logLevel: "silent",
     bodyLimit: 100,
     maxConnections: 100,
+    trustedProxies: [],
     onRequestDone: (request) => metrics.observeRequest(request),
   });
   const options: PublicRoutesOptions = {
     home,
+    limits: ["5 <things> a minute"],
     rootPem: "-----BEGIN CERTIFICATE-----\n",
     caCertificates: new Map(),
     bundle: { keys: [] },
@@ -38,6 +45,7 @@ t.test("documents for anybody, with their types; HEAD as GET without the body", 
   const { server } = await serverWith();
   const table: [string, string, RegExp][] = [
     ["/", "text/html; charset=utf-8", /^<!doctype html>/],
+    ["/limits", "text/html; charset=utf-8", /<li>5 &lt;things&gt; a minute<\/li>/],
     ["/root.pem", "application/x-pem-file", /^-----BEGIN CERTIFICATE-----/],
     ["/spiffe/bundle.json", "application/json", /^\{"keys":\[\]\}$/],
     ["/healthz", "application/json", /^\{"status":"ok"\}$/],
@@ -90,6 +98,7 @@ t.test("metrics in Prometheus' text format, labelled by route and not by URL", a
   metrics.certificateIssued("workload", "acme");
   metrics.challengeAnswered({ type: "http-01", status: "valid" });
   metrics.issuanceUnfinished();
+  metrics.limitRefused("ordersPerAccount");
   await server.inject("/healthz?secret");
   await server.inject("/none/secret");
   const { headers, body } = await server.inject("/metrics");
@@ -101,6 +110,9 @@ t.test("metrics in Prometheus' text format, labelled by route and not by URL", a
     'mayfly_certificates_issued_total{profile="workload",door="acme"} 1',
     'mayfly_challenges_total{type="http-01",status="valid"} 1',
     "mayfly_issuance_unfinished_total 1",
+    'mayfly_limit_refused_total{limit="ordersPerAccount"} 1',
+    'mayfly_limit_buckets{limit="one"} 5',
+    "mayfly_finalizes_under_way 3",
     "mayfly_sql_statements 4711",
     'mayfly_http_request_duration_seconds_count{route="/healthz",method="GET",status="200"} 1',
     'mayfly_http_request_duration_seconds_count{route="none",method="GET",status="404"} 1',

@@ -13,6 +13,7 @@ const server = createServer({
   logLevel: "silent",
   bodyLimit: 100,
   maxConnections: 100,
+  trustedProxies: [],
   onRequestDone: ({ route, method, status }) => requests.push({ route, method, status }),
 });
 server.get("/thing/:id", async () => "a thing");

@@ -122,7 +122,7 @@ async function refuse(
     }),
   );
   const invalid: Challenge = { ...challenge, status: "invalid", error };
-  if (!(await context.orders.failed(authorization.id, invalid)))
+  if ((await context.orders.failed(authorization.id, invalid)) === undefined)
     return sameChallenge(await current(authorization, account, context), challenge);
   context.onChallengeEnded(invalid);
   return invalid;

@@ -33,12 +33,19 @@ const microseconds = (milliseconds: number): number => Math.round(milliseconds *
 /** How far one use moves the arrival time. */
 const intervalUs = ({ count, periodMs }: Rate): number => Math.max(1, Math.floor((periodMs * 1000) / count));
 
-/** The arrival time after one more use, whether it is allowed or not. */
-const afterUse = ({ rate, arrivalUs }: Bucket, nowUs: number): number =>
-  Math.max(arrivalUs ?? nowUs, nowUs) + intervalUs(rate);
-
 /** How far the arrival time may lie ahead. */
 const reachUs = (rate: Rate): number => rate.burst * intervalUs(rate);
+
+/**
+ * The arrival time, now at the earliest. One that lies further ahead than any use could move it is from before the clock was put back,
+ * and says nothing any more.
+ */
+function present({ rate, arrivalUs = 0 }: Bucket, nowUs: number): number {
+  return arrivalUs > nowUs + reachUs(rate) ? nowUs : Math.max(arrivalUs, nowUs);
+}
+
+/** The arrival time after one more use, whether it is allowed or not. */
+const afterUse = (bucket: Bucket, nowUs: number): number => present(bucket, nowUs) + intervalUs(bucket.rate);
 
 /** One use of every bucket, or of none. */
 export function spend(buckets: readonly Bucket[], nowMs: number): Spent {
@@ -57,8 +64,10 @@ export function record(bucket: Bucket, nowMs: number): number {
 }
 
 /** The arrival time when one use is taken back. */
-export const refund = ({ rate, arrivalUs }: Bucket, nowMs: number): number =>
-  Math.max(microseconds(nowMs), (arrivalUs ?? 0) - intervalUs(rate));
+export function refund(bucket: Bucket, nowMs: number): number {
+  const nowUs = microseconds(nowMs);
+  return Math.max(nowUs, present(bucket, nowUs) - intervalUs(bucket.rate));
+}
 
 /** How long until the bucket allows one more use; 0 where it does now. */
 export function waitMs(bucket: Bucket, nowMs: number): number {

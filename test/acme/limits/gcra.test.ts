@@ -157,8 +157,8 @@ t.test(
     t.ok(isUnused({ rate: limit, arrivalUs: 5_000 }, 5));
     t.notOk(isUnused({ rate: limit, arrivalUs: 5_001 }, 5));
     t.ok(isUnused({ rate: limit, arrivalUs: undefined }, 0));
-    const outcome = spend([{ rate: limit, arrivalUs: 3_600_000_000 }], 0);
-    t.match(outcome, { allowed: false }, "an hour back");
+    t.match(spend([{ rate: limit, arrivalUs: 3_600_000_000 }], 0), { allowed: true }, "an hour back");
+    t.match(spend([{ rate: limit, arrivalUs: 2_000_000 }], 0), { allowed: false }, "what a full bucket looks like");
   },
 );
 
