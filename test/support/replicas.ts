@@ -45,10 +45,10 @@ export async function replicas(t: TestOwner, options: TestAuthorityOptions = {})
   return [await replicaOf(t, first), await sibling(t, first, options)];
 }
 
-/** One more server beside this one. */
+/** One more server beside this one, which may be a process of its own. */
 export async function sibling(
   t: TestOwner,
-  { url, dataDir: shared, databaseUrl, authority }: TestAuthority,
+  { url, dataDir: shared, databaseUrl }: Pick<TestAuthority, "url" | "dataDir" | "databaseUrl">,
   options: TestAuthorityOptions = {},
 ): Promise<Replica> {
   const dataDir = await fs.mkdtemp(path.join(os.tmpdir(), "mayfly-test-"));
@@ -57,7 +57,7 @@ export async function sibling(
   const configuration = {
     ...options.configuration,
     externalUrl: url,
-    access: { operatorTokenFile: authority.operatorTokenFile },
+    access: { operatorTokenFile: path.join(shared, "operator-token") },
     keys: {
       development: { directory: path.join(shared, "keys"), passphraseFile: path.join(shared, "key-passphrase") },
     },
