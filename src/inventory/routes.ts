@@ -5,6 +5,7 @@ import { type Static, Type } from "typebox";
 import type { OperatorAccess } from "../access/operatorToken.ts";
 import { preferredType } from "../encoding/accept.ts";
 import { problem } from "../problem/problem.ts";
+import { readSerialHex } from "../x509/certificate.ts";
 import { canonicalDnsName, NameError } from "../x509/names.ts";
 import { pemEncode } from "../x509/pem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
@@ -36,6 +37,7 @@ const certificateQuery = Type.Object(
     issuedBefore: Type.Optional(time),
     expiresAfter: Type.Optional(time),
     expiresBefore: Type.Optional(time),
+    incident: Type.Optional(Type.String({ pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" })),
     limit,
     cursor,
   },
@@ -118,7 +120,7 @@ function pageSize(asked: string | undefined): number {
 }
 
 function filterOf(query: Static<typeof certificateQuery>): CertificateFilter {
-  const { spiffeId, spiffeIdPrefix, dnsName, serial, state } = query;
+  const { spiffeId, spiffeIdPrefix, dnsName, serial, state, incident } = query;
   const date = (text: string | undefined, what: string): Date | undefined => {
     if (text === undefined) return undefined;
     const value = parseRfc3339(text);
@@ -131,6 +133,7 @@ function filterOf(query: Static<typeof certificateQuery>): CertificateFilter {
     ...(dnsName !== undefined && { dnsName: dnsNameOf(dnsName) }),
     ...(serial !== undefined && { serial: serialOf(serial) }),
     ...(state !== undefined && { state }),
+    ...(incident !== undefined && { incident }),
     ...definedDates({
       issuedAfter: date(query.issuedAfter, "issuedAfter"),
       issuedBefore: date(query.issuedBefore, "issuedBefore"),
@@ -153,11 +156,10 @@ function dnsNameOf(text: string): string {
   }
 }
 
-/** Hex as OpenSSL and browsers print it: upper or lower case, with or without colons. */
 function serialOf(text: string): Buffer {
-  const hex = text.replaceAll(":", "").toLowerCase();
-  if (!/^([0-9a-f]{2}){1,20}$/.test(hex)) throw problem("restInvalid", "a serial is up to 20 octets in hexadecimal");
-  return Buffer.from(hex, "hex");
+  const serial = readSerialHex(text);
+  if (serial === undefined) throw problem("restInvalid", "a serial is up to 20 octets in hexadecimal");
+  return serial;
 }
 
 const types = {

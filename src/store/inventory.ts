@@ -3,7 +3,7 @@ import { sql, type SelectQueryBuilder } from "kysely";
 
 import type { CertificateFilter, CertificateRecord, InventoryStore, Position } from "../inventory/ports.ts";
 import { databaseTrouble, type Database } from "./database.ts";
-import { covers } from "./incidentCover.ts";
+import { covers, selects } from "./incidentCover.ts";
 import type { CertificateTable, IdentityTable, RevocationTable, Tables } from "./tables.ts";
 
 type Joined = Tables & { c: CertificateTable; r: RevocationTable; i: IdentityTable };
@@ -88,6 +88,12 @@ function filtered<Row>(query: CertificateQuery<Row>, filter: CertificateFilter, 
   if (filter.issuedBefore) query = query.where("c.issued_at", "<", filter.issuedBefore);
   if (filter.expiresAfter) query = query.where("c.not_after", ">=", filter.expiresAfter);
   if (filter.expiresBefore) query = query.where("c.not_after", "<", filter.expiresBefore);
+  if (filter.incident !== undefined) {
+    const covered = sql.raw(selects("i", "c"));
+    query = query.where(
+      sql<boolean>`exists (select from incident i where i.id = ${filter.incident}::uuid and ${covered})`,
+    );
+  }
   if (state === "revoked") query = query.where("r.serial", "is not", null);
   if (state === "valid") query = query.where("r.serial", "is", null).where("c.not_after", ">=", now);
   if (state === "expired") query = query.where("r.serial", "is", null).where("c.not_after", "<", now);

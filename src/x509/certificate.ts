@@ -114,6 +114,12 @@ export function serialHex(serialNumber: Buffer): string {
   return hex.length > 2 && hex.startsWith("00") ? hex.slice(2) : hex;
 }
 
+/** A serial number as people have it: hexadecimal in either case, with or without colons. Undefined for what is none. */
+export function readSerialHex(text: string): Buffer | undefined {
+  const hex = text.replaceAll(":", "").toLowerCase();
+  return /^([0-9a-f]{2}){1,20}$/.test(hex) ? Buffer.from(hex, "hex") : undefined;
+}
+
 /** Whether `content` is the content of an INTEGER that RFC 5280 §4.1.2.2 allows as a serial number. */
 export function isSerialNumber(content: Buffer): boolean {
   const [first = 0, second = 0] = content;

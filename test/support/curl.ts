@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
     get: { type: "boolean", short: "G" },
     header: { type: "string", short: "H", multiple: true, default: [] },
     cacert: { type: "string" },
+    json: { type: "string" },
     "data-urlencode": { type: "string", multiple: true, default: [] },
   },
 });
@@ -29,9 +30,14 @@ const headers = Object.fromEntries(
   ]),
 );
 
+if (values.json !== undefined) headers["content-type"] = "application/json";
 const asking = request(
   url,
-  { headers, ...(values.cacert !== undefined && { ca: readFileSync(values.cacert) }) },
+  {
+    headers,
+    method: values.json === undefined ? "GET" : "POST",
+    ...(values.cacert !== undefined && { ca: readFileSync(values.cacert) }),
+  },
   (answer) => {
     if ((answer.statusCode ?? 500) >= 400) process.exitCode = 22;
     answer.pipe(process.stdout);
@@ -41,4 +47,4 @@ asking.on("error", (error) => {
   console.error(error.message);
   process.exitCode = 7;
 });
-asking.end();
+asking.end(values.json);
