@@ -42,7 +42,7 @@ export interface Authority {
 /** Builds the whole authority and starts its background work; the caller makes the server listen. */
 export async function compose(configuration: Configuration, replacements: Replacements = {}): Promise<Authority> {
   const now = replacements.now ?? (() => new Date());
-  const foundation = await openFoundation(configuration, now());
+  const foundation = await openFoundation(configuration, now(), "server");
   const onLost = (reason: string): void => foundation.log.warn({ reason }, "no connection to the other servers");
   const siblings = await joinSiblings(foundation.db, { instanceOctets, onLost });
   try {

@@ -10,7 +10,7 @@ import type { Configuration } from "./config/load.ts";
 import { openKeys, type KeysConfiguration } from "./keys/open.ts";
 import type { KeyProvider } from "./keys/signer.ts";
 import { openDatabase, type Database, type DatabaseOptions } from "./store/database.ts";
-import { claimDataDirectory, startEmbeddedPostgres } from "./store/embeddedPostgres.ts";
+import { claimDataDirectory, makeDataDirectory, startEmbeddedPostgres } from "./store/embeddedPostgres.ts";
 import { createIssuerStore } from "./store/issuance.ts";
 import { migrate } from "./store/migrate.ts";
 
@@ -42,17 +42,22 @@ export async function stopInOrder(...steps: readonly (() => unknown)[]): Promise
   if (failures.length > 0) throw failures[0];
 }
 
+/** What a command is to its data directory: a server has it for itself; others may come beside one whose database is not in it. */
+export type Occupancy = "server" | "visitor";
+
 /** Opens the database, the embedded one where no URL is configured, and brings its schema up to date. */
-export async function openStore(configuration: Configuration): Promise<Store> {
+export async function openStore(configuration: Configuration, occupancy: Occupancy): Promise<Store> {
+  const { dataDir, databaseUrl } = configuration;
   const log = pino({ level: configuration.log.level });
-  const claim = await claimDataDirectory(configuration.dataDir);
-  // What has to be alone there is the embedded database; with one of its own, `migrate` may run beside a server.
-  if (configuration.databaseUrl !== undefined) claim.release();
-  const opened: (() => unknown)[] = [() => claim.release()]; // Last opened first.
+  const opened: (() => unknown)[] = []; // Last opened first.
+  if (occupancy === "server" || databaseUrl === undefined) {
+    const claim = await claimDataDirectory(dataDir);
+    opened.push(() => claim.release());
+  } else await makeDataDirectory(dataDir);
   const close = (): Promise<void> => stopInOrder(...opened);
   try {
     const common = {
-      address: { url: configuration.databaseUrl ?? (await embeddedUrl(configuration, log, opened)) },
+      address: { url: databaseUrl ?? (await embeddedUrl(configuration, log, opened)) },
       // pg hangs the whole client on the error, so only the message is logged.
       onError: ({ message }: Error) => log.warn({ reason: message }, "an idle database connection broke"),
     };
@@ -86,8 +91,12 @@ async function embeddedUrl({ dataDir }: Configuration, log: Logger, opened: (() 
 }
 
 /** Opens store, keys and hierarchy; makes keys and CA certificates where the database has none, and writes `root.pem`. */
-export async function openFoundation(configuration: Configuration, now: Date): Promise<Foundation> {
-  const store = await openStore(configuration);
+export async function openFoundation(
+  configuration: Configuration,
+  now: Date,
+  occupancy: Occupancy,
+): Promise<Foundation> {
+  const store = await openStore(configuration, occupancy);
   let keys: KeyProvider | undefined;
   const close = (): Promise<void> =>
     stopInOrder(

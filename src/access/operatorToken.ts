@@ -33,10 +33,22 @@ export async function openOperatorAccess(file: string): Promise<OperatorAccess> 
 const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 async function readOrMake(file: string): Promise<string> {
+  const there = await fs.readFile(file, "utf8").catch((error: unknown) => {
+    if (!isFileError(error, "ENOENT")) throw error;
+  });
+  if (there !== undefined) return there.trim();
+  // Whole or not at all: of several servers that start at once with one file, the others read the token of the first.
+  const temporary = `${file}.${randomBytes(8).toString("hex")}.new`;
+  await fs.writeFile(temporary, `${randomBytes(32).toString("base64url")}\n`, { flag: "wx", mode: 0o600 });
   try {
-    await fs.writeFile(file, `${randomBytes(32).toString("base64url")}\n`, { flag: "wx", mode: 0o600 });
+    await fs.link(temporary, file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (!isFileError(error, "EEXIST")) throw error;
+  } finally {
+    await fs.unlink(temporary);
   }
   return (await fs.readFile(file, "utf8")).trim();
 }
+
+const isFileError = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code;

@@ -57,7 +57,7 @@ async function init({ values, env, stdout }: CommandContext<typeof options>): Pr
     MAYFLY_PKCS11_PIN_FILE: pinFile,
     MAYFLY_PKCS11_KEY: key,
   });
-  const foundation = await openFoundation(configuration, new Date());
+  const foundation = await openFoundation(configuration, new Date(), "visitor");
   try {
     const { hierarchy, keys, firstStart } = foundation;
     const describe = (der: Buffer): string => {

@@ -16,7 +16,7 @@ export const command = defineCommand({
 async function migrate({ values, env, stdout }: CommandContext<typeof configOption>): Promise<void> {
   const { loadConfiguration } = await import("../config/load.ts");
   const { openStore } = await import("../foundation.ts");
-  const store = await openStore(loadConfiguration(values.config, env));
+  const store = await openStore(loadConfiguration(values.config, env), "visitor");
   try {
     stdout.write(
       store.migrated.length === 0

@@ -26,7 +26,10 @@ async function serve({ values, env, stdout }: CommandContext<typeof configOption
   const { compose } = await import("../compose.ts");
   const authority = await compose(configuration);
   try {
-    await authority.server.listen({ host: configuration.listenHost, port: configuration.listenPort });
+    const { listenHost: host, listenPort: port, http } = configuration;
+    // Named only where it is wanted: not every system has it.
+    const shared: { reusePort?: boolean } = http.reusePort ? { reusePort: true } : {};
+    await authority.server.listen({ host, port, ...shared });
   } catch (error) {
     await authority.close();
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;

@@ -49,6 +49,10 @@ export const configurationSchema = section({
       1_000_000,
       4_000,
     ),
+    reusePort: Type.Boolean({
+      default: false,
+      description: "Lets other servers of the same user listen on the same port; the kernel spreads the connections.",
+    }),
     trustedProxies: Type.Array(Type.String({ minLength: 1, maxLength: 50 }), {
       default: [],
       maxItems: 100,

@@ -24,7 +24,7 @@ const held = new Set<DatabaseSync>();
  * @throws {Error} when another process holds it
  */
 export async function claimDataDirectory(directory: string): Promise<DataDirectoryClaim> {
-  await makeDirectory(directory);
+  await makeDataDirectory(directory);
   const file = join(directory, "lock");
   // For the owner only: whoever may read the file may lock it, and so keep the server from starting.
   await (await open(file, "a", 0o600)).close();
@@ -49,13 +49,17 @@ export async function claimDataDirectory(directory: string): Promise<DataDirecto
   };
 }
 
-/** Step by step: on a file system that takes no folders (/proc), Node's own recursive mkdir never comes back. */
-async function makeDirectory(directory: string): Promise<void> {
+/**
+ * Makes the directory, 0700, where it is missing. Step by step: on a file system that takes no folders (/proc), Node's own recursive mkdir
+ * never comes back.
+ * @throws {Error} when it cannot be made
+ */
+export async function makeDataDirectory(directory: string): Promise<void> {
   const made = await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => error);
   if (made === undefined || made.code === "EEXIST") return;
   const parent = dirname(directory);
   if (made.code !== "ENOENT" || parent === directory) throw cannotMake(directory, made);
-  await makeDirectory(parent);
+  await makeDataDirectory(parent);
   await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw cannotMake(directory, error);
   });

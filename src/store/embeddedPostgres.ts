@@ -21,7 +21,7 @@ import {
 } from "./embeddedCluster.ts";
 import { endPostmaster, findPostmaster, forgetPostmaster, isAlive, type Postmaster } from "./embeddedPostmaster.ts";
 
-export { claimDataDirectory, type DataDirectoryClaim } from "./embeddedClaim.ts";
+export { claimDataDirectory, makeDataDirectory, type DataDirectoryClaim } from "./embeddedClaim.ts";
 
 export interface EmbeddedPostgresOptions {
   /** Folder for cluster, password, log and socket; made where it is missing. Claim the data directory first. */

@@ -1,11 +1,21 @@
 /** A second server starts while the first one is in the middle of its work: it leaves that work alone, and what is nobody's it finishes. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "node:tls";
+import pg from "pg";
 import t from "tap";
+import { stringify } from "yaml";
 
 import { acmeDriver, dns } from "../support/acmeDriver.ts";
 import { attested, challengeOf, query, settled } from "../support/acmeFlows.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
+import { temporaryPostgres } from "../support/postgres.ts";
+import { runMayfly } from "../support/program.ts";
 import { sibling } from "../support/replicas.ts";
+import { serverPlace, startServer } from "../support/serverProcess.ts";
 import { listen } from "../support/validationTargets.ts";
 
 t.setTimeout(240_000); // tap's own 30 seconds are too few for real servers on a busy machine.
@@ -85,3 +95,86 @@ t.test("whoever starts and finds nobody takes up everything at once", async (t) 
   const next = await sibling(t, ca);
   t.equal((await (await next.as(alice)).readOrder(flow.order.url)).status, "valid", "before it listened");
 });
+
+t.test(
+  "two first starts at once on an empty database: one CA, one operator token, and the longest migration is waited for",
+  async (t) => {
+    const { url: databaseUrl } = await temporaryPostgres(t);
+    const shared = await mkdtemp(join(tmpdir(), "mayfly-shared-"));
+    t.teardown(() => rm(shared, { recursive: true }));
+    const configuration = {
+      database: { url: databaseUrl, statementTimeoutMs: 500 },
+      access: { operatorTokenFile: join(shared, "operator-token") },
+      keys: { development: { directory: join(shared, "keys"), passphraseFile: join(shared, "key-passphrase") } },
+    };
+    const migrating = new pg.Client({ connectionString: databaseUrl });
+    await migrating.connect();
+    await migrating.query("select pg_advisory_lock(3853314791062309107)"); // What kysely's migrator takes.
+    const starting = Promise.all([
+      certificateAuthority(t, { databaseUrl, configuration }),
+      certificateAuthority(t, { databaseUrl, configuration }),
+    ]);
+    await sleep(1500); // Longer than a statement of the servers may take.
+    await migrating.end();
+    const [one, two] = await starting;
+    t.equal(one.root, two.root);
+    t.equal(one.operatorToken, two.operatorToken);
+    t.equal([one, two].filter(({ authority }) => authority.firstStart).length, 1);
+  },
+);
+
+t.test("a second server in the same data directory is told so, with a database of one's own as well", async (t) => {
+  const first = await certificateAuthority(t);
+  const { dataDir, databaseUrl } = first;
+  await t.rejects(certificateAuthority(t, { dataDir, databaseUrl }), /in use by another Mayfly server/);
+  const env = { MAYFLY_DATA_DIR: dataDir, MAYFLY_DATABASE_URL: databaseUrl };
+  t.match(
+    await runMayfly(["migrate"], { env }),
+    { status: 0, stdout: "The schema is up to date.\n" },
+    "migrate may come",
+  );
+  await first.close();
+  await certificateAuthority(t, { dataDir, databaseUrl });
+});
+
+t.test("two processes on one port: each gets connections, and one goes on when the other ends", async (t) => {
+  const { url: databaseUrl } = await temporaryPostgres(t);
+  const first = await serverPlace(t, { MAYFLY_DATABASE_URL: databaseUrl });
+  const second = { ...(await serverPlace(t)), url: first.url, directoryUrl: first.directoryUrl };
+  const config = join(first.dataDir, "mayfly.yaml");
+  const keys = { directory: join(first.dataDir, "keys"), passphraseFile: join(first.dataDir, "key-passphrase") };
+  const operatorTokenFile = join(first.dataDir, "operator-token");
+  await writeFile(
+    config,
+    stringify({ http: { reusePort: true }, keys: { development: keys }, access: { operatorTokenFile } }),
+  );
+  const env = { ...first.env, MAYFLY_CONFIG: config };
+  const servers = [
+    await startServer(t, { ...first, env }),
+    await startServer(t, { ...second, env: { ...env, MAYFLY_DATA_DIR: second.dataDir } }),
+  ] as const;
+  const [{ root }] = servers;
+  const acme = await acmeDriver(t, servers[0]);
+  const alice = await acme.account();
+  // Every request on a connection of its own, so that nonces wander between the two.
+  const replies = await Promise.all(
+    Array.from({ length: 60 }, () => alice.postAsGet(alice.account, { headers: { connection: "close" } })),
+  );
+  t.same(new Set(replies.map(({ status }) => status)), new Set([200]));
+  const served = await Promise.all(Array.from({ length: 20 }, () => fingerprint(first.url, root)));
+  t.equal(new Set(served).size, 2, "each has a listener certificate of its own, and both were seen");
+  t.equal(await servers[0].stop("SIGTERM"), 0);
+  t.equal((await (await acmeDriver(t, servers[1])).account()).account.startsWith(first.url), true);
+});
+
+/** Of the certificate that a new connection is shown. */
+function fingerprint(url: string, ca: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), ca, servername: hostname }, () => {
+    resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? "");
+    socket.destroy();
+  });
+  socket.on("error", reject);
+  return promise;
+}
