@@ -64,7 +64,7 @@ t.test("npm run fuzz: what it is told, and what it says", async (t) => {
     spawnSync(process.execPath, [`${import.meta.dirname}/main.ts`, ...options], { encoding: "utf8" });
   const help = fuzz("--help");
   t.equal(help.status, 0);
-  for (const { name } of targets) t.match(help.stdout, `  ${name} `);
+  for (const name of [...targets.map((target) => target.name), "states"]) t.match(help.stdout, `  ${name} `);
   const run = fuzz("--target", "base64url", "--seconds", "1", "--seed", "7");
   t.equal(run.status, 0, run.stderr);
   t.match(

@@ -5,7 +5,10 @@
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { described, inputOf, runTarget, type RunResult } from "./run.ts";
-import { targets } from "./targets.ts";
+import { states } from "../properties/states.ts";
+import { targets as parsers } from "./targets.ts";
+
+const targets = [...parsers, states];
 
 const usage = `npm run fuzz -- [options]
 
@@ -21,7 +24,7 @@ ${targets.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join("\n")}
 `;
 
 /** Without a new case for so long, a target hangs. */
-const hangMs = 30_000;
+const hangMs = 180_000;
 const progressMs = 5_000;
 
 interface Job {

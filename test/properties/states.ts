@@ -1,0 +1,176 @@
+/**
+ * The state machines under random and concurrent actions, against a real authority. A case is a number of accounts and of actors that act at
+ * the same time; afterwards the transitions that the database saw, ACME's own words and the inventory must agree with each other.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { acmeDriver, type AcmeDriver } from "../support/acmeDriver.ts";
+import { http01Target, type Http01Target } from "../support/acmeFlows.ts";
+import { certificateAuthority, type TestAuthority } from "../support/certificateAuthority.ts";
+import { caseSeed, createRandom } from "../fuzz/random.ts";
+import { holds, type Target } from "../fuzz/target.ts";
+import { watchTransitions, type Transitions } from "./transitions.ts";
+import { act, sane, type World } from "./world.ts";
+
+interface Ground {
+  readonly ca: TestAuthority;
+  readonly driver: AcmeDriver;
+  readonly target: Http01Target;
+  readonly transitions: Transitions;
+  readonly clock: { aheadMs: number };
+  readonly teardowns: (() => void | Promise<void>)[];
+}
+
+let ground: Promise<Ground> | undefined;
+
+async function open(): Promise<Ground> {
+  const teardowns: Ground["teardowns"] = [];
+  const owner = { teardown: (action: () => void | Promise<void>) => void teardowns.unshift(action) };
+  const clock = { aheadMs: 0 };
+  const target = await http01Target(owner);
+  const ca = await certificateAuthority(owner, {
+    now: () => new Date(Date.now() + clock.aheadMs),
+    configuration: { validation: { http01Port: target.port, timeoutMs: 2000, attempts: 1 } },
+  });
+  const transitions = await watchTransitions(ca.databaseUrl);
+  teardowns.unshift(() => transitions.close());
+  return { ca, driver: await acmeDriver(owner, ca), target, transitions, clock, teardowns };
+}
+
+interface Case {
+  readonly seed: number;
+  readonly accounts: number;
+  readonly actors: number;
+  /** Of each actor. */
+  readonly actions: number;
+}
+
+/** How often each arrow was taken since the process began: a property that never sees a state says nothing of it. */
+export const arrows = new Map<string, number>();
+
+async function play(
+  { seed, accounts: count, actors, actions }: Case,
+  { ca, driver, target, transitions, clock }: Ground,
+): Promise<World> {
+  clock.aheadMs = 0;
+  const accounts = await Promise.all(Array.from({ length: count }, () => driver.account()));
+  const jumpAhead = (hours: number): void => void (clock.aheadMs += hours * 3_600_000);
+  const world: World = { ca, driver, target, accounts, orders: [], alone: [], log: [], jumpAhead };
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: actors }, async (_, actor) => {
+      const random = createRandom(caseSeed(seed, actor));
+      for (let round = 0; round < actions; round++) await act(world, random);
+    }),
+  );
+  await quiet(transitions);
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return world;
+}
+
+/** Until no validation runs and no issuance is open. */
+async function quiet({ client }: Transitions): Promise<void> {
+  for (let round = 0; round < 300; round++) {
+    const { rows } = await client.query<{ busy: number }>(
+      `select ((select count(*) from acme_authorization where validating_since is not null and status = 'pending')
+             + (select count(*) from issuance_intent where abandoned_at is null))::int as busy`,
+    );
+    if (rows[0]?.busy === 0) return;
+    await pause(100);
+  }
+  throw new Error("validations or issuances do not end");
+}
+
+/** What must be empty, whatever was done. */
+const contradictions: Readonly<Record<string, string>> = {
+  "an order with several certificates": `select order_id from certificate where order_id is not null group by order_id having count(*) > 1`,
+  "an order that is valid without its certificate, or has one and is not": `
+    select o.id from acme_order o left join certificate c on c.order_id = o.id
+    where (o.status = 'valid') <> (c.serial is not null) or (o.status = 'valid' and o.certificate_serial is distinct from c.serial)`,
+  "a certificate whose order is not there, or another account's": `
+    select c.serial from certificate c left join acme_order o on o.id = c.order_id
+    where c.door = 'acme' and (o.id is null or o.account_id is distinct from c.account_id)`,
+  "a certificate for other names than its order's": `
+    select c.serial from certificate c join acme_order o on o.id = c.order_id
+    where (select coalesce(array_agg(i ->> 'value' order by i ->> 'value'), '{}') from jsonb_array_elements(o.identifiers) i)
+      <> (select array_agg(name order by name)
+          from unnest(c.dns_names || c.ip_addresses || array_remove(array[c.spiffe_id::text], null)) name)`,
+  "an order that is ready with an authorization that is not valid": `
+    select o.id from acme_order o join acme_authorization z on z.id = any (o.authorization_ids) where o.status = 'ready' and z.status <> 'valid'`,
+  "an order that is open with an authorization that has failed": `
+    select o.id from acme_order o join acme_authorization z on z.id = any (o.authorization_ids)
+    where o.status in ('pending', 'ready') and z.status in ('invalid', 'deactivated', 'revoked')`,
+  "an order that is pending with nothing left to prove": `
+    select o.id from acme_order o where o.status = 'pending'
+    and not exists (select from acme_authorization z where z.id = any (o.authorization_ids) and z.status <> 'valid')`,
+  "an order or authorization that is open though its account has ended": `
+    select o.id from acme_order o join account a on a.id = o.account_id where a.status <> 'valid' and o.status in ('pending', 'ready')
+    union select z.id from acme_authorization z join account a on a.id = z.account_id where a.status <> 'valid' and z.status = 'pending'`,
+  "an authorization whose challenges say otherwise": `
+    select z.id from acme_authorization z cross join lateral (
+      select bool_or(c ->> 'status' = 'valid') as proved, bool_or(c ->> 'status' = 'invalid') as failed from jsonb_array_elements(z.challenges) c
+    ) c where (z.status = 'valid' and not c.proved) or (z.status = 'invalid' and not c.failed) or (z.status = 'pending' and (c.proved or c.failed))`,
+  "an order that uses another account's authorization": `
+    select o.id from acme_order o join acme_authorization z on z.id = any (o.authorization_ids) where z.account_id <> o.account_id`,
+  "an attested authorization behind two certificates": `
+    select z.id from acme_authorization z join acme_order o on z.id = any (o.authorization_ids) where z.identifier_type = 'uri' and o.status = 'valid'
+    group by z.id having count(*) > 1`,
+};
+
+/** ACME's own words against the inventory's, through the front doors. */
+async function agree({ ca, orders, accounts }: World): Promise<void> {
+  const alive = new Set<unknown>();
+  for (const account of accounts) if ((await account.postAsGet(account.account)).status === 200) alive.add(account);
+  for (const { owner, url, finalized } of orders) {
+    const reply = sane(url, await owner.postAsGet(url));
+    if (!alive.has(owner)) {
+      holds(reply.status === 401, `${url}: the account has ended, and yet ${reply.status}`);
+      continue;
+    }
+    holds(reply.status === 200, `${url}: ${reply.status} for its owner`);
+    const { status, certificate } = reply.json() as { status: string; certificate?: string };
+    holds((status === "valid") === (certificate !== undefined), `${url}: ${status}, certificate ${certificate}`);
+    holds(finalized === 0 || status === "valid", `${url}: finalize said 200, and the order is ${status}`);
+    if (certificate === undefined) continue;
+    const serial = certificate.split("/").at(-1) ?? "";
+    const { status: found, body } = await ca.inventory(`/certificates/${serial}`);
+    holds(
+      found === 200 && body["order"] === url.split("/").at(-1),
+      `${url}: the inventory says ${JSON.stringify(body).slice(0, 300)}`,
+    );
+  }
+}
+
+export const states: Target = {
+  name: "states",
+  about: "accounts, orders, authorizations and challenges under random actions of several at once; not a parser",
+  cases: 12,
+  slowMs: 120_000,
+  make(random) {
+    const concurrent = random.chance(0.75);
+    const made: Case = {
+      seed: random.below(2 ** 32),
+      accounts: 2 + random.below(3),
+      actors: concurrent ? 2 + random.below(10) : 1,
+      actions: concurrent ? 20 + random.below(20) : 150,
+    };
+    return Buffer.from(JSON.stringify(made));
+  },
+  async check(input) {
+    const opened = await (ground ??= open());
+    const world = await play(JSON.parse(input.toString("utf8")) as Case, opened);
+    const { forbidden, seen } = await opened.transitions.forbidden();
+    for (const [arrow, count] of seen) arrows.set(arrow, (arrows.get(arrow) ?? 0) + count);
+    holds(forbidden.length === 0, `forbidden: ${forbidden.join("; ")}`);
+    for (const [what, statement] of Object.entries(contradictions)) {
+      const { rows } = await opened.transitions.client.query<object>(statement);
+      holds(rows.length === 0, `${what}: ${JSON.stringify(rows)}`);
+    }
+    await agree(world);
+    return world.orders.some(({ finalized }) => finalized > 0) ? "accepted" : "refused";
+  },
+  async close() {
+    const opened = await ground;
+    ground = undefined;
+    for (const teardown of opened?.teardowns ?? []) await teardown();
+  },
+};
