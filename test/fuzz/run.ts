@@ -40,17 +40,24 @@ export async function runTarget(target: Target, options: RunOptions): Promise<Ru
   for (; index < cases && performance.now() < end && findings.length < findingsMax; index++) {
     options.onCase?.(index);
     const input = inputOf(target, seed, index);
-    const begun = performance.now();
     try {
-      const verdict = target.check(input);
-      verdicts[typeof verdict === "string" ? verdict : await verdict]++;
-      const tookMs = performance.now() - begun;
-      if (tookMs > target.slowMs) throw new Error(`slow: ${Math.round(tookMs)} ms`);
+      const { verdict, tookMs } = await timed(target, input);
+      verdicts[verdict]++;
+      // A busy machine pauses anything once; what is slow is slow again.
+      if (tookMs > target.slowMs && (await timed(target, input)).tookMs > target.slowMs)
+        throw new Error(`slow: ${Math.round(tookMs)} ms`);
     } catch (error) {
       findings.push({ target: target.name, seed, index, input, error });
     }
   }
   return { cases: index, verdicts, findings };
+}
+
+async function timed(target: Target, input: Buffer): Promise<{ verdict: Verdict; tookMs: number }> {
+  const begun = performance.now();
+  const checked = target.check(input);
+  const verdict = typeof checked === "string" ? checked : await checked; // Most answer at once: a turn of the queue each would be most of it.
+  return { verdict, tookMs: performance.now() - begun };
 }
 
 /** For people: what, where, with what, and the command that does it again. */

@@ -102,9 +102,15 @@ const contradictions: Readonly<Record<string, string>> = {
   "an order that is pending with nothing left to prove": `
     select o.id from acme_order o where o.status = 'pending'
     and not exists (select from acme_authorization z where z.id = any (o.authorization_ids) and z.status <> 'valid')`,
-  "an order or authorization that is open though its account has ended": `
-    select o.id from acme_order o join account a on a.id = o.account_id where a.status <> 'valid' and o.status in ('pending', 'ready')
-    union select z.id from acme_authorization z join account a on a.id = z.account_id where a.status <> 'valid' and z.status = 'pending'`,
+  // What is ordered while the account ends may come too late to end with it. Nobody can reach it then, and it is never issued.
+  "an order or authorization that is open though its account ended after it was made": `
+    select o.id from acme_order o join observed a on a.kind = 'account' and a.id = o.account_id::text and a.after = 'deactivated'
+    where o.status in ('pending', 'ready') and o.created_at < a.at - interval '1 second'
+    union select z.id from acme_authorization z join observed a on a.kind = 'account' and a.id = z.account_id::text and a.after = 'deactivated'
+    where z.status = 'pending' and z.created_at < a.at - interval '1 second'`,
+  "a certificate whose account had ended when it was begun": `
+    select c.serial from certificate c join observed a on a.kind = 'account' and a.id = c.account_id::text and a.after = 'deactivated'
+    join observed o on o.kind = 'order' and o.id = c.order_id::text and o.after = 'processing' where o.at > a.at + interval '1 second'`,
   "an authorization whose challenges say otherwise": `
     select z.id from acme_authorization z cross join lateral (
       select bool_or(c ->> 'status' = 'valid') as proved, bool_or(c ->> 'status' = 'invalid') as failed from jsonb_array_elements(z.challenges) c

@@ -31,7 +31,8 @@ const allowed: Readonly<Record<string, Arrows>> = {
 
 const install = `
   create table observed (
-    n bigint generated always as identity primary key, kind text not null, id text not null, before text not null, after text not null
+    n bigint generated always as identity primary key, kind text not null, id text not null, before text not null, after text not null,
+    at timestamptz not null default clock_timestamp()
   );
   create function observe() returns trigger language plpgsql as $$
   declare kind text := tg_argv[0]; before text := ''; challenge jsonb; earlier text;
