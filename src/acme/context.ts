@@ -158,5 +158,9 @@ export async function refuseSigner(context: Pick<AcmeContext, "accounts">, by: S
 /** The refusal of an object that is not there, or not this account's. */
 export const noSuchResource = () => problem("notFound", "there is no such resource");
 
+/** The refusal of an account key that is blocked; the account can still revoke, and be rolled over to another key (R7.6-6). */
+export const blockedKey = () =>
+  problem("badPublicKey", "the key is blocked: it is known to be compromised, or the operator does not accept it");
+
 /** How an identifier reads in a sentence. */
 export const named = ({ type, value }: Identifier): string => `${type} ${value}`;

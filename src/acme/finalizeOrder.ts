@@ -6,7 +6,7 @@ import { CsrError, readCsr, type CertificationRequest } from "../x509/csr.ts";
 import { KeyRefused } from "../x509/publicKey.ts";
 import { canonicalDnsName, NameError } from "../x509/names.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
-import { required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { blockedKey, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { limitCertificate } from "./limits/orderLimits.ts";
 import type { JsonObject } from "../encoding/json.ts";
@@ -20,8 +20,9 @@ const csrLimit = 16 * 1024;
 
 /**
  * Finalizes. Idempotent in effect: whoever moves the order out of `ready` issues; everyone else is told `orderNotReady` and reads it.
- * @throws {Problem} orderNotReady (403) · badCSR (the order stays `ready`) · rejectedIdentifier when today's policy no longer allows
- *   the names · invalidProfile when the profile changed since the order was made · rateLimited (the order stays `ready`) · unavailable
+ * @throws {Problem} badPublicKey (the account's key is blocked) · orderNotReady (403) · badCSR (the order stays `ready`) ·
+ *   rejectedIdentifier when today's policy no longer allows the names · invalidProfile when the profile changed since the order was
+ *   made · rateLimited (the order stays `ready`) · unavailable
  */
 export const finalizeOrder = (request: AcmeRequest, context: AcmeContext): Promise<Reply> =>
   context.finalizes.run(() => finalize(request, context));
@@ -30,10 +31,15 @@ async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Rep
   const account = signer(request);
   const id = idOf(request, "order");
   const read = attempt(() => readRequest(request.payload ?? {}));
-  const keyThumbprint = read.ok ? thumbprintOf(read.value.publicKey) : undefined;
-  const { order, authorizations, keyIsAccountKey } = required(
-    await context.orders.readForFinalize(account, id, keyThumbprint),
+  const publicKey = read.ok ? read.value.publicKey : undefined;
+  const { order, authorizations, keyIsAccountKey, keyIsBlocked, accountKeyIsBlocked } = required(
+    await context.orders.readForFinalize(account, id, {
+      thumbprint: publicKey && thumbprintOf(publicKey),
+      spkiSha256: publicKey?.sha256,
+      accountSpkiSha256: account.key.spkiSha256,
+    }),
   );
+  if (accountKeyIsBlocked) throw blockedKey();
 
   const status = orderStatus(order, context.now());
   if (status !== "ready") throw problem("orderNotReady", `the order is ${status}`); // §7.4: 403 in any other state
@@ -46,6 +52,7 @@ async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Rep
     if (identifier.type === "uri") requireProvedKeys(csr, account, authorization);
   }
   if (keyIsAccountKey) throw problem("badCSR", "the certificate's key is the key of an ACME account"); // §11.1
+  if (keyIsBlocked) throw problem("badCSR", "the certificate's key is blocked");
   requireAllowedKey(csr, profile);
 
   const authorized = decide(order, account.id, proved.map(proofOf), profile, context);

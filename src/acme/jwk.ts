@@ -1,6 +1,8 @@
 /** Account keys as JWKs (RFC 7517, RFC 7518 §6, RFC 8037) and their thumbprints (RFC 7638). Public, strict, of the kinds we verify. */
-import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { createHash, createPublicKey, hash, type KeyObject } from "node:crypto";
 
+import { bitString, encodeDer, objectIdentifier, sequence } from "../x509/derWriter.ts";
+import { oids } from "../x509/oid.ts";
 import { KeyRefused, keyOf, type PublicKey } from "../x509/publicKey.ts";
 import { problem } from "../problem/problem.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
@@ -10,6 +12,8 @@ export interface AccountKey {
   readonly key: KeyObject;
   /** SHA-256 thumbprint, 32 octets. */
   readonly thumbprint: Buffer;
+  /** SHA-256 of the SubjectPublicKeyInfo, by which keys are blocked. */
+  readonly spkiSha256: Buffer;
   /** Only the members that make the key; what else the client sent is not kept. */
   readonly jwk: Readonly<Record<string, string>>;
   readonly kind: "P-256" | "P-384" | "P-521" | "RSA" | "Ed25519";
@@ -42,6 +46,29 @@ export function thumbprintOf({ key }: PublicKey): Buffer {
   return thumbprint({ kty, crv, x, y, n, e });
 }
 
+const accountKey = (key: KeyObject, jwk: Readonly<Record<string, string>>, kind: AccountKey["kind"]): AccountKey => ({
+  key,
+  thumbprint: thumbprint(jwk),
+  spkiSha256: hash("sha256", spkiOf(key, jwk), "buffer"),
+  jwk,
+  kind,
+});
+
+const curves: Readonly<Record<string, string>> = {
+  "P-256": oids.prime256v1,
+  "P-384": oids.secp384r1,
+  "P-521": oids.secp521r1,
+};
+
+/** The SubjectPublicKeyInfo (RFC 5480 §2). For the usual keys it is written here: OpenSSL takes as long for it as for a signature. */
+function spkiOf(key: KeyObject, { crv = "", x = "", y = "" }: Readonly<Record<string, string>>): Buffer {
+  const curve = curves[crv];
+  if (curve === undefined) return key.export({ type: "spki", format: "der" });
+  const algorithm = sequence(objectIdentifier(oids.ecPublicKey), objectIdentifier(curve));
+  const point = Buffer.concat([Buffer.of(4), Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
+  return encodeDer(sequence(algorithm, bitString(point)));
+}
+
 /** RFC 7638 §3: the required members, in the order of their names, without white space. */
 function thumbprint(members: Record<string, string | undefined>): Buffer {
   const sorted = Object.entries(members)
@@ -62,18 +89,18 @@ function ecKey(jwk: JsonObject): AccountKey {
     x: member(jwk, "x", coordinateOctets[crv]),
     y: member(jwk, "y", coordinateOctets[crv]),
   };
-  return { key: imported(members), thumbprint: thumbprint(members), jwk: members, kind: crv };
+  return accountKey(imported(members), members, crv);
 }
 
 function edwardsKey(jwk: JsonObject): AccountKey {
   if (jwk["crv"] !== "Ed25519") throw problem("badPublicKey", "the jwk's curve is not supported");
   const members = { kty: "OKP", crv: "Ed25519", x: member(jwk, "x", 32) };
-  return { key: sound(imported(members)), thumbprint: thumbprint(members), jwk: members, kind: "Ed25519" };
+  return accountKey(sound(imported(members)), members, "Ed25519");
 }
 
 function rsaKey(jwk: JsonObject): AccountKey {
   const members = { kty: "RSA", n: integer(jwk, "n"), e: integer(jwk, "e") };
-  return { key: sound(imported(members)), thumbprint: thumbprint(members), jwk: members, kind: "RSA" };
+  return accountKey(sound(imported(members)), members, "RSA");
 }
 
 /** The same rules as for a certificate's key: an RSA key's size, exponent and factors, an Ed25519 key's point. */

@@ -1,6 +1,6 @@
 /** keyChange (RFC 8555 §7.3.5): the account's old key signs the outer JWS, the new key the inner one. */
 import { problem } from "../problem/problem.ts";
-import { KeySuperseded, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { blockedKey, KeySuperseded, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readJwk } from "./jwk.ts";
 import { checkKeyFits, jsonObject, jwsOf, verifyJws } from "./jws.ts";
 import { signingAccount } from "./pipeline.ts";
@@ -40,6 +40,7 @@ export async function keyChange(
   // Another replica may have changed it: then nobody here knows the key, and the next request reads it.
   if (change.outcome === "changed") keys.set(account.id, signingAccount(account.id, directory, newKey));
   else keys.delete(account.id);
+  if (change.outcome === "blocked") throw blockedKey();
   if (change.outcome === "taken") {
     throw problem("malformed", "the new key already has an account", {
       status: 409,

@@ -1,6 +1,6 @@
 /** newAccount (RFC 8555 §7.3). */
 import { problem } from "../problem/problem.ts";
-import { requireValid, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { blockedKey, requireValid, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readContact } from "./contact.ts";
 import type { Use } from "./limits/rateLimits.ts";
 import { signingAccount } from "./pipeline.ts";
@@ -11,7 +11,7 @@ const accountFrom = (source: string): Use => ({ limit: "newAccountsPerAddress", 
 
 /**
  * Makes the account of this key, or answers with the one it has: 201 or 200 (RFC 8555 §7.3.1).
- * @throws {Problem} accountDoesNotExist · invalidContact · unsupportedContact · malformed · rateLimited · unauthorized (deactivated)
+ * @throws {Problem} badPublicKey (blocked) · accountDoesNotExist · invalidContact · unsupportedContact · malformed · rateLimited · unauthorized (deactivated)
  */
 export async function newAccount({ key, payload = {}, source }: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const { accounts, directory, keys, urls } = context;
@@ -37,14 +37,17 @@ export async function newAccount({ key, payload = {}, source }: AcmeRequest, con
     return answer(known, 200);
   }
 
-  const { created, account } = await accounts.createAccount({
+  const made = await accounts.createAccount({
     id: context.newId(),
     directory,
     thumbprint: key.thumbprint,
     jwk: key.jwk,
+    spkiSha256: key.spkiSha256,
     contact,
     termsAgreedAt: payload["termsOfServiceAgreed"] === true ? context.now() : null,
   });
+  if (made === undefined) throw blockedKey();
+  const { created, account } = made;
   if (created) keys.set(account.id, signingAccount(account.id, directory, key));
   else context.rateLimits.refund(accountFrom(source));
   return answer(account, created ? 201 : 200);

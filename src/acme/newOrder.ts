@@ -46,6 +46,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     ...wantedAuthorizations(requested, { profile: profile.name, expiresAt, now }, context),
     reuse: context.options.reuseAuthorizations,
     replaces,
+    accountSpkiSha256: account.key.spkiSha256,
   };
   limitOrder(context.rateLimits, account, order);
   const made = (await context.orders.createOrder(account, order)) ?? (await refuseOrder(context, account, order));

@@ -140,6 +140,8 @@ export interface NewAccount {
   readonly directory: string;
   readonly thumbprint: Buffer;
   readonly jwk: Readonly<Record<string, string>>;
+  /** SHA-256 of the key's SubjectPublicKeyInfo. */
+  readonly spkiSha256: Buffer;
   readonly contact: readonly string[];
   readonly termsAgreedAt: Date | null;
 }
@@ -175,6 +177,8 @@ export interface NewOrder {
   readonly notAfter: Date | null;
   readonly expiresAt: Date;
   readonly authorizations: readonly WantedAuthorization[];
+  /** SHA-256 of the SubjectPublicKeyInfo of the account's key: one that is blocked gets no order. */
+  readonly accountSpkiSha256: Buffer;
   /** For each identifier the index of its authorization. */
   readonly authorizationOf: readonly number[];
   /** Whether valid authorizations of other orders count for `dns` and `ip`; those of newAuthz always do. */
@@ -185,9 +189,18 @@ export interface NewOrder {
 /** What the store made of a new order: which authorizations prove it, and whether they all do already. */
 export type MadeOrder = Pick<Order, "status" | "authorizationIds" | "expiresAt">;
 
+export interface ForFinalize {
+  readonly order: Order;
+  readonly authorizations: readonly Authorization[];
+  readonly keyIsAccountKey: boolean;
+  readonly keyIsBlocked: boolean;
+  readonly accountKeyIsBlocked: boolean;
+}
+
 /** An order that was not made because of what the account did before. */
 export type OrderOverLimit =
   | { readonly reason: "paused"; readonly identifiers: readonly Identifier[] }
+  | { readonly reason: "blockedKey" }
   | { readonly reason: "tooManyPending"; readonly limit: number };
 
 export interface FailedIdentifier {
@@ -195,12 +208,17 @@ export interface FailedIdentifier {
   readonly identifier: Identifier;
 }
 
-/** An account key that was changed: the account has another one by now, or somebody else has the new one. */
-export type KeyChange = { readonly outcome: "changed" | "stale" } | { readonly outcome: "taken"; readonly by: string };
+/** An account key that was changed; or the account has another one by now, the new one is blocked, or somebody else has it. */
+export type KeyChange =
+  | { readonly outcome: "changed" | "stale" | "blocked" }
+  | { readonly outcome: "taken"; readonly by: string };
 
 export interface AccountStore {
-  /** The account of this key: made now, or the one that was there (one account per key and directory, whoever races). */
-  createAccount(account: NewAccount): Promise<{ created: boolean; account: Account }>;
+  /**
+   * The account of this key: made now, or the one that was there (one account per key and directory, whoever races). Undefined when
+   * there is none and the key is blocked.
+   */
+  createAccount(account: NewAccount): Promise<{ created: boolean; account: Account } | undefined>;
   findAccountByThumbprint(directory: string, thumbprint: Buffer): Promise<Account | undefined>;
   /** Whatever key it has. */
   findAccount(directory: string, id: string): Promise<Account | undefined>;
@@ -209,7 +227,10 @@ export interface AccountStore {
   /** Deactivates and ends what is pending (RFC 8555 §7.3.6); undefined when the account was not `valid`. */
   deactivateAccount(signer: Signer): Promise<Account | undefined>;
   /** Changes the key where it still is the signer's and nobody has the new one (RFC 8555 §7.3.5). */
-  changeKey(signer: Signer, key: { thumbprint: Buffer; jwk: Readonly<Record<string, string>> }): Promise<KeyChange>;
+  changeKey(
+    signer: Signer,
+    key: { thumbprint: Buffer; jwk: Readonly<Record<string, string>>; spkiSha256: Buffer },
+  ): Promise<KeyChange>;
 }
 
 export interface OrderStore {
@@ -228,13 +249,14 @@ export interface OrderStore {
   /** Order ids, newest last, without the invalid ones; at most `limit`, after `after`. */
   listOrders(signer: Signer, after: string | undefined, limit: number): Promise<Owned<string[]>>;
   /**
-   * The order with its authorizations, and whether `keyThumbprint` is or was some account's key (RFC 8555 §11.1).
+   * The order with its authorizations, whether `keyThumbprint` is or was some account's key (RFC 8555 §11.1), and which of the
+   * certificate's and the account's key is blocked.
    */
   readForFinalize(
     signer: Signer,
     orderId: string,
-    keyThumbprint: Buffer | undefined,
-  ): Promise<Owned<{ order: Order; authorizations: Authorization[]; keyIsAccountKey: boolean }>>;
+    keys: { thumbprint: Buffer | undefined; spkiSha256: Buffer | undefined; accountSpkiSha256: Buffer },
+  ): Promise<Owned<ForFinalize>>;
   readAuthorization(signer: Signer, authorizationId: string): Promise<Owned<Authorization>>;
   /** Deactivates a pending or valid authorization; unfinished orders that need it become invalid. Undefined when it was neither. */
   deactivateAuthorization(signer: Signer, authorizationId: string): Promise<Authorization | undefined>;
@@ -290,5 +312,7 @@ export interface CertificateStore {
     reason: number | undefined;
     revokedBy: string;
     requireAccount: Signer | undefined;
+    /** SHA-256 of the SubjectPublicKeyInfo of a key that is to be blocked with it. */
+    block?: Buffer | undefined;
   }): Promise<"revoked" | "alreadyRevoked" | "accountNotValid">;
 }

@@ -11,6 +11,7 @@ import type { Reply } from "./resources.ts";
 
 /** Reasons a client may give (RFC 5280 §5.3.1); hold, delta and authority reasons are not for clients. */
 const allowedReasons = new Set([0, 1, 3, 4, 5, 9]);
+const keyCompromise = 1;
 /** Octets; a certificate is larger than the largest CSR it can come from. */
 const certificateLimit = 32 * 1024;
 
@@ -38,6 +39,9 @@ export async function revokeCertificate(request: AcmeRequest, context: AcmeConte
     reason,
     revokedBy: request.account === undefined ? "certificate key" : `account:${request.account.id}`,
     requireAccount: request.account,
+    // Whoever signs with the key has shown that it is in other hands, or could be. What an account says is no proof of that: it may be
+    // another account's certificate, and a key that is blocked cannot be used by its owner either.
+    block: reason === keyCompromise && request.account === undefined ? request.key.spkiSha256 : undefined,
   });
   if (outcome === "alreadyRevoked") throw problem("alreadyRevoked", "the certificate is revoked already");
   if (outcome === "accountNotValid")

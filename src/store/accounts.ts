@@ -1,6 +1,7 @@
 /** Accounts (RFC 8555 §7.1.2) in Postgres: implements `AccountStore` of the ACME room. */
 import type { Account, AccountStore, NewAccount } from "../acme/ports.ts";
 import type { AccountStatus } from "../acme/state.ts";
+import { isBlocked, isKeyBlocked } from "./blockedKeys.ts";
 import { sqlState, statement, type Database } from "./database.ts";
 import { isSigner, signerValues } from "./signer.ts";
 
@@ -19,7 +20,8 @@ const columns = "id, directory, jwk_thumbprint, jwk, status, contact, terms_agre
 const insert = statement(
   "account_insert",
   `with made as (
-     insert into account (id, directory, jwk_thumbprint, jwk, contact, terms_agreed_at) values ($1, $2, $3, $4, $5, $6)
+     insert into account (id, directory, jwk_thumbprint, jwk, contact, terms_agreed_at)
+     select $1, $2, $3, $4, $5, $6 where not ${isBlocked("$7")}
      on conflict (jwk_thumbprint, directory) do nothing
      returning ${columns}
    )
@@ -60,7 +62,7 @@ const changeKey = statement(
   `with changed as (
      update account a set jwk_thumbprint = $4, jwk = $5
      where ${isSigner("a", 1)} and a.status = 'valid'
-       and not exists (select from account where directory = $2 and jwk_thumbprint = $4)
+       and not exists (select from account where directory = $2 and jwk_thumbprint = $4) and not ${isBlocked("$6")}
      returning id
    ), former as (
      insert into account_former_key (jwk_thumbprint, account_id) select $3, id from changed on conflict do nothing
@@ -88,11 +90,12 @@ const insertAttempts = 3;
 export function createAccountStore(db: Database): AccountStore {
   const one = (rows: AccountRow[]): Account | undefined => rows[0] && accountOf(rows[0]);
   return {
-    async createAccount({ id, directory, thumbprint, jwk, contact, termsAgreedAt }: NewAccount) {
+    async createAccount({ id, directory, thumbprint, jwk, spkiSha256, contact, termsAgreedAt }: NewAccount) {
       for (let attempt = 0; attempt < insertAttempts; attempt++) {
-        const values = [id, directory, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt];
+        const values = [id, directory, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt, spkiSha256];
         const [row] = await db.run<AccountRow & { created: boolean }>(insert, values);
         if (row !== undefined) return { created: row.created, account: accountOf(row) };
+        if (await isKeyBlocked(db, spkiSha256)) return undefined;
       }
       throw new Error("an account could neither be made nor found");
     },
@@ -103,13 +106,13 @@ export function createAccountStore(db: Database): AccountStore {
       one(await db.run<AccountRow>(setContact, [...signerValues(signer), contact])),
     deactivateAccount: async (signer) => one(await db.run<AccountRow>(deactivate, signerValues(signer))),
     async changeKey(signer, key) {
-      const values = [...signerValues(signer), key.thumbprint, JSON.stringify(key.jwk)];
+      const values = [...signerValues(signer), key.thumbprint, JSON.stringify(key.jwk), key.spkiSha256];
       const [row] = await db.run<{ id: string; changed: boolean }>(changeKey, values).catch((error: unknown) => {
         // Two changes to one key at once: the unique constraint decides, and the second look finds the winner.
         if (sqlState(error) !== "23505") throw error;
         return db.run<{ id: string; changed: boolean }>(changeKey, values);
       });
-      if (row === undefined) return { outcome: "stale" };
+      if (row === undefined) return { outcome: (await isKeyBlocked(db, key.spkiSha256)) ? "blocked" : "stale" };
       return row.changed ? { outcome: "changed" } : { outcome: "taken", by: row.id };
     },
   };

@@ -1,5 +1,6 @@
 /** Certificates as ACME sees them (RFC 8555 §7.4.2, §7.6): implements `CertificateStore` of the ACME room. */
 import type { CertificateStore, Identifier, StoredCertificate } from "../acme/ports.ts";
+import { blockCompromised } from "./blockedKeys.ts";
 import { sqlState, statement, type Database } from "./database.ts";
 import { isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
 
@@ -45,8 +46,11 @@ const revoke = statement(
      select $1, date_trunc('second', now()), $2, $3
      where $4::uuid is null or exists (select from account a where ${isSigner("a", 4)} and a.status = 'valid')
      returning serial, reason
+   ), blocked as (${blockCompromised("revoked", "$7", "$3")}
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
+     select 'key.blocked', $3, 'key:' || encode(spki_sha256, 'hex'), jsonb_build_object('reason', 'keyCompromise') from blocked
+     union all
      select 'certificate.revoked', $3, 'certificate:' || encode(serial, 'hex'), jsonb_build_object('reason', reason) from revoked
    ), event as (
      insert into outbox (topic, payload)
@@ -83,13 +87,14 @@ export function createCertificateStore(db: Database): CertificateStore {
       const [row] = await db.run<{ held: number }>(holds, values);
       return identifiers.length > 0 && row?.held === identifiers.length;
     },
-    async revoke({ serial, reason, revokedBy, requireAccount }) {
+    async revoke({ serial, reason, revokedBy, requireAccount, block }) {
       try {
         const rows = await db.run(revoke, [
           serial,
           reason ?? null,
           revokedBy,
           ...(requireAccount === undefined ? [null, null, null] : signerValues(requireAccount)),
+          block ?? null,
         ]);
         return rows.length === 1 ? "revoked" : "accountNotValid";
       } catch (error) {

@@ -2,6 +2,7 @@
  * The SQL of limits that hold for all processes together: places of pending orders, and failures in a row. Most of it is parts of
  * statements in `orderStatements.ts`, so that nothing is counted that did not happen.
  */
+import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
 import { isSigner } from "./signer.ts";
 
@@ -13,10 +14,10 @@ export interface OrderLimits {
   readonly pauseAfterFailures: number;
 }
 
-/** A row with `id` and `slot` where the signer's account is valid, has a free place, and none of the wanted identifiers is paused. */
+/** A row with `id` and `slot` where the signer's account is valid, its key is not blocked, it has a free place, and none of the wanted identifiers is paused. */
 export const admittedSigner = `
-     select a.id, place.slot from account a cross join lateral (${freePlace("a.id", "$23", "$24", "$25")}) place
-     where ${isSigner("a", 2)} and a.status = 'valid'
+     select a.id, place.slot from account a cross join lateral (${freePlace("a.id", "$24", "$25", "$26")}) place
+     where ${isSigner("a", 2)} and a.status = 'valid' and not ${isBlocked("$23")}
        and not exists (select from unnest($12::text[], $13::text[]) as w(type, value) where ${isPaused("a.id", "w")})
    `;
 

@@ -2,6 +2,7 @@
  * The SQL of orders and authorizations. Each change is one statement whose WHERE holds the state it starts from (`acme/state.ts`):
  * zero rows mean that somebody else was first. The account's status is looked at inside the statement that acts.
  */
+import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
 import { admittedSigner, countFailure, forgetFailures } from "./orderLimits.ts";
 import { replacingOwner } from "./replacement.ts";
@@ -42,7 +43,8 @@ const usable = (z: string, w: string, profile: string, reuse: string): string =>
         or ${reuse}::boolean and ${z}.status = 'valid' and ${w}.type <> 'uri')`;
 
 // $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
-// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23-$25 place (see admittedSigner)
+// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23 account's SPKI · $24-$26 place
+// (see admittedSigner)
 const insertion = (owner: string, also: { columns: string; values: string }): string =>
   `with ${owner}, wanted as (
      select owner.id as account_id, w.*
@@ -90,10 +92,10 @@ export const insertOrder = statement(
   insertion(`owner as (${admittedSigner})`, { columns: "", values: "" }),
 );
 
-/** $26-$31: see `replacingOwner`. */
+/** $27-$32: see `replacingOwner`. */
 export const insertReplacingOrder = statement(
   "order_insert_replacing",
-  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $26, $27" }),
+  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $27, $28" }),
 );
 
 export const insertAuthorization = statement(
@@ -127,7 +129,8 @@ export const readForFinalize = statement(
      coalesce((select jsonb_agg(to_jsonb(z)) from acme_authorization z
                where z.id = any(o.authorization_ids) and z.account_id = a.id), '[]') as authorizations,
      exists (select from account k where k.jwk_thumbprint = $5)
-       or exists (select from account_former_key k where k.jwk_thumbprint = $5) as key_is_account_key
+       or exists (select from account_former_key k where k.jwk_thumbprint = $5) as key_is_account_key,
+     ${isBlocked("$6")} as key_is_blocked, ${isBlocked("$7")} as account_key_is_blocked
    from account a left join acme_order o on o.id = $4 and o.account_id = a.id
    where ${ofDirectory("a", 1)}`,
 );

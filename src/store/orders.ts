@@ -17,6 +17,7 @@ import type {
 import type { AuthorizationStatus, OrderStatus } from "../acme/state.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import { sqlState, violatedConstraint, type Database } from "./database.ts";
+import { isKeyBlocked } from "./blockedKeys.ts";
 import * as limitSql from "./orderLimits.ts";
 import type { OrderLimits } from "./orderLimits.ts";
 import * as sql from "./orderStatements.ts";
@@ -136,7 +137,8 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
       }
       return row && { status: row.status, authorizationIds: row.authorization_ids, expiresAt: row.expires_at };
     },
-    async whyNoOrder(signer, { authorizations }) {
+    async whyNoOrder(signer, { authorizations, accountSpkiSha256 }) {
+      if (await isKeyBlocked(db, accountSpkiSha256)) return { reason: "blockedKey" };
       const identifiers = authorizations.map(({ identifier }) => identifier);
       const names = [identifiers.map(({ type }) => type), identifiers.map(({ value }) => value)];
       const paused = await db.run<Identifier>(limitSql.pausedAmong, [signer.id, ...names]);
@@ -167,17 +169,26 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
       ]);
       return { status: rows[0]?.account_status, object: rows[0]?.ids };
     },
-    async readForFinalize(signer, orderId, keyThumbprint) {
-      type Row = OrderRow & { authorizations: AuthorizationRow[]; key_is_account_key: boolean };
+    async readForFinalize(signer, orderId, { thumbprint, spkiSha256, accountSpkiSha256 }) {
+      type Row = OrderRow & {
+        authorizations: AuthorizationRow[];
+        key_is_account_key: boolean;
+        key_is_blocked: boolean;
+        account_key_is_blocked: boolean;
+      };
       const rows = await db.run<WithSigner<Row>>(sql.readForFinalize, [
         ...signerValues(signer),
         orderId,
-        keyThumbprint ?? null,
+        thumbprint ?? null,
+        spkiSha256 ?? null,
+        accountSpkiSha256,
       ]);
       return owned(rows, (row) => ({
         order: orderOf(row),
         authorizations: row.authorizations.map(authorizationOf),
         keyIsAccountKey: row.key_is_account_key,
+        keyIsBlocked: row.key_is_blocked,
+        accountKeyIsBlocked: row.account_key_is_blocked,
       }));
     },
     readAuthorization: async (signer, authorizationId) =>
@@ -285,6 +296,7 @@ function insertValues(signer: Signer, order: NewOrder): unknown[] {
     instead.map(({ subdomains }) => subdomains),
     order.authorizationOf.map((index) => index + 1), // ordinality counts from 1
     order.reuse,
+    order.accountSpkiSha256,
   ];
 }
 

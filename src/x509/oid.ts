@@ -28,6 +28,7 @@ export const oids = {
   ecPublicKey: "1.2.840.10045.2.1",
   prime256v1: "1.2.840.10045.3.1.7",
   secp384r1: "1.3.132.0.34",
+  secp521r1: "1.3.132.0.35",
   ed25519: "1.3.101.112",
   // Signature algorithms (RFC 4055 §5, RFC 5758 §3.2)
   sha256WithRSAEncryption: "1.2.840.113549.1.1.11",

@@ -1,4 +1,11 @@
-import { checkPrimeSync, createPublicKey, generateKeyPairSync, generatePrimeSync, type JsonWebKey } from "node:crypto";
+import {
+  checkPrimeSync,
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  generatePrimeSync,
+  type JsonWebKey,
+} from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import type { JsonObject } from "../../src/encoding/json.ts";
@@ -129,4 +136,12 @@ t.test("H-04b private members → malformed, before anything else", async (t) =>
 
 t.test("the key that is read verifies what its private half signs", async (t) => {
   t.ok(readJwk(exported(rsa)).key.equals(createPublicKey(rsa.export({ type: "pkcs1", format: "pem" }))));
+});
+
+t.test("a key is known by the SHA-256 of the SubjectPublicKeyInfo that OpenSSL writes", async (t) => {
+  const keys = Object.values(kinds).flatMap((make) => Array.from({ length: 10 }, make));
+  for (const key of [...keys, rsa]) {
+    const spki = key.export({ type: "spki", format: "der" });
+    t.same(readJwk(exported(key)).spkiSha256, createHash("sha256").update(spki).digest());
+  }
 });

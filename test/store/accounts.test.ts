@@ -12,6 +12,7 @@ import {
   query,
 } from "../support/database.ts";
 
+const noKeys = { thumbprint: undefined, spkiSha256: undefined, accountSpkiSha256: Buffer.alloc(32) };
 const db = await migratedDatabase(t);
 const store = createAccountStore(db);
 const count = async (text: string, values: unknown[]): Promise<number> => {
@@ -24,8 +25,8 @@ t.test("twenty new accounts with one key at once make one account", async (t) =>
   const results = await Promise.all(
     Array.from({ length: 20 }, () => store.createAccount({ ...newAccount(key), contact: ["mailto:a@mayfly.test"] })),
   );
-  t.equal(results.filter(({ created }) => created).length, 1);
-  t.equal(new Set(results.map(({ account }) => account.id)).size, 1);
+  t.equal(results.filter((result) => result?.created).length, 1);
+  t.equal(new Set(results.map((result) => result?.account.id)).size, 1);
   t.equal(await count("account where jwk_thumbprint = $1", [key.thumbprint]), 1);
   t.match(results[19]?.account, {
     status: "valid",
@@ -53,8 +54,8 @@ t.test("an account exists in its directory only, and each directory has its own 
     thumbprint: account.thumbprint,
     directory: "other",
   });
-  t.ok(second.created);
-  t.not(second.account.id, account.id);
+  t.ok(second?.created);
+  t.not(second?.account.id, account.id);
   const stranger = { ...account, directory: "other" };
   t.equal(await store.updateContact(stranger, []), undefined);
   t.equal(await store.deactivateAccount(stranger), undefined);
@@ -70,7 +71,7 @@ t.test("who signs with a key that the account has no more gets nothing done", as
   t.equal(await store.deactivateAccount(account), undefined);
   t.equal(await orders.createOrder(account, orderFor()), undefined);
   t.match(await orders.readOrder(account, ready.id), { status: "superseded" });
-  t.match(await orders.readForFinalize(account, ready.id, undefined), { status: "superseded" });
+  t.match(await orders.readForFinalize(account, ready.id, noKeys), { status: "superseded" });
   t.equal(await orders.deactivateAuthorization(account, ready.authorizations[0]?.id ?? ""), undefined);
 });
 
@@ -102,7 +103,7 @@ t.test("a key change and a new account for one key at once leave one account wit
     const key = accountKey();
     const [changed, made] = await Promise.all([store.changeKey(account, key), store.createAccount(newAccount(key))]);
     t.equal(await count("account where jwk_thumbprint = $1", [key.thumbprint]), 1);
-    t.equal(changed.outcome === "changed", !made.created);
+    t.equal(changed.outcome === "changed", !made?.created);
   }
 });
 

@@ -39,6 +39,7 @@ export const query = <Row extends object>(db: Database, text: string, values: un
 export const accountKey = () => ({
   thumbprint: randomBytes(32),
   jwk: { kty: "EC", x: randomBytes(8).toString("hex") },
+  spkiSha256: randomBytes(32),
 });
 
 /** What `createAccount` takes. */
@@ -53,8 +54,9 @@ export const newAccount = (key = accountKey(), directory = "default") => ({
 /** An account; it is also the signer of its requests. */
 export async function makeAccount(db: Database): Promise<Account> {
   const made = newAccount();
-  const { account } = await createAccountStore(db).createAccount(made);
-  return account;
+  const outcome = await createAccountStore(db).createAccount(made);
+  if (outcome === undefined) throw new Error("no account was made");
+  return outcome.account;
 }
 
 const hourAhead = (): Date => new Date(Date.now() + 3_600_000);
@@ -70,6 +72,7 @@ export function orderFor(changes: Partial<NewOrder> = {}): NewOrder {
     notBefore: null,
     notAfter: null,
     expiresAt: hourAhead(),
+    accountSpkiSha256: sha256("no such key"),
     authorizations: [
       {
         id: newId(new Date()),
