@@ -3,8 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 
 import type { AcmeContext } from "./acme/context.ts";
-import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
-import { validators } from "./acme/challenges/validators.ts";
+import type { ValidationRunner } from "./acme/challenges/runner.ts";
 import { newId } from "./acme/id.ts";
 import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
@@ -21,6 +20,7 @@ import { developmentRef } from "./config/load.ts";
 import { createFetchBody } from "./outbound/fetchBody.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openNonces } from "./openNonces.ts";
+import { openValidations } from "./openValidations.ts";
 import type { Parts } from "./parts.ts";
 import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
@@ -51,7 +51,12 @@ export async function mountAcme(
   const rateLimits = parts.limits.rates;
   const orders = countFailures(replaced(createOrderStore(db, acme.rateLimits)), rateLimits);
   const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
-  const validations = createValidations({ ...parts, orders, onChallengeEnded });
+  const directories = configuration.directories.map(({ name, prefix: configured, profiles }) => {
+    const prefix = name === "default" ? (replacements.prefix ?? configured) : configured;
+    return { name, prefix, profiles, urls: createUrls(externalUrl, prefix, paths) };
+  });
+  const urlsOf = new Map(directories.map(({ name, urls }) => [name, urls]));
+  const { validations, caa } = openValidations(parts, { orders, onChallengeEnded, urlsOf });
   const verifier = createVerifier(openSources(parts));
   const onRefused = (spiffeId: string, nearest: object): void =>
     log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");
@@ -68,6 +73,7 @@ export async function mountAcme(
     validations,
     rateLimits,
     finalizes: parts.limits.finalizes,
+    caa,
     limits: acme,
     options: acme,
     audience,
@@ -77,15 +83,14 @@ export async function mountAcme(
     newId: () => newId(now()),
     newToken: () => randomBytes(24).toString("base64url"),
   };
-  for (const { name, prefix: configured, profiles } of configuration.directories) {
-    const prefix = name === "default" ? (replacements.prefix ?? configured) : configured;
-    const urls = createUrls(externalUrl, prefix, paths);
+  for (const { name, prefix, profiles, urls } of directories) {
     const context: AcmeContext = { ...shared, directory: name, urls, keys: createLru(5_000), profiles };
     const object = facts({
       urls,
       profiles,
       website: acme.website ?? externalUrl,
       termsOfService: acme.termsOfService,
+      caaIdentities: acme.caaIdentities,
       subdomainAuthorizations: acme.subdomainAuthorizations,
       workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
     });
@@ -95,35 +100,6 @@ export async function mountAcme(
 }
 
 const same = <T>(thing: T): T => thing;
-
-function createValidations({
-  configuration: { validation, acme, externalUrl },
-  foundation: { log },
-  orders,
-  onChallengeEnded,
-  now,
-}: Parts & Pick<AcmeContext, "orders" | "onChallengeEnded">): ValidationRunner {
-  const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
-  const outbound = {
-    // A lookup leaves a part of the time for what it was made for.
-    ...createOutbound({ ...validation, lookupTimeoutMs: Math.ceil(timeoutMs * 0.8) }),
-    http01Port,
-    tlsAlpn01Port,
-    timeoutMs,
-    userAgent: `Mayfly (ACME validation; +${externalUrl})`,
-  };
-  return createValidationRunner({
-    orders,
-    validate: (type, asked, signal) => validators[type](asked, outbound, signal),
-    retries: { attempts, retryDelayMs },
-    now,
-    patienceMs: validation.patienceMs,
-    validSeconds: acme.orderLifetimeSeconds,
-    onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
-    onOwnTrouble: (error) => log.warn({ err: error }, "a validation waits for what this server needs for it"),
-    onEnded: onChallengeEnded,
-  });
-}
 
 /** The configured sources with their keys, and the development one where it is asked for. */
 function openSources({ configuration, developmentKey, now }: Parts): Source[] {

@@ -14,6 +14,7 @@ const composition = [
   "mountRest.ts",
   "openLimits.ts",
   "openNonces.ts",
+  "openValidations.ts",
   "parts.ts",
   "work.ts",
 ];

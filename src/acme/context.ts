@@ -5,6 +5,7 @@ import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
 import { Problem, problem } from "../problem/problem.ts";
+import type { CaaCheck } from "./challenges/caa.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
 import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
 import type { RateLimits } from "./limits/rateLimits.ts";
@@ -90,6 +91,8 @@ export interface AcmeContext extends PipelineParts {
   readonly validations: ValidationRunner;
   readonly rateLimits: RateLimits;
   readonly finalizes: FinalizeQueue;
+  /** Undefined where CAA records are not looked at. */
+  readonly caa: CaaCheck | undefined;
   readonly limits: AcmeLimits;
   readonly options: AcmeOptions;
   /** Audience of workload-attest-01 evidence. */

@@ -9,6 +9,8 @@ export interface DirectoryFacts {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly website: string;
   readonly termsOfService: string | undefined;
+  /** Domain names by which CAA records name this CA (RFC 8555 §7.1.1); none where the records are not looked at. */
+  readonly caaIdentities: readonly string[];
   /** RFC 9444 §4.4. */
   readonly subdomainAuthorizations: boolean;
   readonly workloadAttestation: {
@@ -34,6 +36,7 @@ export function directory(facts: DirectoryFacts): object {
     meta: {
       ...(termsOfService !== undefined && { termsOfService }),
       website,
+      ...(facts.caaIdentities.length > 0 && { caaIdentities: facts.caaIdentities }),
       externalAccountRequired: false,
       ...(facts.subdomainAuthorizations && { subdomainAuthAllowed: true }),
       profiles: Object.fromEntries([...profiles.values()].map(({ name, description }) => [name, description])),

@@ -6,6 +6,7 @@ import { CsrError, readCsr, type CertificationRequest } from "../x509/csr.ts";
 import { KeyRefused } from "../x509/publicKey.ts";
 import { canonicalDnsName, NameError } from "../x509/names.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
+import { requireCaa } from "./caaAtFinalize.ts";
 import { blockedKey, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { limitCertificate } from "./limits/orderLimits.ts";
@@ -22,7 +23,7 @@ const csrLimit = 16 * 1024;
  * Finalizes. Idempotent in effect: whoever moves the order out of `ready` issues; everyone else is told `orderNotReady` and reads it.
  * @throws {Problem} badPublicKey (the account's key is blocked) · orderNotReady (403) · badCSR (the order stays `ready`) ·
  *   rejectedIdentifier when today's policy no longer allows the names · invalidProfile when the profile changed since the order was
- *   made · rateLimited (the order stays `ready`) · unavailable
+ *   made · rateLimited (the order stays `ready`) · caa or dns where CAA records are asked for again (the same) · unavailable
  */
 export const finalizeOrder = (request: AcmeRequest, context: AcmeContext): Promise<Reply> =>
   context.finalizes.run(() => finalize(request, context));
@@ -55,6 +56,7 @@ async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Rep
   if (keyIsBlocked) throw problem("badCSR", "the certificate's key is blocked");
   requireAllowedKey(csr, profile);
 
+  await requireCaa(proved, context.urls.account(account.id), context);
   const authorized = decide(order, account.id, proved.map(proofOf), profile, context);
   const outcome = await issueWithinLimit(order, () => issue(authorized, csr, context), context);
   if (outcome.outcome === "notReady") throw problem("orderNotReady", "the order is not ready any more");
@@ -65,7 +67,7 @@ async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Rep
   return orderReply(issued, context.urls, context.now());
 }
 
-interface Proved {
+export interface Proved {
   readonly identifier: Identifier;
   readonly authorization: Authorization;
 }

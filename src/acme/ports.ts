@@ -64,6 +64,8 @@ export interface Challenge {
   readonly error?: ProblemDocument;
   /** Ours, shown to nobody: when the next attempt is made, RFC 3339. */
   readonly retryAt?: string;
+  /** Ours, shown to nobody: when CAA records permitted the name, RFC 3339. */
+  readonly caaCheckedAt?: string;
   /** workload-attest-01 only: these three. */
   readonly binding?: "wa1-sha256";
   readonly audience?: string;

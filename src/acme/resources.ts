@@ -91,6 +91,6 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
 export function challengeJson(authorization: Authorization, challenge: Challenge, urls: Urls, now: Date): object {
   const over = authorization.status === "pending" && authorization.expiresAt <= now && challenge.status !== "valid";
   const status = over ? "invalid" : challenge.status;
-  const { retryAt: _, ...shown } = challenge;
+  const { retryAt: _, caaCheckedAt: __, ...shown } = challenge;
   return { ...shown, status, url: urls.challenge(authorization.id, challenge.type) };
 }

@@ -8,6 +8,11 @@ import { directorySchema } from "./directories.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
 import { file, integer, section } from "./sections.ts";
 
+const domainName = Type.String({
+  maxLength: 253,
+  pattern: "^[a-z0-9](-*[a-z0-9]){0,62}(\\.[a-z0-9](-*[a-z0-9]){0,62})*$",
+});
+
 export const configurationSchema = section({
   listen: Type.String({
     default: "localhost:8443",
@@ -136,6 +141,12 @@ export const configurationSchema = section({
     subdomainAuthorizations: Type.Boolean({
       default: false,
       description: "An authorization may stand for the names below its own (RFC 9444).",
+    }),
+    caaIdentities: Type.Array(domainName, {
+      default: [],
+      maxItems: 10,
+      uniqueItems: true,
+      description: "Domain names by which CAA records name this CA (RFC 8659). None: CAA records are not looked at.",
     }),
     directories: Type.Array(directorySchema, {
       default: [],

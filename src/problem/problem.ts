@@ -31,6 +31,7 @@ export const problems = {
     status: 400,
     title: "The JWS algorithm is not supported",
   },
+  caa: { type: `${acme}caa`, status: 403, title: "CAA records forbid this CA to issue" },
   connection: { type: `${acme}connection`, status: 400, title: "The validation target could not be reached" },
   dns: { type: `${acme}dns`, status: 400, title: "A DNS query failed during validation" },
   externalAccountRequired: {

@@ -95,7 +95,10 @@ export async function startDnsServer(
   udp.bind(port, host);
   await once(udp, "listening");
 
+  let closed = false;
   const close = () => {
+    if (closed) return;
+    closed = true;
     tcp.close();
     udp.close();
     stranger.close();

@@ -12,6 +12,9 @@ export interface Teardown {
   teardown(handler: () => void): void;
 }
 
+/** What a validation says beside identifier and token where neither plays a part. */
+export const plainly = { wildcard: false, accountUrl: "https://ca.example/acme/account/1" } as const;
+
 /** What a test may say about its outbound. */
 export type OutboundWishes = OutboundOptions & Omit<ValidationGround, keyof Outbound>;
 

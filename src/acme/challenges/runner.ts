@@ -23,6 +23,7 @@ export interface ValidationRunnerParts {
   /** One attempt. Rejects with an `OutboundFailure` of the kind `ours` when nothing was found out. */
   readonly validate: (type: ValidationType, validation: Validation, signal: AbortSignal) => Promise<ValidationOutcome>;
   readonly retries: Retries;
+  readonly accountUrl: (signer: Signer) => string;
   readonly now: () => Date;
   /** How long a request waits for its validation before it answers `processing`; milliseconds. */
   readonly patienceMs: number;
@@ -67,7 +68,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   /** Attempts, until one decides or nothing is left to decide. */
   async function run(signer: Signer, authorization: Authorization, challenge: Challenge, own: () => Running) {
     const { error: _, retryAt: __, ...bare } = challenge;
-    const { type, validation } = toValidate(signer, authorization, challenge);
+    const { type, validation } = toValidate(signer, authorization, challenge, parts.accountUrl(signer));
     let { error } = challenge;
     let counted = failuresIn(error) + 1;
     let made = counted;
@@ -80,7 +81,9 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
         troubles += 1;
         pause = ownTroublePauseMs(troubles);
       } else if (outcome.ok) {
-        const valid: Challenge = { ...bare, status: "valid", validated: timestamp(now()) };
+        const validated = timestamp(now());
+        const caaCheckedAt = outcome.caaChecked === true && { caaCheckedAt: validated };
+        const valid: Challenge = { ...bare, status: "valid", validated, ...caaCheckedAt };
         const expiresAt = new Date(now().getTime() + parts.validSeconds * 1000);
         return ended((await orders.validated(authorization.id, valid, expiresAt)) && valid);
       } else {
@@ -193,13 +196,20 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   };
 }
 
-function toValidate({ thumbprint }: Signer, { identifier }: Authorization, { type, token }: Challenge) {
+function toValidate(
+  { thumbprint }: Signer,
+  { identifier, wildcard }: Authorization,
+  { type, token }: Challenge,
+  accountUrl: string,
+) {
   if (identifier.type === "uri" || type === "workload-attest-01" || type === "tkauth-01")
     throw new Error("a uri is proved by evidence only");
   const validation: Validation = {
     identifier: { type: identifier.type, value: identifier.value },
     token,
     keyAuthorization: keyAuthorization(token, thumbprint),
+    wildcard,
+    accountUrl,
   };
   return { type, validation };
 }

@@ -18,10 +18,15 @@ export interface Validation {
   readonly token: string;
   /** RFC 8555 §8.1: token, ".", thumbprint of the account key. */
   readonly keyAuthorization: string;
+  /** The names in front of the identifier are to be proved as well. */
+  readonly wildcard: boolean;
+  /** Of the account that is to prove it. */
+  readonly accountUrl: string;
 }
 
 /** The ACME error types that a validation can end with (RFC 8555 §6.7); each is a code of `problem/problem.ts`. */
 export type ValidationProblem =
+  | "caa"
   | "connection"
   | "dns"
   | "tls"
@@ -38,7 +43,13 @@ export interface FailedValidation {
   readonly retryable: boolean;
 }
 
-export type ValidationOutcome = { readonly ok: true } | FailedValidation;
+export interface PassedValidation {
+  readonly ok: true;
+  /** CAA records were looked at as well, and permit. */
+  readonly caaChecked?: boolean;
+}
+
+export type ValidationOutcome = PassedValidation | FailedValidation;
 
 /** What a validator works with: the way out, and how the operator wants it used. */
 export interface ValidationGround extends Outbound {
@@ -79,9 +90,9 @@ export async function attempt(
   timeoutMs: number,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
+  problem: ValidationProblem = "connection",
 ): Promise<ValidationOutcome> {
-  const late = () =>
-    new ValidationFailure("connection", `no complete answer within ${timeoutMs} ms`, { retryable: true });
+  const late = () => new ValidationFailure(problem, `no complete answer within ${timeoutMs} ms`, { retryable: true });
   try {
     await within(timeoutMs, signal, late, work);
     return { ok: true };

@@ -3,7 +3,7 @@ import t from "tap";
 import { dns01 } from "../../../src/acme/challenges/dns01.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import { type DnsAnswer, startDnsServer } from "../../support/dnsServer.ts";
-import { type Teardown, testOutbound } from "../../support/validationTargets.ts";
+import { type Teardown, testOutbound, plainly } from "../../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
 const token = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
@@ -18,7 +18,7 @@ async function validate(
 ): Promise<ValidationOutcome & { questions: string[] }> {
   const server = await startDnsServer(() => answer);
   t.teardown(() => server.close());
-  const validation = { identifier: { type: "dns", value }, token, keyAuthorization } as const;
+  const validation = { identifier: { type: "dns", value }, token, keyAuthorization, ...plainly } as const;
   // Addresses play no part: what is asked is the resolver that the operator configured.
   const outbound = testOutbound({ dnsResolver: server.address, allowPrivate: false });
   return { ...(await dns01(validation, outbound, signal)), questions: server.questions };
@@ -80,7 +80,7 @@ t.test("names under localhost have no TXT records, and nobody is asked", async (
 });
 
 t.test("R8738-4 not for IP identifiers", async (t) => {
-  const validation = { identifier: { type: "ip", value: "192.0.2.1" }, token, keyAuthorization } as const;
+  const validation = { identifier: { type: "ip", value: "192.0.2.1" }, token, keyAuthorization, ...plainly } as const;
   t.match(await dns01(validation, testOutbound({}), signal), {
     ok: false,
     problem: "rejectedIdentifier",

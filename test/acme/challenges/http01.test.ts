@@ -16,6 +16,7 @@ import {
   type Teardown,
   testOutbound,
   type OutboundWishes,
+  plainly,
 } from "../../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
@@ -24,7 +25,7 @@ const keyAuthorization = `${token}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI`;
 const path = `/.well-known/acme-challenge/${token}`;
 
 function validationOf(value: string, type: "dns" | "ip" = "dns"): Validation {
-  return { identifier: { type, value }, token, keyAuthorization };
+  return { identifier: { type, value }, token, keyAuthorization, ...plainly };
 }
 
 /** Validates `target.example`, which is 127.0.0.1, at this port. */

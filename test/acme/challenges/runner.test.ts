@@ -62,6 +62,7 @@ function world(steps: readonly Step[], options: Partial<ValidationRunnerParts> &
       return typeof step === "function" ? step() : step;
     },
     retries: { attempts: 3, retryDelayMs: 5 },
+    accountUrl: ({ id }) => `https://ca.example/account/${id}`,
     now: () => new Date(),
     patienceMs: 2_000,
     validSeconds: 60,

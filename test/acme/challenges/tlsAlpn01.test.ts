@@ -12,6 +12,7 @@ import {
   type Teardown,
   testOutbound,
   type OutboundWishes,
+  plainly,
 } from "../../support/validationTargets.ts";
 
 const signal = new AbortController().signal;
@@ -40,7 +41,7 @@ async function validateAt(
   const outbound = testOutbound({ dnsResolver: dns.address, tlsAlpn01Port: port, ...options });
   const identifier =
     ip === undefined ? ({ type: "dns", value: "target.example" } as const) : ({ type: "ip", value: ip } as const);
-  return tlsAlpn01({ identifier, token, keyAuthorization }, outbound, signal);
+  return tlsAlpn01({ identifier, token, keyAuthorization, ...plainly }, outbound, signal);
 }
 
 const validateCertificate = (t: Teardown, wishes: CertificateWishes) => validateServer(t, selfSigned(wishes));

@@ -8,7 +8,7 @@ import t from "tap";
 import { http01 } from "../../../src/acme/challenges/http01.ts";
 import { tlsAlpn01 } from "../../../src/acme/challenges/tlsAlpn01.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
-import { addressesAre, testOutbound } from "../../support/validationTargets.ts";
+import { addressesAre, testOutbound, plainly } from "../../support/validationTargets.ts";
 
 t.test("R8.3-2 R8737-1 http-01 goes to port 80 and tls-alpn-01 to port 443, unless configured otherwise", async (t) => {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), "mayfly-ports-"));
@@ -31,6 +31,7 @@ t.test("R8.3-2 R8737-1 http-01 goes to port 80 and tls-alpn-01 to port 443, unle
     identifier: { type: "dns", value: "target.example" },
     token,
     keyAuthorization: `${token}.x`,
+    ...plainly,
   } as const;
   for (const [validator, port] of [
     [http01, 80],

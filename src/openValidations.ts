@@ -1,0 +1,46 @@
+/** Validation as the composition opens it: the way out with the operator's limits, the retries, and CAA where it is looked at. */
+import { createCaaCheck, type CaaCheck } from "./acme/challenges/caa.ts";
+import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
+import { createValidate } from "./acme/challenges/validators.ts";
+import type { AcmeContext } from "./acme/context.ts";
+import type { Urls } from "./acme/urls.ts";
+import { createOutbound } from "./outbound/outbound.ts";
+import type { Parts } from "./parts.ts";
+
+/** The runner, and CAA for finalize; `urlsOf` are those of each directory. */
+export function openValidations(
+  { configuration: { validation, acme, externalUrl }, foundation: { log }, now }: Parts,
+  {
+    orders,
+    onChallengeEnded,
+    urlsOf,
+  }: Pick<AcmeContext, "orders" | "onChallengeEnded"> & { urlsOf: ReadonlyMap<string, Urls> },
+): { validations: ValidationRunner; caa: CaaCheck | undefined } {
+  const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
+  const ground = {
+    // A lookup leaves a part of the time for what it was made for.
+    ...createOutbound({ ...validation, lookupTimeoutMs: Math.ceil(timeoutMs * 0.8) }),
+    http01Port,
+    tlsAlpn01Port,
+    timeoutMs,
+    userAgent: `Mayfly (ACME validation; +${externalUrl})`,
+  };
+  const caa = acme.caaIdentities.length > 0 ? createCaaCheck(ground, acme.caaIdentities) : undefined;
+  const validations = createValidationRunner({
+    orders,
+    validate: createValidate(ground, caa),
+    retries: { attempts, retryDelayMs },
+    accountUrl({ directory, id }) {
+      const urls = urlsOf.get(directory);
+      if (urls === undefined) throw new Error(`the directory ${directory} is not configured any more`);
+      return urls.account(id);
+    },
+    now,
+    patienceMs: validation.patienceMs,
+    validSeconds: acme.orderLifetimeSeconds,
+    onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
+    onOwnTrouble: (error) => log.warn({ err: error }, "a validation waits for what this server needs for it"),
+    onEnded: onChallengeEnded,
+  });
+  return { validations, caa };
+}
