@@ -24,8 +24,13 @@ export interface NonceChannelOptions {
 /** A sibling that does not answer within this time is not waited for: clients have a fresh nonce and can repeat. */
 const deadlineMsDefault = 1000;
 
-/** So long an issuer that left a question unanswered is not asked again, unless it is heard of: most have ended, and nobody shall wait for them. */
-const silenceMs = 10_000;
+/**
+ * An issuer that left a question unanswered has ended, most likely, and nobody waits for it any more. At this interval a question goes to it
+ * all the same, whose nonce is refused: when it is heard of, it is asked like any other again.
+ */
+const probeMs = 500;
+/** Silent issuers that are kept in mind; the one that has been silent longest is forgotten for the next. */
+const silentMax = 1000;
 
 /** Questions that may wait for an answer at the same time. */
 const waitingMax = 2000;
@@ -48,7 +53,8 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
   const self = siblings.instance.toString("hex");
   const key = createSecretKey(options.key);
   const waiting = new Map<number, Question>();
-  const silentUntil = new Map<string, number>();
+  /** Issuer → when it may be probed. */
+  const silent = new Map<string, number>();
   let outgoing: Outgoing[] = [];
   let sending = false;
   let next = randomInt(2 ** 40);
@@ -57,7 +63,7 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
     const message = readNonceMessage(key, self, line);
     if (message === undefined) return;
     const { kind, from, items } = message;
-    silentUntil.delete(from);
+    silent.delete(from);
     for (const [number, value] of items) {
       if (kind === "ask") push({ to: from, kind: "answer", item: [number, spend(value) ? "1" : "0"] });
       else if (waiting.get(number)?.issuer === from) waiting.get(number)?.end(value === "1" ? "accepted" : "refused");
@@ -96,7 +102,7 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
     const { promise, resolve } = Promise.withResolvers<ForeignNonce>();
     const number = next++;
     const timer = setTimeout(() => {
-      silentUntil.set(issuer, performance.now() + silenceMs);
+      fellSilent(issuer);
       end("unanswered");
     }, deadlineMs);
     function end(outcome: ForeignNonce): void {
@@ -109,11 +115,17 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
     return promise;
   }
 
-  function isSilent(issuer: string): boolean {
-    const until = silentUntil.get(issuer);
-    if (until === undefined || performance.now() < until) return until !== undefined;
-    silentUntil.delete(issuer);
-    return false;
+  function fellSilent(issuer: string): void {
+    const [oldest] = silent.keys();
+    if (silent.size >= silentMax && oldest !== undefined) silent.delete(oldest);
+    silent.set(issuer, 0);
+  }
+
+  function probe(issuer: string, nonce: string): void {
+    const now = performance.now();
+    if (now < (silent.get(issuer) ?? 0)) return;
+    silent.set(issuer, now + probeMs);
+    push({ to: issuer, kind: "ask", item: [next++, nonce] });
   }
 
   siblings.subscribe({
@@ -127,8 +139,10 @@ export function createNonceChannel(options: NonceChannelOptions): NonceIssuers {
     async spend(issuer, nonce) {
       let outcome: ForeignNonce;
       if (!siblings.connected()) outcome = "disconnected";
-      else if (isSilent(issuer)) outcome = "unanswered";
-      else if (waiting.size >= waitingMax) outcome = "overloaded";
+      else if (silent.has(issuer)) {
+        probe(issuer, nonce);
+        outcome = "unanswered";
+      } else if (waiting.size >= waitingMax) outcome = "overloaded";
       else outcome = await ask(issuer, nonce);
       onAsked(outcome);
       return outcome === "accepted";

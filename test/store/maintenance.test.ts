@@ -76,6 +76,24 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
   t.ok((await query(db, "select 1 from audit_entry")).length > 0, "so does the audit log");
 });
 
+t.test("prune passes over what a sibling is removing, and waits for nobody", async (t) => {
+  const account = await makeAccount(db);
+  const made = new Date(Date.now() - 30 * 86_400_000);
+  const ids = [newId(made), newId(made), newId(made)];
+  for (const id of ids) await createOrderStore(db).createOrder(account, { ...orderFor(), id });
+  const client = db.client("a sibling's prune");
+  await client.connect();
+  await client.query("begin");
+  await client.query("select from acme_order where id = $1 for update", [ids[0]]);
+  await prune(db, new Date(), firstIdOf(new Date(Date.now() - 7 * 86_400_000)));
+  const left = (): Promise<{ id: string }[]> => query(db, "select id from acme_order where id = any($1)", [ids]);
+  t.same(await left(), [{ id: ids[0] }]);
+  await client.query("rollback");
+  await client.end();
+  await prune(db, new Date(), firstIdOf(new Date(Date.now() - 7 * 86_400_000)));
+  t.same(await left(), []);
+});
+
 t.test("ping", async (t) => {
   await t.resolves(pingDatabase(db));
 });
