@@ -4,7 +4,7 @@
  * Exit status: 0 done · 1 the command could not do it · 2 the command line is wrong.
  */
 import { parseArgs } from "node:util";
-import { commandHelp, programHelp } from "./help.ts";
+import { commandHelp, groupHelp, programHelp } from "./help.ts";
 
 /** One option: the shape of `node:util` parseArgs, plus what help says about it. */
 export interface CommandOption {
@@ -109,29 +109,47 @@ async function dispatch(args: readonly string[], table: readonly CommandEntry[],
     return 2;
   }
   if (first === "--help" || first === "-h" || first === "help") {
-    const [topic, ...more] = rest;
-    if (more.length > 0) throw new UsageError("help takes the name of one command");
-    world.stdout.write(topic === undefined ? programHelp(table) : commandHelp(await entryOf(topic, table).load()));
+    if (rest.length === 0) world.stdout.write(programHelp(table));
+    else world.stdout.write(await helpOn(rest, table));
     return 0;
   }
   if (first.startsWith("-")) {
     throw new UsageError(`a command comes before its options, and "${first}" is an option; see "mayfly --help"`);
   }
-  const command = await entryOf(first, table).load();
-  if (asksForHelp(rest)) {
+  const group = groupOf(first, table);
+  if (group.length > 0 && (rest[0] === undefined || rest[0].startsWith("-"))) {
+    const asked = rest[0] === "--help" || rest[0] === "-h";
+    (asked ? world.stdout : world.stderr).write(groupHelp(first, group));
+    return asked ? 0 : 2;
+  }
+  const words = group.length > 0 ? 2 : 1;
+  const command = await entryOf(args.slice(0, words).join(" "), group.length > 0 ? group : table).load();
+  const parameters = args.slice(words);
+  if (asksForHelp(parameters)) {
     world.stdout.write(commandHelp(command));
     return 0;
   }
-  return (await command.run({ ...world, values: readOptions(command, rest, world.env) })) ?? 0;
+  return (await command.run({ ...world, values: readOptions(command, parameters, world.env) })) ?? 0;
+}
+
+/** Commands of two words that begin with this one: `eab create`, `eab list` … */
+const groupOf = (word: string, table: readonly CommandEntry[]): readonly CommandEntry[] =>
+  table.filter(({ name }) => name.startsWith(`${word} `));
+
+/** What `mayfly help WORDS` prints. */
+async function helpOn(words: readonly string[], table: readonly CommandEntry[]): Promise<string> {
+  const [first = ""] = words;
+  const group = groupOf(first, table);
+  if (group.length > 0 && words.length === 1) return groupHelp(first, group);
+  if (words.length > (group.length > 0 ? 2 : 1)) throw new UsageError("help takes the name of one command");
+  return commandHelp(await entryOf(words.join(" "), table).load());
 }
 
 function entryOf(name: string, table: readonly CommandEntry[]): CommandEntry {
   const entry = table.find((row) => row.name === name);
   if (entry !== undefined) return entry;
-  const near = nearest(
-    name,
-    table.map((row) => row.name),
-  );
+  const names = table.flatMap((row) => [row.name, row.name.split(" ")[0] ?? row.name]);
+  const near = nearest(name, names);
   const hint = near === undefined ? 'see "mayfly --help"' : `did you mean "${near}"?`;
   throw new UsageError(`there is no command "${name}"; ${hint}`);
 }

@@ -20,6 +20,19 @@ export function programHelp(table: readonly CommandEntry[]): string {
   ].join("\n");
 }
 
+/** `mayfly WORD --help`, where several commands begin with this word. */
+export function groupHelp(word: string, group: readonly CommandEntry[]): string {
+  return [
+    `Usage: mayfly ${word} COMMAND [OPTION …]`,
+    "",
+    "Commands:",
+    ...columns(group.map(({ name, summary }) => [name.slice(word.length + 1), summary])),
+    "",
+    `"mayfly ${word} COMMAND --help" tells more about one of them.`,
+    "",
+  ].join("\n");
+}
+
 /** `mayfly COMMAND --help`. */
 export function commandHelp(command: Command): string {
   const options = Object.entries(command.options).map(([name, option]): [string, string] => [
