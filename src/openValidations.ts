@@ -2,6 +2,7 @@
 import { createCaaCheck, type CaaCheck } from "./acme/challenges/caa.ts";
 import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
 import { createValidate } from "./acme/challenges/validators.ts";
+import { createTurns } from "./acme/limits/turns.ts";
 import type { AcmeContext } from "./acme/context.ts";
 import type { Urls } from "./acme/urls.ts";
 import { createOutbound } from "./outbound/outbound.ts";
@@ -30,6 +31,7 @@ export function openValidations(
     orders,
     validate: createValidate(ground, caa),
     retries: { attempts, retryDelayMs },
+    turns: createTurns(acme.rateLimits.validationsPerAccount),
     accountUrl({ directory, id }) {
       const urls = urlsOf.get(directory);
       if (urls === undefined) throw new Error(`the directory ${directory} is not configured any more`);

@@ -3,6 +3,7 @@
  * waited for only briefly, tried again in the background; after a crash it is taken up by a job.
  */
 import { OutboundFailure } from "../../outbound/failure.ts";
+import type { Turns } from "../limits/turns.ts";
 import type { Authorization, Challenge, OrderStore, Signer } from "../ports.ts";
 import { timestamp } from "../resources.ts";
 import {
@@ -24,6 +25,8 @@ export interface ValidationRunnerParts {
   readonly validate: (type: ValidationType, validation: Validation, signal: AbortSignal) => Promise<ValidationOutcome>;
   readonly retries: Retries;
   readonly accountUrl: (signer: Signer) => string;
+  /** Attempts of one account at once; the others wait. */
+  readonly turns: Turns;
   readonly now: () => Date;
   /** How long a request waits for its validation before it answers `processing`; milliseconds. */
   readonly patienceMs: number;
@@ -74,7 +77,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
     let made = counted;
     let troubles = 0;
     for (;;) {
-      const outcome = await attempt(type, validation);
+      const outcome = await attempt(signer, type, validation);
       if (stopping.signal.aborted) return own().current; // Nobody's fault: taken up after the restart.
       let pause = 0;
       if (outcome instanceof OutboundFailure) {
@@ -118,13 +121,20 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   }
 
   /** One attempt; our own trouble is an outcome of its own kind, which says nothing of the identifier. */
-  async function attempt(type: ValidationType, validation: Validation): Promise<ValidationOutcome | OutboundFailure> {
+  async function attempt(
+    { id }: Signer,
+    type: ValidationType,
+    validation: Validation,
+  ): Promise<ValidationOutcome | OutboundFailure> {
+    const leave = await parts.turns.take(id, stopping.signal);
     try {
       return await parts.validate(type, validation, stopping.signal);
     } catch (error) {
       if (!(error instanceof OutboundFailure)) throw error;
       if (!stopping.signal.aborted) parts.onOwnTrouble(error);
       return error;
+    } finally {
+      leave();
     }
   }
 

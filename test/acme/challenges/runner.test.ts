@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
+import { createTurns } from "../../../src/acme/limits/turns.ts";
 import { createValidationRunner, type ValidationRunnerParts } from "../../../src/acme/challenges/runner.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import type { Authorization, Challenge, OrderStore } from "../../../src/acme/ports.ts";
@@ -54,6 +55,7 @@ function world(steps: readonly Step[], options: Partial<ValidationRunnerParts> &
       ]),
   } as unknown as OrderStore;
   const runner = createValidationRunner({
+    turns: createTurns(100),
     orders,
     validate: async () => {
       const step = steps[Math.min(seen.attempts, steps.length - 1)] ?? ok;
