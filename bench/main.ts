@@ -19,6 +19,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --clients N       issuances under way at the same time (default 16)
   --flow FLOW       attested (default) or http-01
   --keys KIND       softhsm (default) or development: where our server's signing key is
+  --expired N       put N expired orders, authorizations and pieces of evidence into the database first (default 0)
   --directory URL   another ACME server instead of our own; http-01 flow
   --root FILE       PEM to trust for that server's TLS
   --domain NAME     names are bench-….NAME for http-01 (default localhost)
@@ -33,6 +34,7 @@ const { values } = parseArgs({
     clients: { type: "string", default: "16" },
     flow: { type: "string", default: "attested" },
     keys: { type: "string", default: "softhsm" },
+    expired: { type: "string", default: "0" },
     directory: { type: "string" },
     root: { type: "string" },
     domain: { type: "string", default: "localhost" },
@@ -58,15 +60,20 @@ async function benchOwn(): Promise<void> {
   const responder = values.flow === "http-01" ? await http01Responder(server.http01Port) : undefined;
   try {
     const transport = leanTransport(server.url, server.root);
-    const measured = await measureOwn(server, plan, (observe) => {
-      const options = { directoryUrl: `${server.url}/acme/directory`, transport, observe };
-      if (responder !== undefined) return http01Flow(options, values.domain, responder);
-      return attestedFlow(
-        options,
-        "mayfly.localhost",
-        tokenMint(path.join(server.dataDir, "dev-issuer.jwk"), `${server.url}/dev`),
-      );
-    });
+    const measured = await measureOwn(
+      server,
+      plan,
+      (observe) => {
+        const options = { directoryUrl: `${server.url}/acme/directory`, transport, observe };
+        if (responder !== undefined) return http01Flow(options, values.domain, responder);
+        return attestedFlow(
+          options,
+          "mayfly.localhost",
+          tokenMint(path.join(server.dataDir, "dev-issuer.jwk"), `${server.url}/dev`),
+        );
+      },
+      Number(values.expired),
+    );
     transport.close();
     report(measured.figures, measured.steps);
   } finally {

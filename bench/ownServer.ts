@@ -7,6 +7,7 @@ import type { ObservedExchange } from "../src/client/session.ts";
 import pg from "pg";
 
 import type { Flow } from "./flows.ts";
+import { expiredLeft, putExpired } from "./expired.ts";
 import { checksPerIssuance, commitsPerIssuance, measureFloor } from "./floor.ts";
 import { drive, type Measured, type Plan } from "./load.ts";
 import { ownCpuSeconds, residentBytes, treeCpuSeconds } from "./processCpu.ts";
@@ -24,8 +25,15 @@ export async function measureOwn(
   server: ServerUnderTest,
   plan: Plan,
   flow: (observe: (exchange: ObservedExchange) => void) => Flow,
+  expired = 0,
 ): Promise<{ figures: Record<string, number | string>; steps: Measured["steps"] }> {
   const databaseUrl = embeddedUrl(server);
+  if (expired > 0) {
+    process.stderr.write(
+      `Putting ${expired} expired orders, authorizations and pieces of evidence into the database …\n`,
+    );
+    await putExpired(databaseUrl, expired);
+  }
   const before = Promise.withResolvers<Counters>();
   process.stderr.write(`Warm-up ${plan.warmUpSeconds} s, then ${plan.seconds} s with ${plan.clients} clients …\n`);
   const measured = await drive(plan, flow, () => before.resolve(counters(server, databaseUrl)));
@@ -72,6 +80,7 @@ export async function measureOwn(
       "floor: 1 token signature, ms": floor.signMicroseconds / 1000,
       [`floor: ${commitsPerIssuance} durable commits, ms (${plan.clients} clients)`]: floor.commitMilliseconds,
       "floor: rate by commits alone, 1/s": floor.commitsBoundRate,
+      ...(expired > 0 && { "expired orders not pruned yet": await expiredLeft(databaseUrl) }),
     },
     steps: measured.steps,
   };
