@@ -1,4 +1,5 @@
 /** RFC 9773: renewal information, and orders that replace a certificate. */
+import pg from "pg";
 import t from "tap";
 import { acmeDriver, dns, uri, type AcmeClient, type Reply } from "../../support/acmeDriver.ts";
 import {
@@ -208,6 +209,53 @@ t.test("RFC 9773", async (t) => {
     await race("the one that did is invalid");
     await query(ca, "update acme_order set expires_at = now() where replaces_id = $1", [id]);
     await race("the one that did has run out");
+  });
+
+  t.test("R9773-6 an order that is being finalized as its time runs out keeps its place", async (t) => {
+    const { chain, spiffeId } = await issued(ca, alice);
+    const id = certificateIdOf(chain);
+    const order = idOf(String((await replacing(alice, spiffeId, id)).headers.location));
+    await query(ca, "update acme_order set status = 'ready', expires_at = now() where id = $1", [order]);
+    const finalizing = new pg.Client({ connectionString: ca.databaseUrl });
+    await finalizing.connect();
+    await finalizing.query("begin");
+    await finalizing.query("update acme_order set status = 'processing' where id = $1", [order]);
+    const late = replacing(alice, spiffeId, id);
+    const waiting = "select 1 from pg_locks where not granted";
+    for (let round = 0; round < 100 && (await query(ca, waiting)).length === 0; round++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    await finalizing.query("commit");
+    await finalizing.end();
+    refused(t, await late, 409, "alreadyReplaced");
+    const [row] = await query(ca, "select status from acme_order where id = $1", [order]);
+    t.equal(row?.["status"], "processing");
+  });
+
+  t.test("renewal information costs one statement, newOrder one with replaces and without", async (t) => {
+    const { chain, spiffeId } = await issued(ca, alice);
+    const id = certificateIdOf(chain);
+    const count = async (): Promise<number> => {
+      const { text } = await acme.request(`${ca.url}/metrics`);
+      return Number(/^mayfly_sql_statements (\d+)/m.exec(text)?.[1] ?? Number.NaN);
+    };
+    // A job in the background may add its own.
+    const least = async (rounds: number, action: () => Promise<Reply>): Promise<number> => {
+      const costs: number[] = [];
+      for (let round = 0; round < rounds; round++) {
+        const start = await count();
+        t.ok((await action()).status < 300);
+        costs.push((await count()) - start);
+      }
+      return Math.min(...costs);
+    };
+    t.equal(await least(5, () => ask(id)), 1);
+    t.equal(await least(5, () => alice.post(directory.newOrder, { identifiers: [uri(spiffeId)] })), 1);
+    const again = async (): Promise<Reply> => {
+      const reply = await replacing(alice, spiffeId, id);
+      await query(ca, "update acme_order set status = 'invalid' where replaces_id = $1", [id]);
+      return reply;
+    };
+    t.equal(await least(5, again), 1);
   });
 
   t.test("replaces of a revoked certificate, and by a signer that is none any more", async (t) => {
