@@ -104,8 +104,11 @@ t.test("commands and options that are mentioned exist, and no command is forgott
     .filter(({ info }) => info.startsWith("sh"))
     .flatMap(({ text }) => text.replaceAll("\\\n", " ").split("\n"));
   for (const text of [...spans, ...lines]) {
-    for (const found of text.matchAll(/(?:npx mayfly|mayfly\.js|(?<![\w/.=-])mayfly) (?<command>[a-z][a-z-]*)/g)) {
-      const name = found.groups?.["command"] ?? "";
+    for (const found of text.matchAll(
+      /(?:npx mayfly|mayfly\.js|(?<![\w/.=-])mayfly) (?<command>[a-z][a-z-]*)(?: (?<second>[a-z][a-z-]*))?/g,
+    )) {
+      const { command = "", second = "" } = found.groups ?? {};
+      const name = table.has(`${command} ${second}`) ? `${command} ${second}` : command;
       const entry = table.get(name);
       if (!t.ok(entry, `mayfly ${name}`) || entry === undefined) continue;
       mentioned.add(name);

@@ -34,4 +34,19 @@ export const commands: readonly CommandEntry[] = [
     summary: "mint a token of the development evidence source",
     load: async () => (await import("./devToken.ts")).command,
   },
+  {
+    name: "incident create",
+    summary: "ask the clients of certificates to replace them now",
+    load: async () => (await import("./incidentCreate.ts")).command,
+  },
+  {
+    name: "incident list",
+    summary: "list incidents, newest first",
+    load: async () => (await import("./incidentList.ts")).command,
+  },
+  {
+    name: "incident end",
+    summary: "end an incident",
+    load: async () => (await import("./incidentEnd.ts")).command,
+  },
 ];
