@@ -129,15 +129,19 @@ export function isSerialNumber(content: Buffer): boolean {
 
 /**
  * Reads exactly one DER certificate of version 3 without unique identifiers. Nothing is verified but the form.
+ * @param anySerialNumber takes serial numbers that no CA may give (RFC 5280 §4.1.2.2 wants readers to cope): many a self-signed certificate has one
  * @throws {CertificateError}
  */
-export function readCertificate(input: Uint8Array): Certificate {
+export function readCertificate(input: Uint8Array, { anySerialNumber = false } = {}): Certificate {
   try {
     const bytes = Buffer.from(input);
     const members = membersOf(readDer(bytes), tags.sequence, "The certificate");
     if (members.length !== 3) throw new CertificateError("The certificate has not three members");
     const [tbs, algorithm, signature] = members;
-    const { innerAlgorithm, ...content } = readTbs(membersOf(tbs, tags.sequence, "The to-be-signed part"));
+    const { innerAlgorithm, ...content } = readTbs(
+      membersOf(tbs, tags.sequence, "The to-be-signed part"),
+      anySerialNumber,
+    );
     if (!sequenceBytesOf(algorithm, "The signature algorithm").equals(innerAlgorithm)) {
       throw new CertificateError("The two signature algorithms differ"); // RFC 5280 §4.1.1.2
     }
@@ -156,7 +160,7 @@ export function readCertificate(input: Uint8Array): Certificate {
 
 type TbsContent = Omit<Certificate, "der" | "tbs" | "signatureAlgorithm" | "signature"> & { innerAlgorithm: Buffer };
 
-function readTbs(members: readonly DerElement[]): TbsContent {
+function readTbs(members: readonly DerElement[], anySerialNumber: boolean): TbsContent {
   const [version, serialNumber, algorithm, issuer, validity, subject, spki, extensions, ...more] = members;
   // Version 1 is the default, and then this member is not written.
   const [number] = version?.tag === 0xa0 ? version.children : [];
@@ -164,7 +168,8 @@ function readTbs(members: readonly DerElement[]): TbsContent {
     throw new CertificateError("The certificate is not of version 3");
   }
   const serial = contentOf(serialNumber, tags.integer, "The serial number");
-  if (!isSerialNumber(serial)) throw new CertificateError("The serial number is not positive, or has over 20 octets");
+  if (!anySerialNumber && !isSerialNumber(serial))
+    throw new CertificateError("The serial number is not positive, or has over 20 octets");
   const times = membersOf(validity, tags.sequence, "The validity");
   if (times.length !== 2) throw new CertificateError("The validity has not two members");
   if (more.length > 0 || (extensions !== undefined && extensions.tag !== 0xa3)) {

@@ -3,8 +3,9 @@
  */
 import { generateKeyPairSync, hash, type KeyObject, sign } from "node:crypto";
 import { assembleCertificate, encodeTbsCertificate } from "../../src/x509/certificate.ts";
-import { encodeDer, octetString } from "../../src/x509/derWriter.ts";
+import { der, encodeDer, octetString, sequence } from "../../src/x509/derWriter.ts";
 import { type Extension, subjectAltName } from "../../src/x509/extensions.ts";
+import { tags } from "../../src/x509/der.ts";
 import { encodeName } from "../../src/x509/name.ts";
 import { encodeOid, oids } from "../../src/x509/oid.ts";
 import { pemEncode } from "../../src/x509/pem.ts";
@@ -18,6 +19,8 @@ export interface CertificateWishes {
   readonly issuer?: string;
   /** Signs with a key that is not the certificate's. */
   readonly foreignSignature?: boolean;
+  /** Content of an INTEGER that our own encoder refuses to write. */
+  readonly serialNumber?: Buffer;
   /** Has the last extension a second time, which our own encoder refuses to write. */
   readonly twice?: boolean;
 }
@@ -31,8 +34,8 @@ export function selfSigned(wishes: CertificateWishes): { key: string; cert: stri
   const last = extensions.at(-1);
   // A placeholder of the same length is written, and then made the same.
   const placeholder = last && { ...last, oid: last.oid.replace(/\d+$/, "99") };
-  const tbs = encodeTbsCertificate({
-    serialNumber: Buffer.from([0x01, 0x23]),
+  const written = encodeTbsCertificate({
+    serialNumber: usualSerial,
     signatureAlgorithm: "ecdsa-p256-sha256",
     issuer: encodeName({ commonName: wishes.issuer ?? "challenge" }),
     notBefore: new Date("2020-01-01T00:00:00Z"),
@@ -41,15 +44,27 @@ export function selfSigned(wishes: CertificateWishes): { key: string; cert: stri
     spki: publicKey.export({ type: "spki", format: "der" }),
     extensions: wishes.twice === true && placeholder ? [...extensions, placeholder] : extensions,
   });
+  const tbs = wishes.serialNumber === undefined ? written : withSerialNumber(written, wishes.serialNumber);
   if (wishes.twice === true && last && placeholder) {
     tbs.set(encodeOid(last.oid), tbs.indexOf(encodeOid(placeholder.oid)));
   }
   const signer: KeyObject = wishes.foreignSignature === true ? otherKeys.privateKey : privateKey;
-  const der = assembleCertificate(tbs, "ecdsa-p256-sha256", sign("sha256", tbs, signer));
+  const signed = assembleCertificate(tbs, "ecdsa-p256-sha256", sign("sha256", tbs, signer));
   return {
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-    cert: pemEncode("CERTIFICATE", der),
+    cert: pemEncode("CERTIFICATE", signed),
   };
+}
+
+const usualSerial = Buffer.from([0x01, 0x23]);
+
+function withSerialNumber(tbs: Buffer, serialNumber: Buffer): Buffer {
+  const usual = encodeDer(der(tags.integer, usualSerial));
+  const at = tbs.indexOf(usual);
+  const headerLength = 2 + ((tbs[1] ?? 0) & 0x7f); // Longer than 127 octets, so that the length has octets of its own.
+  return encodeDer(
+    sequence(tbs.subarray(headerLength, at), der(tags.integer, serialNumber), tbs.subarray(at + usual.length)),
+  );
 }
 
 const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });

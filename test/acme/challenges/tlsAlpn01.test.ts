@@ -101,6 +101,13 @@ t.test("R8738-3 an IP identifier: reverse-mapping name, one iPAddress", async (t
   );
 });
 
+t.test("R8737-4 a serial number that no CA may give is no fault of a self-signed certificate", async (t) => {
+  const mayHave = { dns: ["target.example"], extensions: [right] };
+  const serials = { "21 octets": Buffer.from(`00${"ff".repeat(20)}`, "hex"), negative: Buffer.from([0xff]) };
+  for (const [what, serialNumber] of Object.entries(serials))
+    t.same(await validateCertificate(t, { ...mayHave, serialNumber }), { ok: true }, what);
+});
+
 t.test("R8737-4 R8737-5 R8737-6 H-14 certificates that are not the challenge's", async (t) => {
   const dns = ["target.example"];
   const digest = right.value.subarray(2);
