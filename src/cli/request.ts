@@ -1,11 +1,14 @@
 /**
  * `mayfly request`: the agent's command. Evidence in, a directory with key, chain and bundle out.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import { constants } from "node:fs";
 import { access, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeCertificateFiles } from "../client/certificateFiles.ts";
+import { AcmeProblem } from "../client/errors.ts";
+import type { MayflyClient } from "../client/mayflyClient.ts";
+import { renewalTime } from "../client/renewal.ts";
 import { createSecretFile, fileErrorCode, readSecretFile } from "../keys/secretFile.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { type CommandContext, defineCommand, UsageError, wholeNumber } from "./command.ts";
@@ -68,6 +71,11 @@ const options = {
     description: "how long the certificate is to be valid",
   },
   timeout: { type: "string", value: "SECONDS", default: "30", description: "the most that all of it may take" },
+  "if-due": {
+    type: "boolean",
+    description:
+      "do nothing as long as the certificate in DIR need not be renewed, as the server says (RFC 9773); for a timer",
+  },
   json: { type: "boolean", description: "print the result as JSON" },
 } as const;
 
@@ -118,11 +126,20 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
     ...(accountKey === undefined ? {} : { accountKey }),
   });
   try {
+    const replaces = await readPredecessor(values.out, spiffeId);
+    const due = values["if-due"] && replaces !== undefined ? await dueTime(client, replaces) : undefined;
+    if (due !== undefined && due > new Date()) {
+      const result = { spiffeId, due: due.toISOString() };
+      stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${spiffeId}\n  due        ${result.due}\n`);
+      return;
+    }
     const issued = await client.request({
       spiffeId,
       evidence: (binding) => fetchEvidence(evidence, binding, { env, stdin }),
       ...(values.profile === undefined ? {} : { profile: values.profile }),
       ...(notAfter === undefined ? {} : { notAfter }),
+      // Another account cannot replace it, and a fresh one is another.
+      ...(accountKey === undefined || replaces === undefined ? {} : { replaces }),
     });
     const { privateKeyPem, certificatePem, bundlePem, serial } = issued;
     const files = await writeCertificateFiles(values.out, {
@@ -134,6 +151,27 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
     stdout.write(values.json ? `${JSON.stringify(result)}\n` : summaryOf(result));
   } finally {
     client.close();
+  }
+}
+
+/** The certificate that DIR holds for this identity; anything else there is none. */
+async function readPredecessor(directory: string, spiffeId: string): Promise<X509Certificate | undefined> {
+  try {
+    const leaf = new X509Certificate(await readFile(join(directory, "cert.pem")));
+    return leaf.subjectAltName?.split(", ").includes(`URI:${spiffeId}`) ? leaf : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** When it is time to renew. A server that does not know the certificate, any more or at all, is asked for a new one. */
+async function dueTime(client: MayflyClient, leaf: X509Certificate): Promise<Date> {
+  try {
+    const time = renewalTime(leaf, await client.renewalInfo(leaf));
+    return time < leaf.validToDate ? time : leaf.validToDate;
+  } catch (error) {
+    if (error instanceof AcmeProblem && error.status === 404) return new Date(0);
+    throw error;
   }
 }
 

@@ -10,7 +10,8 @@ import { AcmeProblem, ClientError } from "./errors.ts";
 import type { Evidence } from "./evidence.ts";
 import { type HttpsAnswer, httpsTransport, type HttpsTransport, originOf } from "./http.ts";
 import { type JwsSigner, jwsSigner } from "./jws.ts";
-import { type Order, readOrder, retryAfterMs } from "./resources.ts";
+import { certificateIdOf, type RenewalInfo } from "./renewal.ts";
+import { type Order, readOrder, readRenewalInfo, retryAfterMs } from "./resources.ts";
 import { type AcmeSession, acmeSession, type ObservedExchange } from "./session.ts";
 import { type ChainVerifier, chainVerifier, readPemCertificates } from "./verifyChain.ts";
 
@@ -47,6 +48,8 @@ export interface CertificateRequest {
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
   readonly signal?: AbortSignal;
+  /** The certificate whose place the new one takes (RFC 9773 §5). The server is told, and asked without it where it minds. */
+  readonly replaces?: X509Certificate;
 }
 
 export interface IssuedCertificate {
@@ -123,6 +126,22 @@ export class MayflyClient {
     }
   }
 
+  /**
+   * When the server would like this certificate to be renewed (RFC 9773); undefined where it has no such thing to say.
+   * @throws {AcmeProblem} the server does not know the certificate · {ClientError}
+   */
+  async renewalInfo(leaf: X509Certificate, signal?: AbortSignal): Promise<RenewalInfo | undefined> {
+    const deadline = openDeadline(this.#timeoutMs, signal);
+    try {
+      const { renewalInfo } = await this.#session.directory(deadline);
+      const id = certificateIdOf(leaf);
+      if (renewalInfo === undefined || id === undefined) return undefined;
+      return readRenewalInfo(await this.#session.get("renewalInfo", `${renewalInfo}/${id}`, deadline));
+    } finally {
+      deadline.end();
+    }
+  }
+
   /** Closes idle connections. */
   close(): void {
     this.#transport.close();
@@ -148,11 +167,7 @@ export class MayflyClient {
     account: Account,
     deadline: Deadline,
   ): Promise<string> {
-    const { newOrder } = await this.#session.directory(deadline);
-    const answer = await this.#session.post(
-      { step: "newOrder", url: newOrder, ...account, payload: orderPayload(wanted) },
-      deadline,
-    );
+    const answer = await this.#order(wanted, account, deadline);
     const url = locationOf(answer, "newOrder");
     let order = readOrder(answer);
     if (order.status === "pending") {
@@ -168,6 +183,24 @@ export class MayflyClient {
     const accept = "application/pem-certificate-chain";
     const issued = await this.#session.post({ step: "certificate", url: certificate, ...account, accept }, deadline);
     return issued.body.toString("latin1");
+  }
+
+  /** newOrder. That a predecessor is unknown, or replaced already, is no reason to have no certificate. */
+  async #order(wanted: CertificateRequest, account: Account, deadline: Deadline): Promise<HttpsAnswer> {
+    const { newOrder, renewalInfo } = await this.#session.directory(deadline);
+    const id =
+      wanted.replaces === undefined || renewalInfo === undefined ? undefined : certificateIdOf(wanted.replaces);
+    const post = (payload: object): Promise<HttpsAnswer> =>
+      this.#session.post({ step: "newOrder", url: newOrder, ...account, payload }, deadline);
+    const payload = orderPayload(wanted);
+    if (id === undefined) return await post(payload);
+    try {
+      return await post({ ...payload, replaces: id });
+    } catch (error) {
+      if (error instanceof AcmeProblem && (error.is("alreadyReplaced") || error.is("malformed")))
+        return await post(payload);
+      throw error;
+    }
   }
 
   /** Drives the order to `valid`, wherever it stands (RFC 8555 §7.1.6). */

@@ -5,11 +5,14 @@
 import type { Accept } from "./evidence.ts";
 import { ClientError, type ProblemDocument } from "./errors.ts";
 import type { HttpsAnswer } from "./http.ts";
+import type { RenewalInfo } from "./renewal.ts";
 
 export interface Directory {
   readonly newNonce: string;
   readonly newAccount: string;
   readonly newOrder: string;
+  /** RFC 9773; undefined where the server has none. */
+  readonly renewalInfo: string | undefined;
 }
 
 export type OrderStatus = "pending" | "ready" | "processing" | "valid" | "invalid";
@@ -52,7 +55,12 @@ const orderStatuses: readonly OrderStatus[] = ["pending", "ready", "processing",
 export function readDirectory(answer: HttpsAnswer): Directory {
   const directory = jsonObject(answer, "the directory");
   const url = (name: string): string => requiredText(directory, name, "the directory");
-  return { newNonce: url("newNonce"), newAccount: url("newAccount"), newOrder: url("newOrder") };
+  return {
+    newNonce: url("newNonce"),
+    newAccount: url("newAccount"),
+    newOrder: url("newOrder"),
+    renewalInfo: optionalText(directory, "renewalInfo"),
+  };
 }
 
 /** RFC 8555 §7.1.3. @throws when the answer is not one */
@@ -105,6 +113,15 @@ function challengeOf(challenge: JsonObject): Challenge {
         minBinding: optionalText(one, "minBinding") ?? "",
       })),
   };
+}
+
+/** RFC 9773 §4.2. @throws when the answer is not one, also where the window does not end after it begins */
+export function readRenewalInfo(answer: HttpsAnswer): RenewalInfo {
+  const info = jsonObject(answer, "the renewal information");
+  const window = isObject(info["suggestedWindow"]) ? info["suggestedWindow"] : {};
+  const [start, end] = ["start", "end"].map((name) => new Date(optionalText(window, name) ?? "")) as [Date, Date];
+  if (!(start < end)) throw malformed("the renewal information", "suggestedWindow");
+  return { start, end, explanationUrl: optionalText(info, "explanationURL") };
 }
 
 /** The problem document of a refusal; where the body is none, one that says so. */

@@ -17,7 +17,8 @@ export type Step =
   | "challenge"
   | "order"
   | "finalize"
-  | "certificate";
+  | "certificate"
+  | "renewalInfo";
 
 /** One request that was answered, for whoever measures. */
 export interface ObservedExchange {
@@ -39,6 +40,8 @@ export interface SignedRequest {
 }
 
 export interface AcmeSession {
+  /** An unsigned GET, with the same patience. */
+  get(step: Step, url: string, deadline: Deadline): Promise<HttpsAnswer>;
   /** Fetched once, then remembered. */
   directory(deadline: Deadline): Promise<Directory>;
   /**
@@ -111,6 +114,7 @@ export function acmeSession(
 
   return {
     directory,
+    get: (step, url, deadline) => exchange(step, async () => ({ method: "GET", url }), deadline),
     post({ step, url, signer, kid, payload, accept }, deadline) {
       const prepare = async (): Promise<Omit<HttpsExchange, "signal">> => {
         const nonce = await takeNonce(deadline);
@@ -146,4 +150,5 @@ const refusedThing: Readonly<Record<Step, string>> = {
   order: "to show the order",
   finalize: "to finalize the order",
   certificate: "to hand out the certificate",
+  renewalInfo: "to say when to renew",
 };
