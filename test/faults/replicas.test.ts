@@ -3,9 +3,9 @@ import pg from "pg";
 import t from "tap";
 
 import { acmeDriver, clientKey, dns, flattened, type AcmeClient } from "../support/acmeDriver.ts";
-import { attested, certificateKey, http01Target, settled, show } from "../support/acmeFlows.ts";
+import { attested, certificateKey, http01Target, issued, settled, show, validate } from "../support/acmeFlows.ts";
 import { refused } from "../support/refused.ts";
-import { replicas, sibling, type Replica } from "../support/replicas.ts";
+import { replicas, sibling, wanderingDriver, type Replica } from "../support/replicas.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
 
 t.setTimeout(240_000); // tap's own 30 seconds are too few for real servers on a busy machine.
@@ -70,6 +70,19 @@ t.test(
     t.equal(await a.metric('mayfly_foreign_nonces_total{outcome="unanswered"}'), 2, "of another deployment: not asked");
   },
 );
+
+t.test("whole issuances whose every request goes to the other server than the one before", async (t) => {
+  const wandering = await wanderingDriver(t, a.ca, b.ca);
+  const dora = await wandering.account();
+  const { chain } = await issued(a.ca, dora);
+  t.match(chain, /^-----BEGIN CERTIFICATE-----/);
+  const order = await dora.newOrder(dns("one.localhost"), dns("two.localhost"));
+  await validate(target, dora, order);
+  const reply = await dora.post(order.finalize, {
+    csr: certificateKey().csr({ dns: ["one.localhost", "two.localhost"] }),
+  });
+  t.equal(reply.json()["status"], "valid");
+});
 
 t.test("newAccount with one key on both at once → one account", async (t) => {
   const key = clientKey();

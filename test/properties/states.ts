@@ -1,11 +1,12 @@
 /**
- * The state machines under random and concurrent actions, against a real authority. A case is a number of accounts and of actors that act at
- * the same time; afterwards the transitions that the database saw, ACME's own words and the inventory must agree with each other.
+ * The state machines under random and concurrent actions, against two real servers of one authority, whose turns alternate. A case is a number of
+ * accounts and of actors that act at the same time; afterwards the transitions that the database saw, ACME's own words and the inventory must agree with each other.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { acmeDriver, type AcmeDriver } from "../support/acmeDriver.ts";
+import type { AcmeDriver } from "../support/acmeDriver.ts";
 import { http01Target, type Http01Target } from "../support/acmeFlows.ts";
 import { certificateAuthority, type TestAuthority } from "../support/certificateAuthority.ts";
+import { sibling, wanderingDriver } from "../support/replicas.ts";
 import { caseSeed, createRandom } from "../fuzz/random.ts";
 import { holds, type Target } from "../fuzz/target.ts";
 import { watchTransitions, type Transitions } from "./transitions.ts";
@@ -27,13 +28,15 @@ async function open(): Promise<Ground> {
   const owner = { teardown: (action: () => void | Promise<void>) => void teardowns.unshift(action) };
   const clock = { aheadMs: 0 };
   const target = await http01Target(owner);
-  const ca = await certificateAuthority(owner, {
+  const options = {
     now: () => new Date(Date.now() + clock.aheadMs),
     configuration: { validation: { http01Port: target.port, timeoutMs: 2000, attempts: 1 } },
-  });
+  };
+  const ca = await certificateAuthority(owner, options);
+  const { ca: second } = await sibling(owner, ca, options);
   const transitions = await watchTransitions(ca.databaseUrl);
   teardowns.unshift(() => transitions.close());
-  return { ca, driver: await acmeDriver(owner, ca), target, transitions, clock, teardowns };
+  return { ca, driver: await wanderingDriver(owner, ca, second), target, transitions, clock, teardowns };
 }
 
 interface Case {

@@ -184,13 +184,13 @@ export function flattened(
 export async function acmeDriver(
   t: TestOwner,
   { directoryUrl, root }: { readonly directoryUrl: string; readonly root: string },
-  /** Where it really connects to, whatever the URLs say: one of several servers behind them. */
-  port?: number,
+  /** Where a request really goes, whatever its URL says: to one of several servers behind it. */
+  port?: () => number,
 ): Promise<AcmeDriver> {
   const agent = new Agent({ keepAlive: true, maxSockets: 32, ca: root });
   t.teardown(() => agent.destroy());
   const nonces: string[] = [];
-  const request = (url: string, raw?: RawRequest): Promise<Reply> => exchange(agent, url, raw, port);
+  const request = (url: string, raw?: RawRequest): Promise<Reply> => exchange(agent, url, raw, port?.());
   const directory = (await request(directoryUrl)).json() as unknown as Directory;
 
   async function nonce(): Promise<string> {

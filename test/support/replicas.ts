@@ -21,7 +21,7 @@ export interface Replica {
 }
 
 async function replicaOf(t: TestOwner, ca: TestAuthority): Promise<Replica> {
-  const acme = await acmeDriver(t, ca, ca.configuration.listenPort);
+  const acme = await acmeDriver(t, ca, () => ca.configuration.listenPort);
   return {
     ca,
     acme,
@@ -43,6 +43,12 @@ async function replicaOf(t: TestOwner, ca: TestAuthority): Promise<Replica> {
 export async function replicas(t: TestOwner, options: TestAuthorityOptions = {}): Promise<[Replica, Replica]> {
   const first = await certificateAuthority(t, options);
   return [await replicaOf(t, first), await sibling(t, first, options)];
+}
+
+/** A driver whose requests go to one server after the other, so that every nonce and every step wanders between them. */
+export function wanderingDriver(t: TestOwner, ...servers: [TestAuthority, ...TestAuthority[]]): Promise<AcmeDriver> {
+  let turn = 0;
+  return acmeDriver(t, servers[0], () => servers[turn++ % servers.length]?.configuration.listenPort ?? 0);
 }
 
 /** One more server beside this one, which may be a process of its own. */
