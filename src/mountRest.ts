@@ -5,21 +5,25 @@ import type { FastifyInstance } from "fastify";
 
 import { openOperatorAccess } from "./access/operatorToken.ts";
 import { newId } from "./acme/id.ts";
+import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
+import { limitRoutes } from "./administration/limits.ts";
 import { spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
-import { limitSentences } from "./openLimits.ts";
+import { administrationOf, forgetFailures, limitSentences } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
+import { createBlockedKeyStore } from "./store/blockedKeys.ts";
 import { createIncidentStore } from "./store/incidents.ts";
 import { createInventoryStore } from "./store/inventory.ts";
 import { pingDatabase } from "./store/maintenance.ts";
+import { createPauseStore } from "./store/pauses.ts";
 
 /** REST for operators below /api/v1: the inventory, and the state that they administer; resolves to the file of the operator's token. */
 export async function mountOperatorRest(
   server: FastifyInstance,
-  { configuration, foundation, now }: Parts,
+  { configuration, foundation, limits, now }: Parts,
 ): Promise<string> {
   const { dataDir, externalUrl } = configuration;
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
@@ -38,7 +42,15 @@ export async function mountOperatorRest(
     now,
     newId: () => newId(now()),
   });
-  for (const routes of [inventory, incidents]) await server.register(routes, { prefix: "/api/v1" });
+  const limitAdministration = limitRoutes({
+    rates: administrationOf(limits),
+    pauses: createPauseStore(foundation.db),
+    onResumed: (resumed) => forgetFailures(limits, resumed),
+    access,
+  });
+  const blockedKeys = blockedKeyRoutes({ store: createBlockedKeyStore(foundation.db), access, externalUrl });
+  for (const routes of [inventory, incidents, limitAdministration, blockedKeys])
+    await server.register(routes, { prefix: "/api/v1" });
   return operatorTokenFile;
 }
 

@@ -1,7 +1,9 @@
 /** The limits of the configuration as objects: what this process counts, and how many finalize requests it takes at once. */
 import { createFinalizeQueue, type FinalizeQueue } from "./acme/limits/finalizeQueue.ts";
 import type { Rate } from "./acme/limits/gcra.ts";
-import { createRateLimits, type RateLimits } from "./acme/limits/rateLimits.ts";
+import { failuresOf } from "./acme/limits/orderLimits.ts";
+import { createRateLimits, limitNames, type RateLimits } from "./acme/limits/rateLimits.ts";
+import type { PausedIdentifier, RateAdministration } from "./administration/limitPorts.ts";
 import type { Configuration } from "./config/load.ts";
 
 export interface Limits {
@@ -48,6 +50,23 @@ export function limitSentences({ rates }: Limits, { acme: { rateLimits } }: Conf
     ...(pause > 0 ? [`failed validations in a row that pause an identifier for an account: ${pause}`] : []),
   ];
 }
+
+/** The rates as an operator administers them. */
+export const administrationOf = ({ rates }: Limits): RateAdministration => ({
+  list: (most) => rates.list(most),
+  reset: (name, key) => {
+    const limit = limitNames.find((known) => known === name);
+    return limit && rates.reset(limit, key);
+  },
+});
+
+/** What this process counted against an account's identifier does not outlive its pause. */
+export function forgetFailures({ rates }: Limits, { accountId, identifier }: FailedPair): void {
+  const { limit, key } = failuresOf(accountId, identifier);
+  rates.reset(limit, key);
+}
+
+type FailedPair = Pick<PausedIdentifier, "accountId" | "identifier">;
 
 /** 0 switches a rate off. */
 const rate = (count: number, periodMs: number, burst: number): Rate | undefined =>

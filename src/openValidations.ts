@@ -12,11 +12,10 @@ import type { Parts } from "./parts.ts";
 export function openValidations(
   { configuration: { validation, acme, externalUrl }, foundation: { log }, now }: Parts,
   {
-    accounts,
     orders,
     onChallengeEnded,
     urlsOf,
-  }: Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded"> & { urlsOf: ReadonlyMap<string, Urls> },
+  }: Pick<AcmeContext, "orders" | "onChallengeEnded"> & { urlsOf: ReadonlyMap<string, Urls> },
 ): { validations: ValidationRunner; caa: CaaCheck | undefined } {
   const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
   const ground = {
@@ -26,7 +25,6 @@ export function openValidations(
     tlsAlpn01Port,
     timeoutMs,
     userAgent: `Mayfly (ACME validation; +${externalUrl})`,
-    now,
   };
   const caa = acme.caaIdentities.length > 0 ? createCaaCheck(ground, acme.caaIdentities) : undefined;
   const validations = createValidationRunner({
@@ -34,14 +32,10 @@ export function openValidations(
     validate: createValidate(ground, caa),
     retries: { attempts, retryDelayMs },
     turns: createTurns(acme.rateLimits.validationsPerAccount),
-    accountOf({ directory, id, thumbprint }) {
+    accountUrl({ directory, id }) {
       const urls = urlsOf.get(directory);
       if (urls === undefined) throw new Error(`the directory ${directory} is not configured any more`);
-      return {
-        url: urls.account(id),
-        hashPrefix: urls.accountHashPrefix,
-        thumbprints: async () => [thumbprint, ...(await accounts.formerKeys(id))],
-      };
+      return urls.account(id);
     },
     now,
     patienceMs: validation.patienceMs,

@@ -49,4 +49,39 @@ export const commands: readonly CommandEntry[] = [
     summary: "end an incident",
     load: async () => (await import("./incidentEnd.ts")).command,
   },
+  {
+    name: "limits list",
+    summary: "show the rate limits, and who is over one",
+    load: async () => (await import("./limitsList.ts")).command,
+  },
+  {
+    name: "limits reset",
+    summary: "forget what was counted against a rate limit",
+    load: async () => (await import("./limitsReset.ts")).command,
+  },
+  {
+    name: "pauses list",
+    summary: "show identifiers that are paused for their accounts",
+    load: async () => (await import("./pausesList.ts")).command,
+  },
+  {
+    name: "pauses resume",
+    summary: "let paused identifiers be ordered again",
+    load: async () => (await import("./pausesResume.ts")).command,
+  },
+  {
+    name: "keys block",
+    summary: "refuse a public key from now on",
+    load: async () => (await import("./keysBlock.ts")).command,
+  },
+  {
+    name: "keys list",
+    summary: "show the public keys that are blocked",
+    load: async () => (await import("./keysList.ts")).command,
+  },
+  {
+    name: "keys unblock",
+    summary: "take a public key off the list of blocked ones",
+    load: async () => (await import("./keysUnblock.ts")).command,
+  },
 ];

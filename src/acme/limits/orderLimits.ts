@@ -9,7 +9,8 @@ const pendingRetrySeconds = 60;
 /** A pause ends when somebody ends it: no client need ask more often than once a day. */
 const pausedRetrySeconds = 86_400;
 
-const failuresOf = (accountId: string, identifier: Identifier): Use => ({
+/** Failed validations of an account's identifier. */
+export const failuresOf = (accountId: string, identifier: { readonly type: string; readonly value: string }): Use => ({
   limit: "failedValidationsPerIdentifier",
   key: `${accountId} ${identityKey(identifier)}`,
 });

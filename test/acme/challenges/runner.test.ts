@@ -4,7 +4,6 @@ import { createTurns } from "../../../src/acme/limits/turns.ts";
 import { createValidationRunner, type ValidationRunnerParts } from "../../../src/acme/challenges/runner.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import type { Authorization, Challenge, OrderStore } from "../../../src/acme/ports.ts";
-import { plainly } from "../../support/validationTargets.ts";
 import { OutboundFailure } from "../../../src/outbound/failure.ts";
 
 const signer = { id: "account", directory: "default", thumbprint: Buffer.alloc(32) };
@@ -65,7 +64,7 @@ function world(steps: readonly Step[], options: Partial<ValidationRunnerParts> &
       return typeof step === "function" ? step() : step;
     },
     retries: { attempts: 3, retryDelayMs: 5 },
-    accountOf: () => plainly.account,
+    accountUrl: ({ id }) => `https://ca.example/account/${id}`,
     now: () => new Date(),
     patienceMs: 2_000,
     validSeconds: 60,
