@@ -56,13 +56,14 @@ export async function mountAcme(
     return { name, prefix, profiles, urls: createUrls(externalUrl, prefix, paths) };
   });
   const urlsOf = new Map(directories.map(({ name, urls }) => [name, urls]));
-  const { validations, caa } = openValidations(parts, { orders, onChallengeEnded, urlsOf });
+  const accounts = createAccountStore(db);
+  const { validations, caa } = openValidations(parts, { accounts, orders, onChallengeEnded, urlsOf });
   const verifier = createVerifier(openSources(parts));
   const onRefused = (spiffeId: string, nearest: object): void =>
     log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");
   const shared = {
     nonces: (nonces ?? same)(await openNonces(db, siblings, metrics)),
-    accounts: createAccountStore(db),
+    accounts,
     orders,
     certificates: createCertificateStore(db),
     policy: createIdentityPolicy({ trustDomain, grants: configuration.grants, verifier, onRefused }),
@@ -74,6 +75,7 @@ export async function mountAcme(
     rateLimits,
     finalizes: parts.limits.finalizes,
     caa,
+    issuerDomainNames: configuration.issuerDomainNames,
     limits: acme,
     options: acme,
     audience,
@@ -91,6 +93,7 @@ export async function mountAcme(
       website: acme.website ?? externalUrl,
       termsOfService: acme.termsOfService,
       caaIdentities: acme.caaIdentities,
+      issuerDomainNames: acme.challenges.includes("dns-persist-01") ? configuration.issuerDomainNames : undefined,
       subdomainAuthorizations: acme.subdomainAuthorizations,
       workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
     });

@@ -12,10 +12,11 @@ import type { Parts } from "./parts.ts";
 export function openValidations(
   { configuration: { validation, acme, externalUrl }, foundation: { log }, now }: Parts,
   {
+    accounts,
     orders,
     onChallengeEnded,
     urlsOf,
-  }: Pick<AcmeContext, "orders" | "onChallengeEnded"> & { urlsOf: ReadonlyMap<string, Urls> },
+  }: Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded"> & { urlsOf: ReadonlyMap<string, Urls> },
 ): { validations: ValidationRunner; caa: CaaCheck | undefined } {
   const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
   const ground = {
@@ -25,6 +26,7 @@ export function openValidations(
     tlsAlpn01Port,
     timeoutMs,
     userAgent: `Mayfly (ACME validation; +${externalUrl})`,
+    now,
   };
   const caa = acme.caaIdentities.length > 0 ? createCaaCheck(ground, acme.caaIdentities) : undefined;
   const validations = createValidationRunner({
@@ -32,10 +34,14 @@ export function openValidations(
     validate: createValidate(ground, caa),
     retries: { attempts, retryDelayMs },
     turns: createTurns(acme.rateLimits.validationsPerAccount),
-    accountUrl({ directory, id }) {
+    accountOf({ directory, id, thumbprint }) {
       const urls = urlsOf.get(directory);
       if (urls === undefined) throw new Error(`the directory ${directory} is not configured any more`);
-      return urls.account(id);
+      return {
+        url: urls.account(id),
+        hashPrefix: urls.accountHashPrefix,
+        thumbprints: async () => [thumbprint, ...(await accounts.formerKeys(id))],
+      };
     },
     now,
     patienceMs: validation.patienceMs,

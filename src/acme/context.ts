@@ -6,6 +6,7 @@ import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
 import { Problem, problem } from "../problem/problem.ts";
 import type { CaaCheck } from "./challenges/caa.ts";
+import type { NameChallenge } from "./challenges/offered.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
 import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
 import type { RateLimits } from "./limits/rateLimits.ts";
@@ -63,6 +64,8 @@ export interface AcmeOptions {
   readonly reuseAuthorizations: boolean;
   /** An authorization may stand for the names below its own (RFC 9444). */
   readonly subdomainAuthorizations: boolean;
+  /** Which challenges may prove DNS names and addresses. */
+  readonly challenges: readonly NameChallenge[];
 }
 
 export interface AcmeLimits {
@@ -91,6 +94,8 @@ export interface AcmeContext extends PipelineParts {
   readonly validations: ValidationRunner;
   readonly rateLimits: RateLimits;
   readonly finalizes: FinalizeQueue;
+  /** Names of this CA, for dns-persist-01. */
+  readonly issuerDomainNames: readonly string[];
   /** Undefined where CAA records are not looked at. */
   readonly caa: CaaCheck | undefined;
   readonly limits: AcmeLimits;

@@ -11,6 +11,8 @@ export interface DirectoryFacts {
   readonly termsOfService: string | undefined;
   /** Domain names by which CAA records name this CA (RFC 8555 §7.1.1); none where the records are not looked at. */
   readonly caaIdentities: readonly string[];
+  /** Of dns-persist-01, where it is offered (draft-ietf-acme-dns-persist-02 §3.2). */
+  readonly issuerDomainNames: readonly string[] | undefined;
   /** RFC 9444 §4.4. */
   readonly subdomainAuthorizations: boolean;
   readonly workloadAttestation: {
@@ -37,6 +39,10 @@ export function directory(facts: DirectoryFacts): object {
       ...(termsOfService !== undefined && { termsOfService }),
       website,
       ...(facts.caaIdentities.length > 0 && { caaIdentities: facts.caaIdentities }),
+      ...(facts.issuerDomainNames && {
+        issuerDomainNames: facts.issuerDomainNames,
+        accountHashPrefix: urls.accountHashPrefix,
+      }),
       externalAccountRequired: false,
       ...(facts.subdomainAuthorizations && { subdomainAuthAllowed: true }),
       profiles: Object.fromEntries([...profiles.values()].map(({ name, description }) => [name, description])),

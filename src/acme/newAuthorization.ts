@@ -1,6 +1,7 @@
 /** A pending authorization with its challenges (RFC 8555 §7.1.4), as newOrder and newAuthz make it. */
 import { offeredTypes } from "./challenges/offered.ts";
-import type { AcmeContext, Candidates } from "./context.ts";
+import { problem } from "../problem/problem.ts";
+import { named, type AcmeContext, type Candidates } from "./context.ts";
 import type { Challenge, Identifier, NewAuthorization } from "./ports.ts";
 import { timestamp } from "./resources.ts";
 
@@ -29,22 +30,34 @@ export function newAuthorization(
   const wildcard = type === "dns" && value.startsWith("*.");
   const { accept, authorities } = type === "uri" ? context.policy.candidates(value, profile) : noCandidates;
   const challengeEnds = later(now, context.limits.attestationChallengeSeconds);
+  const toProve = { type, wildcard, subdomains, byToken: authorities.length > 0 };
+  const offered = offeredTypes(toProve, context.options.challenges);
+  if (offered.length === 0) {
+    const detail = `no challenge that this server offers could prove ${named(identifier)}`;
+    throw problem("rejectedIdentifier", detail, { subproblems: [{ code: "rejectedIdentifier", detail, identifier }] });
+  }
   return {
     id: context.newId(),
     identifier: wildcard ? { type, value: value.slice(2) } : identifier, // §7.1.4
     wildcard,
     subdomains,
     expiresAt: type === "uri" ? challengeEnds : expiresAt,
-    challenges: offeredTypes({ type, wildcard, subdomains, byToken: authorities.length > 0 }).map(
-      (offered): Challenge => {
-        const challenge = { type: offered, token: context.newToken(), status: "pending" } as const;
-        const expires = timestamp(challengeEnds);
-        if (offered === "tkauth-01")
+    challenges: offered.map((challengeType): Challenge => {
+      const challenge = { type: challengeType, token: context.newToken(), status: "pending" } as const;
+      const expires = timestamp(challengeEnds);
+      switch (challengeType) {
+        case "workload-attest-01":
+          return { ...challenge, expires, binding: "wa1-sha256", audience: context.audience, accept };
+        case "tkauth-01":
           return { ...challenge, expires, "tkauth-type": "atc", ...tokenAuthority(authorities) };
-        if (offered !== "workload-attest-01") return challenge;
-        return { ...challenge, expires, binding: "wa1-sha256", audience: context.audience, accept };
-      },
-    ),
+        case "dns-persist-01": {
+          const { issuerDomainNames } = context;
+          return { ...challenge, issuerDomainNames, "issuer-domain-names": issuerDomainNames };
+        }
+        default:
+          return challenge;
+      }
+    }),
   };
 }
 

@@ -38,7 +38,14 @@ export interface Account {
   readonly termsAgreedAt: Date | null;
 }
 
-export type ChallengeType = "http-01" | "dns-01" | "tls-alpn-01" | "workload-attest-01" | "tkauth-01";
+export type ChallengeType =
+  | "http-01"
+  | "dns-01"
+  | "tls-alpn-01"
+  | "dns-account-01"
+  | "dns-persist-01"
+  | "workload-attest-01"
+  | "tkauth-01";
 
 /** What evidence would do for a challenge: the `accept` member of workload-attest-01. */
 export interface Accept {
@@ -62,6 +69,9 @@ export interface Challenge {
   readonly validated?: string;
   /** Why it is `invalid`, or what has failed so far while it is `processing` (RFC 8555 §8.2, erratum 5732). */
   readonly error?: ProblemDocument;
+  /** dns-persist-01 only: names of this CA, one of which the record has (revision 01 of its draft had the other spelling). */
+  readonly issuerDomainNames?: readonly string[];
+  readonly "issuer-domain-names"?: readonly string[];
   /** Ours, shown to nobody: when the next attempt is made, RFC 3339. */
   readonly retryAt?: string;
   /** Ours, shown to nobody: when CAA records permitted the name, RFC 3339. */
@@ -224,6 +234,8 @@ export interface AccountStore {
   findAccountByThumbprint(directory: string, thumbprint: Buffer): Promise<Account | undefined>;
   /** Whatever key it has. */
   findAccount(directory: string, id: string): Promise<Account | undefined>;
+  /** Thumbprints of the keys that the account had before, the latest first. */
+  formerKeys(id: string): Promise<Buffer[]>;
   /** Undefined when the signer's account is not `valid` any more, or has another key. */
   updateContact(signer: Signer, contact: readonly string[]): Promise<Account | undefined>;
   /** Deactivates and ends what is pending (RFC 8555 §7.3.6); undefined when the account was not `valid`. */

@@ -91,6 +91,12 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
 export function challengeJson(authorization: Authorization, challenge: Challenge, urls: Urls, now: Date): object {
   const over = authorization.status === "pending" && authorization.expiresAt <= now && challenge.status !== "valid";
   const status = over ? "invalid" : challenge.status;
-  const { retryAt: _, caaCheckedAt: __, ...shown } = challenge;
-  return { ...shown, status, url: urls.challenge(authorization.id, challenge.type) };
+  const { retryAt: _, caaCheckedAt: __, token, ...shown } = challenge;
+  // A record of dns-persist-01 is made of what lasts: its challenge has no token.
+  return {
+    ...shown,
+    ...(challenge.type !== "dns-persist-01" && { token }),
+    status,
+    url: urls.challenge(authorization.id, challenge.type),
+  };
 }

@@ -80,6 +80,8 @@ export function createUrls(externalUrl: string, prefix: string = acmePrefix, pat
     /** The URL that a request for this path must have signed (RFC 8555 §6.4). */
     requested: (path: string) => `${externalUrl}${path}`,
     directory: filled(paths.directory),
+    /** What hashed account URIs begin with (draft-ietf-acme-dns-persist-02 §4.1); nothing is served there. */
+    accountHashPrefix: `${at}/account-hash/`,
     newNonce: filled(paths.newNonce),
     newAccount: filled(paths.newAccount),
     newAuthz: filled(paths.newAuthz),

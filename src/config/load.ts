@@ -10,6 +10,7 @@ import { checkSource, configureSource, type SourceConfiguration } from "../attes
 import { parseGrants, type Grant, type GrantConfiguration, type GrantSource } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
+import { readIssuerDomainNames } from "./challenges.ts";
 import { readDirectories, type Directory } from "./directories.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
 import { isNetwork } from "./trustedProxies.ts";
@@ -31,6 +32,8 @@ export interface Configuration extends Omit<RawConfiguration, "profiles" | "gran
   readonly audience: string;
   readonly databaseUrl: string | undefined;
   readonly profiles: ReadonlyMap<string, Profile>;
+  /** Names of this CA, for dns-persist-01. */
+  readonly issuerDomainNames: readonly string[];
   /** The default one first. */
   readonly directories: readonly Directory[];
   readonly grants: readonly Grant[];
@@ -191,6 +194,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     audience: raw.attestation.audience ?? `${externalUrl}/wa`,
     databaseUrl: databaseUrl(raw),
     profiles,
+    issuerDomainNames: wrapped(() => readIssuerDomainNames(raw.acme, externalUrl)),
     directories: wrapped(() => readDirectories(raw.acme.directories, profiles)),
     grants: readGrants(raw, profiles),
   };

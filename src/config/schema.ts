@@ -4,6 +4,7 @@ import { Type, type Static } from "typebox";
 import { sourceSchema } from "../attestation/sources.ts";
 import { grantSchema } from "../authority/grants.ts";
 import { profileSchema } from "../authority/profile.ts";
+import { offerableChallenges } from "./challenges.ts";
 import { directorySchema } from "./directories.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
 import { file, integer, section } from "./sections.ts";
@@ -141,6 +142,18 @@ export const configurationSchema = section({
     subdomainAuthorizations: Type.Boolean({
       default: false,
       description: "An authorization may stand for the names below its own (RFC 9444).",
+    }),
+    challenges: Type.Array(Type.Enum(offerableChallenges), {
+      default: ["http-01", "dns-01", "tls-alpn-01"],
+      minItems: 1,
+      uniqueItems: true,
+      description: "Challenges that are offered for DNS names and addresses, each where it can prove them.",
+    }),
+    issuerDomainNames: Type.Array(domainName, {
+      default: [],
+      maxItems: 10,
+      uniqueItems: true,
+      description: "Names of this CA in records of dns-persist-01. Default: caaIdentities, or the host of externalUrl.",
     }),
     caaIdentities: Type.Array(domainName, {
       default: [],

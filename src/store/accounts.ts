@@ -84,6 +84,14 @@ const accountOf = (row: AccountRow): Account => ({
   termsAgreedAt: row.terms_agreed_at,
 });
 
+/** Every key that an account has had counts for dns-persist-01; with so many changes the oldest do not any more. */
+const formerKeysMax = 1_000;
+
+const formerKeys = statement(
+  "account_former_keys",
+  `select jwk_thumbprint from account_former_key where account_id = $1 order by replaced_at desc limit ${formerKeysMax}`,
+);
+
 /** How often to look again when another insert of the same key commits between our insert and our select. */
 const insertAttempts = 3;
 
@@ -102,6 +110,10 @@ export function createAccountStore(db: Database): AccountStore {
     findAccountByThumbprint: async (directory, thumbprint) =>
       one(await db.run<AccountRow>(byThumbprint, [directory, thumbprint])),
     findAccount: async (directory, id) => one(await db.run<AccountRow>(byId, [directory, id])),
+    async formerKeys(id) {
+      const rows = await db.run<{ jwk_thumbprint: Buffer }>(formerKeys, [id]);
+      return rows.map(({ jwk_thumbprint }) => jwk_thumbprint);
+    },
     updateContact: async (signer, contact) =>
       one(await db.run<AccountRow>(setContact, [...signerValues(signer), contact])),
     deactivateAccount: async (signer) => one(await db.run<AccountRow>(deactivate, signerValues(signer))),

@@ -23,7 +23,7 @@ const policy: IdentityPolicy = {
   grants: unexpected,
 };
 const limits = { identifiersPerOrder: 4 } as AcmeContext["limits"];
-const plain = { reuseAuthorizations: false, subdomainAuthorizations: false };
+const plain = { reuseAuthorizations: false, subdomainAuthorizations: false, challenges: [] };
 const read = (value: JsonValue | undefined) => readIdentifiers(value, { limits, options: plain, policy });
 const refusal = (value: JsonValue | undefined): Problem => {
   try {

@@ -22,9 +22,11 @@ t.setTimeout(240_000); // tap's own 30 seconds are too few for real servers on a
 
 t.test("a live server's issuance and validation are not taken from it", async (t) => {
   const held: ServerResponse[] = [];
+  let answer: string | undefined;
   const arrived = Promise.withResolvers<void>();
   const target = createServer((_request, response) => {
-    held.push(response);
+    if (answer === undefined) held.push(response);
+    else response.end(answer);
     arrived.resolve();
   });
   const validation = { http01Port: await listen(t, target), timeoutMs: 10_000, patienceMs: 0 };
@@ -54,18 +56,33 @@ t.test("a live server's issuance and validation are not taken from it", async (t
   const finalizing = alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
   await signing.promise;
 
-  // However long the start takes here, the intent is as young as that of a request that lives.
-  const young = setInterval(
-    () => void query(ca, "update issuance_intent set tried_at = now()").catch(() => undefined),
-    300,
-  );
-  const second = await sibling(t, ca, { configuration: { validation } });
+  // However long the start takes here, intent and validation are as young as those of a request that lives.
+  const young = setInterval(() => {
+    const again = `with i as (update issuance_intent set tried_at = now())
+      update acme_authorization set validating_since = now() where validating_since is not null`;
+    query(ca, again).catch(() => undefined);
+  }, 300);
+  const taken: unknown[] = [];
+  const second = await sibling(t, ca, {
+    configuration: { validation },
+    acme: {
+      orders: (orders) => ({
+        ...orders,
+        async reclaimValidations(before, limit) {
+          const left = await orders.reclaimValidations(before, limit);
+          taken.push(...left);
+          return left;
+        },
+      }),
+    },
+  });
   clearInterval(young);
   hold = false;
   started.resolve();
   t.equal((await finalizing).json()["status"], "valid", "the first server's certificate counts");
-  t.equal(held.length, 1, "the name was asked once");
-  held[0]?.end(`${challenge.token}.${alice.key.thumbprint}`);
+  t.same(taken, [], "nor is its validation taken up");
+  answer = `${challenge.token}.${alice.key.thumbprint}`;
+  for (const response of held) response.end(answer);
   t.equal((await settled(alice, named.authorizations[0])).status, "valid");
   t.equal((await second.as(alice)).account, alice.account);
 });

@@ -31,7 +31,7 @@ t.test("authority tokens", async (t) => {
   const finalize = ({ order }: Vouching, key = certificateKey(), client: AcmeClient = alice) =>
     client.post(order.finalize, { csr: key.csr({ uri: [spiffeId] }) });
 
-  t.test("H-25 tokens that are no tokens", async (t) => {
+  t.test("H-25b tokens that are no tokens", async (t) => {
     const good = orchestrator.vouch(alice, spiffeId);
     const [header = "", payload = "", signature = ""] = good.split(".");
     const claims = Buffer.from(payload, "base64url").toString();
@@ -61,7 +61,7 @@ t.test("authority tokens", async (t) => {
       tokenRefused(t, await answer(await vouching(alice, spiffeId), token), reason, what);
   });
 
-  t.test("H-25 a token seen on its way is worth nothing to another account", async (t) => {
+  t.test("H-25a a token seen on its way is worth nothing to another account", async (t) => {
     const bob = await acme.account();
     const token = orchestrator.vouch(alice, spiffeId);
     tokenRefused(t, await answer(await vouching(bob, spiffeId), token), "bindingMismatch");

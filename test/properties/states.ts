@@ -152,7 +152,7 @@ async function agree({ ca, orders, accounts }: World): Promise<void> {
 export const states: Target = {
   name: "states",
   about: "accounts, orders, authorizations and challenges under random actions of several at once; not a parser",
-  cases: 12,
+  cases: 9,
   slowMs: 120_000,
   make(random) {
     const concurrent = random.chance(0.75);

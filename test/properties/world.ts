@@ -72,6 +72,8 @@ const names = ["a.localhost", "b.localhost", "c.localhost"];
 const actions: readonly (readonly [number, string, Action])[] = [
   [10, "newOrder", newOrder],
   [3, "newAuthz", newAuthz],
+  [3, "order what was proved", orderProved],
+  [4, "issue", issue],
   [16, "prove", prove],
   [14, "finalize", finalize],
   [6, "read", read],
@@ -116,9 +118,14 @@ async function newOrder({ driver, accounts, orders }: World, random: Random): Pr
   const identifiers = wanted(random);
   const reply = sane("newOrder", await owner.post(driver.directory.newOrder, { identifiers }));
   if (reply.status !== 201) return;
-  const { finalize: finalizeUrl, authorizations } = reply.json() as { finalize: string; authorizations: string[] };
+  orders.push(known(owner, reply, identifiers));
+}
+
+function known(owner: AcmeClient, reply: Reply, identifiers: readonly Identifier[]): KnownOrder {
+  const made = reply.json() as { finalize: string; authorizations: string[] };
   const url = String(reply.headers.location);
-  orders.push({ owner, url, finalize: finalizeUrl, authorizations, identifiers, key: certificateKey(), finalized: 0 });
+  const { finalize: finalizeUrl, authorizations } = made;
+  return { owner, url, finalize: finalizeUrl, authorizations, identifiers, key: certificateKey(), finalized: 0 };
 }
 
 async function newAuthz({ driver, accounts, alone }: World, random: Random): Promise<void> {
@@ -128,13 +135,44 @@ async function newAuthz({ driver, accounts, alone }: World, random: Random): Pro
   if (reply.status === 201) alone.push({ owner, url: String(reply.headers.location) });
 }
 
+/** A name that is proved first, and an order for it that is ready at once, unless others interfere. */
+async function orderProved(world: World, random: Random): Promise<void> {
+  const { driver, accounts, orders } = world;
+  const owner = random.pick(accounts);
+  const identifiers = [dns(random.pick(names))];
+  const made = sane("newAuthz", await owner.post(driver.directory.newAuthz, { identifier: identifiers[0] }));
+  if (made.status !== 201) return;
+  const authorization = { ...made.json(), url: String(made.headers.location) } as unknown as Authorization;
+  await respond(world, random, { owner, authorization, key: certificateKey(), right: true });
+  const reply = sane("newOrder", await owner.post(driver.directory.newOrder, { identifiers }));
+  if (reply.status === 201) orders.push(known(owner, reply, identifiers));
+}
+
+/** All the way, with everybody else about. */
+async function issue(world: World, random: Random): Promise<void> {
+  const { driver, accounts, orders } = world;
+  const owner = random.pick(accounts);
+  const identifiers = wanted(random);
+  const reply = sane("newOrder", await owner.post(driver.directory.newOrder, { identifiers }));
+  if (reply.status !== 201) return;
+  const order = known(owner, reply, identifiers);
+  orders.push(order);
+  for (const url of order.authorizations) {
+    const asked = sane("authorization", await owner.postAsGet(url));
+    if (asked.status !== 200) return;
+    const authorization = { ...asked.json(), url } as unknown as Authorization;
+    await respond(world, random, { owner, authorization, key: order.key, right: true });
+  }
+  await finalizeOnce(order, order.key, order.identifiers);
+}
+
 /** Responds to a challenge of one authorization, rightly or wrongly, once or several times at once. */
 async function prove(world: World, random: Random): Promise<void> {
   const { orders, alone } = world;
   if (orders.length === 0) return;
   // Mostly what is new: what is old has been proved or has failed.
   const order = random.pick(orders.slice(-12));
-  const single = alone.length > 0 && random.chance(0.15) ? random.pick(alone) : undefined;
+  const single = alone.length > 0 && random.chance(0.3) ? random.pick(alone.slice(-4)) : undefined;
   const owner = single?.owner ?? order.owner;
   const urls = single === undefined ? order.authorizations : [single.url];
   const right = random.chance(0.9);
@@ -179,18 +217,21 @@ async function respond(
 async function finalize({ orders }: World, random: Random): Promise<void> {
   if (orders.length === 0) return;
   const order = random.pick(orders.slice(-12));
-  const of = (type: string): string[] => order.identifiers.filter((one) => one.type === type).map(({ value }) => value);
-  const right = { dns: of("dns"), ip: of("ip"), uri: of("uri") };
   const times = random.chance(0.3) ? 5 : 1;
   await Promise.all(
     Array.from({ length: times }, async () => {
-      const asked = random.chance(0.1) ? { ...right, dns: [...right.dns, "z.localhost"] } : right;
+      const asked = random.chance(0.1) ? [...order.identifiers, dns("z.localhost")] : order.identifiers;
       // With a key of its own now and then: parallel requests for different keys must not both be answered.
-      const key = random.chance(0.2) ? certificateKey() : order.key;
-      const reply = await post(order.owner, order.finalize, { csr: key.csr(asked) });
-      if (reply.status === 200) order.finalized++;
+      await finalizeOnce(order, random.chance(0.2) ? certificateKey() : order.key, asked);
     }),
   );
+}
+
+async function finalizeOnce(order: KnownOrder, key: CertificateKey, asked: readonly Identifier[]): Promise<void> {
+  const of = (type: string): string[] => asked.filter((one) => one.type === type).map(({ value }) => value);
+  const csr = key.csr({ dns: of("dns"), ip: of("ip"), uri: of("uri") });
+  const reply = await post(order.owner, order.finalize, { csr });
+  if (reply.status === 200) order.finalized++;
   holds(order.finalized <= 1, `${order.url}: finalize was answered with 200 ${order.finalized} times`);
 }
 

@@ -13,21 +13,37 @@ export interface Teardown {
 }
 
 /** What a validation says beside identifier and token where neither plays a part. */
-export const plainly = { wildcard: false, accountUrl: "https://ca.example/acme/account/1" } as const;
+export const plainly = {
+  wildcard: false,
+  subdomains: false,
+  issuerDomainNames: [],
+  account: {
+    url: "https://ca.example/acme/account/1",
+    hashPrefix: "https://ca.example/acme/account-hash/",
+    thumbprints: () => Promise.resolve([]),
+  },
+} as const;
 
 /** What a test may say about its outbound. */
 export type OutboundWishes = OutboundOptions & Omit<ValidationGround, keyof Outbound>;
 
 /** An outbound that may reach loopback and gives up after 600 ms. */
 export function testOutbound(wishes: Partial<OutboundWishes>): ValidationGround {
-  const { http01Port = 80, tlsAlpn01Port = 443, timeoutMs = 600, userAgent = "Mayfly-test/1", ...options } = wishes;
+  const {
+    http01Port = 80,
+    tlsAlpn01Port = 443,
+    timeoutMs = 600,
+    userAgent = "Mayfly-test/1",
+    now = () => new Date(),
+    ...options
+  } = wishes;
   const guard = createOutbound({
     allowPrivate: true,
     allowLocalhostNames: false,
     lookupTimeoutMs: Math.ceil(timeoutMs * 0.8),
     ...options,
   });
-  return { ...guard, http01Port, tlsAlpn01Port, timeoutMs, userAgent };
+  return { ...guard, http01Port, tlsAlpn01Port, timeoutMs, userAgent, now };
 }
 
 /** A name server for which every name has these addresses. */

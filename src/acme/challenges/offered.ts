@@ -11,15 +11,26 @@ export interface ToProve {
   readonly byToken: boolean;
 }
 
-/** A function of what is to be proved and what the grants ask for, so that nothing weaker slips in (H-26). */
-export function offeredTypes({ type, wildcard, subdomains, byToken }: ToProve): readonly ChallengeType[] {
+/** Challenges for DNS names and addresses; which of them are offered is the operator's choice. */
+export type NameChallenge = Exclude<ChallengeType, "workload-attest-01" | "tkauth-01">;
+
+/** Only the zone itself speaks for the names below: what a host serves says nothing of other names. */
+const ofTheZone: readonly NameChallenge[] = ["dns-01", "dns-account-01", "dns-persist-01"];
+
+/**
+ * A function of what is to be proved, what the grants ask for and what the operator permits, so that nothing weaker slips in (H-26).
+ * None when nothing that is permitted could prove it.
+ */
+export function offeredTypes(
+  { type, wildcard, subdomains, byToken }: ToProve,
+  permitted: readonly NameChallenge[],
+): readonly ChallengeType[] {
   switch (type) {
     case "uri":
       return byToken ? ["workload-attest-01", "tkauth-01"] : ["workload-attest-01"];
     case "ip":
-      return ["http-01", "tls-alpn-01"]; // RFC 8738 §7: dns-01 cannot prove an address.
+      return permitted.filter((challenge) => !ofTheZone.includes(challenge)); // RFC 8738 §7: the DNS cannot prove an address.
     case "dns":
-      // What a host serves says nothing of other names: only the zone itself speaks for the names below.
-      return wildcard || subdomains ? ["dns-01"] : ["http-01", "dns-01", "tls-alpn-01"];
+      return wildcard || subdomains ? permitted.filter((challenge) => ofTheZone.includes(challenge)) : permitted;
   }
 }

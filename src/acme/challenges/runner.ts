@@ -16,7 +16,7 @@ import {
   withFailure,
 } from "./attempts.ts";
 import { keyAuthorization } from "./keyAuthorization.ts";
-import type { Validation, ValidationOutcome } from "./validation.ts";
+import type { ProvingAccount, Validation, ValidationOutcome } from "./validation.ts";
 import type { ValidationType } from "./validators.ts";
 
 export interface ValidationRunnerParts {
@@ -24,7 +24,7 @@ export interface ValidationRunnerParts {
   /** One attempt. Rejects with an `OutboundFailure` of the kind `ours` when nothing was found out. */
   readonly validate: (type: ValidationType, validation: Validation, signal: AbortSignal) => Promise<ValidationOutcome>;
   readonly retries: Retries;
-  readonly accountUrl: (signer: Signer) => string;
+  readonly accountOf: (signer: Signer) => ProvingAccount;
   /** Attempts of one account at once; the others wait. */
   readonly turns: Turns;
   readonly now: () => Date;
@@ -71,7 +71,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   /** Attempts, until one decides or nothing is left to decide. */
   async function run(signer: Signer, authorization: Authorization, challenge: Challenge, own: () => Running) {
     const { error: _, retryAt: __, ...bare } = challenge;
-    const { type, validation } = toValidate(signer, authorization, challenge, parts.accountUrl(signer));
+    const { type, validation } = toValidate(signer, authorization, challenge, parts.accountOf(signer));
     let { error } = challenge;
     let counted = failuresIn(error) + 1;
     let made = counted;
@@ -87,7 +87,8 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
         const validated = timestamp(now());
         const caaCheckedAt = outcome.caaChecked === true && { caaCheckedAt: validated };
         const valid: Challenge = { ...bare, status: "valid", validated, ...caaCheckedAt };
-        const expiresAt = new Date(now().getTime() + parts.validSeconds * 1000);
+        const lastMs = outcome.validUntil?.getTime() ?? Infinity;
+        const expiresAt = new Date(Math.min(now().getTime() + parts.validSeconds * 1000, lastMs));
         return ended((await orders.validated(authorization.id, valid, expiresAt)) && valid);
       } else {
         error = withFailure(error, outcome, authorization.identifier, now());
@@ -208,9 +209,9 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
 
 function toValidate(
   { thumbprint }: Signer,
-  { identifier, wildcard }: Authorization,
-  { type, token }: Challenge,
-  accountUrl: string,
+  { identifier, wildcard, subdomains }: Authorization,
+  { type, token, issuerDomainNames = [] }: Challenge,
+  account: ProvingAccount,
 ) {
   if (identifier.type === "uri" || type === "workload-attest-01" || type === "tkauth-01")
     throw new Error("a uri is proved by evidence only");
@@ -219,7 +220,9 @@ function toValidate(
     token,
     keyAuthorization: keyAuthorization(token, thumbprint),
     wildcard,
-    accountUrl,
+    subdomains,
+    issuerDomainNames,
+    account,
   };
   return { type, validation };
 }

@@ -7,6 +7,15 @@ import { within } from "../../outbound/deadline.ts";
 import { OutboundFailure, plain } from "../../outbound/failure.ts";
 import type { Outbound } from "../../outbound/outbound.ts";
 
+/** The account that is to prove something. */
+export interface ProvingAccount {
+  readonly url: string;
+  /** `accountHashPrefix` of its directory. */
+  readonly hashPrefix: string;
+  /** Of its keys, the present one first. */
+  readonly thumbprints: () => Promise<readonly Buffer[]>;
+}
+
 /** What is to be shown, and for whom. */
 export interface Validation {
   readonly identifier: {
@@ -20,8 +29,11 @@ export interface Validation {
   readonly keyAuthorization: string;
   /** The names in front of the identifier are to be proved as well. */
   readonly wildcard: boolean;
-  /** Of the account that is to prove it. */
-  readonly accountUrl: string;
+  /** The same for all names below it (RFC 9444). */
+  readonly subdomains: boolean;
+  /** dns-persist-01 only: as the challenge has them. */
+  readonly issuerDomainNames: readonly string[];
+  readonly account: ProvingAccount;
 }
 
 /** The ACME error types that a validation can end with (RFC 8555 §6.7); each is a code of `problem/problem.ts`. */
@@ -29,6 +41,7 @@ export type ValidationProblem =
   | "caa"
   | "connection"
   | "dns"
+  | "malformed"
   | "tls"
   | "unauthorized"
   | "incorrectResponse"
@@ -47,6 +60,8 @@ export interface PassedValidation {
   readonly ok: true;
   /** CAA records were looked at as well, and permit. */
   readonly caaChecked?: boolean;
+  /** What was found does not count any longer. */
+  readonly validUntil?: Date;
 }
 
 export type ValidationOutcome = PassedValidation | FailedValidation;
@@ -58,6 +73,7 @@ export interface ValidationGround extends Outbound {
   /** For one attempt as a whole. */
   readonly timeoutMs: number;
   readonly userAgent: string;
+  readonly now: () => Date;
 }
 
 /**
@@ -89,13 +105,12 @@ export class ValidationFailure extends Error {
 export async function attempt(
   timeoutMs: number,
   signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal) => Promise<Omit<PassedValidation, "ok"> | void>,
   problem: ValidationProblem = "connection",
 ): Promise<ValidationOutcome> {
   const late = () => new ValidationFailure(problem, `no complete answer within ${timeoutMs} ms`, { retryable: true });
   try {
-    await within(timeoutMs, signal, late, work);
-    return { ok: true };
+    return { ok: true, ...(await within(timeoutMs, signal, late, work)) };
   } catch (error) {
     const failure = error instanceof OutboundFailure ? verdict(error) : error;
     if (!(failure instanceof ValidationFailure)) throw failure;

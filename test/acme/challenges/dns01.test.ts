@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import t from "tap";
-import { dns01 } from "../../../src/acme/challenges/dns01.ts";
+import { accountLabel, dns01, dnsAccount01 } from "../../../src/acme/challenges/dns01.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import { type DnsAnswer, startDnsServer } from "../../support/dnsServer.ts";
 import { type Teardown, testOutbound, plainly } from "../../support/validationTargets.ts";
@@ -86,4 +86,22 @@ t.test("R8738-4 not for IP identifiers", async (t) => {
     problem: "rejectedIdentifier",
     retryable: false,
   });
+});
+
+t.test("RDAL-2 the label: the draft's example", async (t) => {
+  t.equal(accountLabel("https://example.com/acme/acct/ExampleAccount"), "_ujmmovf2vn55tgye");
+});
+
+t.test("RDAL-3 dns-account-01: the digest of dns-01, at a name of the account's own", async (t) => {
+  const label = accountLabel(plainly.account.url);
+  const server = await startDnsServer((name) => (name.startsWith(label) ? [txt(expected)] : [txt("other")]));
+  t.teardown(() => server.close());
+  const outbound = testOutbound({ dnsResolver: server.address });
+  const validation = { ...plainly, identifier: { type: "dns", value: "a.example" }, token, keyAuthorization } as const;
+  t.same(await dnsAccount01(validation, outbound, signal), { ok: true });
+  t.same(server.questions, [`TXT ${label}._acme-challenge.a.example over udp`]);
+  const other = { ...validation, account: { ...plainly.account, url: "https://ca.example/acme/account/2" } };
+  t.match(await dnsAccount01(other, outbound, signal), { ok: false, problem: "unauthorized" });
+  const address = { ...validation, identifier: { type: "ip", value: "192.0.2.1" } } as const;
+  t.match(await dnsAccount01(address, outbound, signal), { ok: false, problem: "rejectedIdentifier" });
 });

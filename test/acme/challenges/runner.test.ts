@@ -4,6 +4,7 @@ import { createTurns } from "../../../src/acme/limits/turns.ts";
 import { createValidationRunner, type ValidationRunnerParts } from "../../../src/acme/challenges/runner.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
 import type { Authorization, Challenge, OrderStore } from "../../../src/acme/ports.ts";
+import { plainly } from "../../support/validationTargets.ts";
 import { OutboundFailure } from "../../../src/outbound/failure.ts";
 
 const signer = { id: "account", directory: "default", thumbprint: Buffer.alloc(32) };
@@ -64,7 +65,7 @@ function world(steps: readonly Step[], options: Partial<ValidationRunnerParts> &
       return typeof step === "function" ? step() : step;
     },
     retries: { attempts: 3, retryDelayMs: 5 },
-    accountUrl: ({ id }) => `https://ca.example/account/${id}`,
+    accountOf: () => plainly.account,
     now: () => new Date(),
     patienceMs: 2_000,
     validSeconds: 60,

@@ -30,11 +30,13 @@ export const deviceAttest: RequirementList = {
 export const dnsPersist: RequirementList = {
   document: "draft-ietf-acme-dns-persist-02 (dns-persist-01), where configured",
   requirements: {
-    "RDP-1": must("Offered for DNS names where configured, with issuer-domain-names; never otherwise"),
+    "RDP-1": must("Offered for DNS names where configured, with the names of this CA; never otherwise"),
     "RDP-2": must("A TXT record at _validation-persist names one of these issuers and this account, and counts"),
     "RDP-3": must("Without accounturi, or with another account's, it does not count"),
     "RDP-4": must("A wildcard needs policy=wildcard"),
-    "RDP-5": must("A record past its persistUntil, or with one that is no time, does not count"),
+    "RDP-5": must(
+      "A record past its persistUntil, or with one that is no time, does not count; the authorization ends with it",
+    ),
     "RDP-6": must("Unknown parameters are ignored; a record that is malformed does not count, and others still may"),
   },
 };
