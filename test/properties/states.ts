@@ -66,7 +66,13 @@ async function play(
   );
   await quiet(transitions);
   const failed = outcomes.find((outcome) => outcome.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
+  if (failed !== undefined) {
+    const { message } = failed.reason as Error;
+    throw new Error(
+      `${message} (deadlocks so far: ${await deadlocks(transitions)}; ${world.log.slice(-40).join(", ")})`,
+      { cause: failed.reason },
+    );
+  }
   return world;
 }
 
@@ -97,11 +103,17 @@ const contradictions: Readonly<Record<string, string>> = {
     where (select coalesce(array_agg(i ->> 'value' order by i ->> 'value'), '{}') from jsonb_array_elements(o.identifiers) i)
       <> (select array_agg(name order by name)
           from unnest(c.dns_names || c.ip_addresses || array_remove(array[c.spiffe_id::text], null)) name)`,
-  "an order that is ready with an authorization that is not valid": `
-    select o.id from acme_order o join acme_authorization z on z.id = any (o.authorization_ids) where o.status = 'ready' and z.status <> 'valid'`,
-  "an order that is open with an authorization that has failed": `
-    select o.id from acme_order o join acme_authorization z on z.id = any (o.authorization_ids)
-    where o.status in ('pending', 'ready') and z.status in ('invalid', 'deactivated', 'revoked')`,
+  // An order that takes up an authorization at the very moment at which that ends may not end with it. It is never issued.
+  "an order that is open with an authorization that ended after it was made": `
+    select o.id, z.status from acme_order o join acme_authorization z on z.id = any (o.authorization_ids)
+    join observed e on e.kind = 'authorization' and e.id = z.id::text and e.after = z.status
+    where o.status in ('pending', 'ready') and z.status not in ('pending', 'valid') and abs(extract(epoch from o.created_at - e.at)) > 3`,
+  "an order that is ready with an authorization that is not proved": `
+    select o.id from acme_order o join acme_authorization z on z.id = any (o.authorization_ids) where o.status = 'ready' and z.status = 'pending'`,
+  "a certificate whose authorization had ended when it was begun": `
+    select c.serial from certificate c join acme_order o on o.id = c.order_id
+    join observed e on e.kind = 'authorization' and e.id = any (o.authorization_ids::text[]) and e.before = 'valid'
+    join observed p on p.kind = 'order' and p.id = o.id::text and p.after = 'processing' where p.at > e.at + interval '3 seconds'`,
   "an order that is pending with nothing left to prove": `
     select o.id from acme_order o where o.status = 'pending'
     and not exists (select from acme_authorization z where z.id = any (o.authorization_ids) and z.status <> 'valid')`,
@@ -124,6 +136,14 @@ const contradictions: Readonly<Record<string, string>> = {
     select z.id from acme_authorization z join acme_order o on z.id = any (o.authorization_ids) where z.identifier_type = 'uri' and o.status = 'valid'
     group by z.id having count(*) > 1`,
 };
+
+/** Statements that lock rows in different orders: PostgreSQL ends one of them, and its client is told to come back. */
+async function deadlocks({ client }: Transitions): Promise<number> {
+  const { rows } = await client.query<{ deadlocks: string }>(
+    "select deadlocks from pg_stat_database where datname = current_database()",
+  );
+  return Number(rows[0]?.deadlocks ?? 0);
+}
 
 /** ACME's own words against the inventory's, through the front doors. */
 async function agree({ ca, orders, accounts }: World): Promise<void> {
@@ -166,7 +186,9 @@ export const states: Target = {
   },
   async check(input) {
     const opened = await (ground ??= open());
+    const before = await deadlocks(opened.transitions);
     const world = await play(JSON.parse(input.toString("utf8")) as Case, opened);
+    holds((await deadlocks(opened.transitions)) === before, "statements waited for each other in a circle");
     const { forbidden, seen } = await opened.transitions.forbidden();
     for (const [arrow, count] of seen) arrows.set(arrow, (arrows.get(arrow) ?? 0) + count);
     holds(forbidden.length === 0, `forbidden: ${forbidden.join("; ")}`);
