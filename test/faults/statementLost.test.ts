@@ -14,7 +14,16 @@ import {
   type Order,
   type Reply,
 } from "../support/acmeDriver.ts";
-import { audienceOf, bindingOf, certificateKey, challengeOf, leafOf, query, spiffeIdOf } from "../support/acmeFlows.ts";
+import {
+  audienceOf,
+  bindingOf,
+  certificateIdOf,
+  certificateKey,
+  challengeOf,
+  leafOf,
+  query,
+  spiffeIdOf,
+} from "../support/acmeFlows.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
 import { temporaryPostgres } from "../support/postgres.ts";
 import { postgresProxy, type Loss } from "../support/postgresProxy.ts";
@@ -106,6 +115,12 @@ const steps: readonly Step[] = [
       journey.chain = reply.text;
       return reply.status === 200 && reply.text.startsWith("-----BEGIN CERTIFICATE-----");
     },
+  },
+  {
+    name: "newOrder that replaces",
+    ask: ({ client, spiffeId, chain = "" }) =>
+      client.post(directory.newOrder, { identifiers: [uri(spiffeId)], replaces: certificateIdOf(chain) }),
+    good: ({ status }, retried) => status === 201 || (retried && status === 409), // The order that was not heard of replaces it.
   },
   {
     name: "revokeCert",

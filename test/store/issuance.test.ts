@@ -4,7 +4,15 @@ import type { StoredIssuer } from "../../src/authority/ports.ts";
 import { createAccountStore } from "../../src/store/accounts.ts";
 import { createIssuanceLedger, createIssuerStore } from "../../src/store/issuance.ts";
 import { createOrderStore } from "../../src/store/orders.ts";
-import { intentFor, makeAccount, makeReadyOrder, migratedDatabase, orderFor, query } from "../support/database.ts";
+import {
+  intentFor,
+  makeAccount,
+  makeCertificate,
+  makeReadyOrder,
+  migratedDatabase,
+  orderFor,
+  query,
+} from "../support/database.ts";
 import { sha256 } from "../support/issuers.ts";
 
 const db = await migratedDatabase(t);
@@ -57,6 +65,21 @@ t.test("intent, then certificate, identity, order, audit entry and event togethe
   t.equal(await rows("issuance_intent", intent.serial), 0);
   t.equal(await rows("audit_entry", intent.serial), 1);
   t.equal(await rows("outbox", intent.serial), 1);
+});
+
+t.test("what an order replaces is known from the intent on, and stays where the order goes", async (t) => {
+  const account = await makeAccount(db);
+  const predecessor = await makeCertificate(db, { accountId: account.id });
+  const { serial, issuerId } = predecessor;
+  const order = await makeReadyOrder(db, account, { replaces: { id: "id", serial, issuerIds: [issuerId] } });
+  const intent = intentFor({ door: "acme", orderId: order.id, accountId: account.id });
+  t.equal(await ledger.intend(intent), "intended");
+  await query(db, "delete from acme_order where id = $1", [order.id]);
+  t.equal(await ledger.record(intent.serial, der(intent.serial)), true, "as the settling job does it");
+  const [row] = await query(db, "select replaces from certificate where serial = $1", [intent.serial]);
+  t.same(row, { replaces: serial });
+  const again = { ...orderFor(), replaces: { id: "id", serial, issuerIds: [issuerId] } };
+  t.equal(await orders.createOrder(account, again), undefined, "replaced once");
 });
 
 t.test("recorded twice: the second time is false, and there is one row", async (t) => {
