@@ -10,8 +10,10 @@ import { acmeDriver, dns, uri, type Reply } from "../support/acmeDriver.ts";
 import {
   attested,
   attesting,
+  certificateIdOf,
   certificateKey,
   challengeOf,
+  issued,
   respond,
   settled,
   spiffeIdOf,
@@ -77,6 +79,8 @@ t.test("H-29 every step is told to come back, and goes on where it was", async (
   const token = await ca.devToken(waiting.subject, waiting.boundAudience);
   const ready = await attested(ca, alice);
   const order = { identifiers: [uri(spiffeIdOf("later"))] };
+  const { chain, spiffeId } = await issued(ca, alice);
+  const renewal = { identifiers: [uri(spiffeId)], replaces: certificateIdOf(chain) };
   const csr = { csr: ready.key.csr({ uri: [ready.spiffeId] }) };
   const steps: Readonly<Record<string, () => Promise<Reply>>> = {
     newAccount: () => driver.client().register(),
@@ -85,11 +89,15 @@ t.test("H-29 every step is told to come back, and goes on where it was", async (
     authorization: () => alice.postAsGet(waiting.authorization.url),
     challenge: () => respond(waiting, token),
     finalize: () => alice.post(ready.order.finalize, csr),
+    renewal: () => alice.post(driver.directory.newOrder, renewal),
+    renewalInfo: () => driver.request(`${driver.directory.renewalInfo}/${renewal.replaces}`),
   };
 
   await away();
   for (const [name, step] of Object.entries(steps)) unavailable(t, await step(), name);
+  t.equal((await steps["renewalInfo"]?.())?.headers["cache-control"], "no-store", "and nobody keeps that answer");
   t.equal((await ca.inventory("/certificates")).status, 503, "the inventory");
+  t.equal((await ca.inventory("/incidents")).status, 503, "incidents");
   t.equal((await driver.request(`${ca.url}/readyz`)).status, 503, "not ready");
   t.equal((await driver.request(`${ca.url}/healthz`)).status, 200, "but alive");
 
