@@ -5,6 +5,7 @@ import { createValidate } from "./acme/challenges/validators.ts";
 import { createTurns } from "./acme/limits/turns.ts";
 import type { AcmeContext } from "./acme/context.ts";
 import type { Urls } from "./acme/urls.ts";
+import type { OutboundFailure } from "./outbound/failure.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import type { Parts } from "./parts.ts";
 
@@ -47,8 +48,25 @@ export function openValidations(
     patienceMs: validation.patienceMs,
     validSeconds: acme.orderLifetimeSeconds,
     onError: (error) => log.error({ err: error }, "a validation could not be finished and will be taken up again"),
-    onOwnTrouble: (error) => log.warn({ err: error }, "a validation waits for what this server needs for it"),
+    onOwnTrouble: atMostEvery(10_000, (error: OutboundFailure, others) =>
+      log.warn({ err: error, others }, "validations wait for what this server needs for them"),
+    ),
     onEnded: onChallengeEnded,
   });
   return { validations, caa };
+}
+
+/** Calls `tell` no more often than that, with how many calls were left out since. */
+function atMostEvery<T>(ms: number, tell: (what: T, others: number) => void): (what: T) => void {
+  let toldAt = -Infinity;
+  let others = 0;
+  return (what) => {
+    if (performance.now() - toldAt < ms) {
+      others += 1;
+      return;
+    }
+    tell(what, others);
+    toldAt = performance.now();
+    others = 0;
+  };
 }

@@ -25,10 +25,23 @@ const csrLimit = 16 * 1024;
  *   rejectedIdentifier when today's policy no longer allows the names · invalidProfile when the profile changed since the order was
  *   made · rateLimited (the order stays `ready`) · caa or dns where CAA records are asked for again (the same) · unavailable
  */
-export const finalizeOrder = (request: AcmeRequest, context: AcmeContext): Promise<Reply> =>
-  context.finalizes.run(() => finalize(request, context));
+export async function finalizeOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
+  const finalizing = await context.finalizes.run(() => check(request, context));
+  // Not in the queue: names whose DNS is slow hold up nobody else's certificates.
+  await requireCaa(finalizing.proved, context.urls.account(finalizing.accountId), context);
+  return context.finalizes.run(() => conclude(finalizing, context));
+}
 
-async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
+interface Finalizing {
+  readonly accountId: string;
+  readonly order: Order;
+  readonly proved: readonly Proved[];
+  readonly csr: CertificationRequest;
+  readonly profile: Profile;
+}
+
+/** Everything that order and CSR themselves say. */
+async function check(request: AcmeRequest, context: AcmeContext): Promise<Finalizing> {
   const account = signer(request);
   const id = idOf(request, "order");
   const read = attempt(() => readRequest(request.payload ?? {}));
@@ -55,9 +68,13 @@ async function finalize(request: AcmeRequest, context: AcmeContext): Promise<Rep
   if (keyIsAccountKey) throw problem("badCSR", "the certificate's key is the key of an ACME account"); // §11.1
   if (keyIsBlocked) throw problem("badCSR", "the certificate's key is blocked");
   requireAllowedKey(csr, profile);
+  return { accountId: account.id, order, proved, csr, profile };
+}
 
-  await requireCaa(proved, context.urls.account(account.id), context);
-  const authorized = decide(order, account.id, proved.map(proofOf), profile, context);
+/** Policy as it reads now, and the one act. */
+async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<Reply> {
+  const { accountId, order, proved, csr, profile } = finalizing;
+  const authorized = decide(order, accountId, proved.map(proofOf), profile, context);
   const outcome = await issueWithinLimit(order, () => issue(authorized, csr, context), context);
   if (outcome.outcome === "notReady") throw problem("orderNotReady", "the order is not ready any more");
   const issued: Order =

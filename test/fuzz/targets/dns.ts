@@ -11,6 +11,7 @@ import {
   type RecordType,
 } from "../../../src/outbound/dnsMessage.ts";
 import { isIP } from "node:net";
+import { readIssueValue } from "../../../src/acme/challenges/issueValue.ts";
 import { bendBytes } from "../mutate.ts";
 import type { Random } from "../random.ts";
 import { holds, readOrRefuse, type Target } from "../target.ts";
@@ -90,4 +91,41 @@ const dnsReply: Target = {
   },
 };
 
-export const dnsTargets: readonly Target[] = [dnsReply];
+const issueValue: Target = {
+  name: "issue-value",
+  about: "values of CAA properties and records of dns-persist-01",
+  cases: 20_000,
+  slowMs: 50,
+  make(random) {
+    const parts = [
+      "ca.example",
+      " ",
+      ";",
+      "a=1",
+      "accounturi=https://ca.example/1",
+      "policy=wildcard",
+      "=",
+      "-",
+      ".",
+      "\t",
+    ];
+    const text = Array.from({ length: random.below(9) }, () => random.pick(parts)).join("");
+    return random.chance(0.6) ? Buffer.from(text) : bendBytes(random, Buffer.from(text));
+  },
+  check(input) {
+    const read = readIssueValue(input.toString("latin1"));
+    if (read === undefined) return "refused";
+    holds(
+      /^(?:[a-z0-9](?:-*[a-z0-9])*(?:\.[a-z0-9](?:-*[a-z0-9])*)*)?$/.test(read.issuer),
+      "an issuer that is no name",
+    );
+    for (const { tag, value } of read.parameters)
+      holds(/^[a-z0-9-]+$/.test(tag) && /^[\x21-\x3a\x3c-\x7e]*$/.test(value), "a parameter of foreign characters");
+    // What was read, written again, is read as the same.
+    const written = [read.issuer, ...read.parameters.map(({ tag, value }) => `${tag}=${value}`)].join("; ");
+    holds(JSON.stringify(readIssueValue(written)) === JSON.stringify(read), "it does not read as it was written");
+    return "accepted";
+  },
+};
+
+export const dnsTargets: readonly Target[] = [dnsReply, issueValue];
