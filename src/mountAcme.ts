@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 
 import type { AcmeContext } from "./acme/context.ts";
-import type { ValidationRunner } from "./acme/challenges/runner.ts";
+import type { ValidationRunner, ValidationRunnerParts } from "./acme/challenges/runner.ts";
 import { newId } from "./acme/id.ts";
 import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
@@ -27,6 +27,8 @@ import { createCertificateStore } from "./store/certificates.ts";
 import { createOrderStore } from "./store/orders.ts";
 import { createRenewalStore } from "./store/renewal.ts";
 
+type Validate = ValidationRunnerParts["validate"];
+
 /** What a test or a test-only launcher may put in place of the real thing. None of it can be configured. */
 export interface AcmeReplacements {
   readonly paths?: AcmePaths;
@@ -34,6 +36,8 @@ export interface AcmeReplacements {
   readonly prefix?: string;
   readonly nonces?: (nonces: NonceSource) => NonceSource;
   readonly orders?: (orders: OrderStore) => OrderStore;
+  /** One attempt at a challenge. */
+  readonly validate?: (validate: Validate) => Validate;
   /** Facts of the directory object. */
   readonly facts?: (facts: DirectoryFacts) => DirectoryFacts;
 }
@@ -47,7 +51,7 @@ export async function mountAcme(
   const { configuration, foundation, siblings, metrics, issuing, now } = parts;
   const { db, hierarchy, log } = foundation;
   const { acme, audience, externalUrl, trustDomain } = configuration;
-  const { paths = acmePaths, nonces, orders: replaced = same, facts = same } = replacements;
+  const { paths = acmePaths, nonces, orders: replaced = same, validate = same, facts = same } = replacements;
   const rateLimits = parts.limits.rates;
   const orders = countFailures(replaced(createOrderStore(db, acme.rateLimits)), rateLimits);
   const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
@@ -57,7 +61,7 @@ export async function mountAcme(
   });
   const urlsOf = new Map(directories.map(({ name, urls }) => [name, urls]));
   const accounts = createAccountStore(db);
-  const { validations, caa } = openValidations(parts, { accounts, orders, onChallengeEnded, urlsOf });
+  const { validations, caa } = openValidations(parts, { accounts, orders, validate, onChallengeEnded, urlsOf });
   const verifier = createVerifier(openSources(parts));
   const onRefused = (spiffeId: string, nearest: object): void =>
     log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");

@@ -1,6 +1,6 @@
 /** Validation as the composition opens it: the way out with the operator's limits, the retries, and CAA where it is looked at. */
 import { createCaaCheck, type CaaCheck } from "./acme/challenges/caa.ts";
-import { createValidationRunner, type ValidationRunner } from "./acme/challenges/runner.ts";
+import { createValidationRunner, type ValidationRunner, type ValidationRunnerParts } from "./acme/challenges/runner.ts";
 import { createValidate } from "./acme/challenges/validators.ts";
 import { createTurns } from "./acme/limits/turns.ts";
 import type { AcmeContext } from "./acme/context.ts";
@@ -15,9 +15,13 @@ export function openValidations(
   {
     accounts,
     orders,
+    validate,
     onChallengeEnded,
     urlsOf,
-  }: Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded"> & { urlsOf: ReadonlyMap<string, Urls> },
+  }: Pick<AcmeContext, "accounts" | "orders" | "onChallengeEnded"> & {
+    validate: (real: ValidationRunnerParts["validate"]) => ValidationRunnerParts["validate"];
+    urlsOf: ReadonlyMap<string, Urls>;
+  },
 ): { validations: ValidationRunner; caa: CaaCheck | undefined } {
   const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
   const ground = {
@@ -32,7 +36,7 @@ export function openValidations(
   const caa = acme.caaIdentities.length > 0 ? createCaaCheck(ground, acme.caaIdentities) : undefined;
   const validations = createValidationRunner({
     orders,
-    validate: createValidate(ground, caa),
+    validate: validate(createValidate(ground, caa)),
     retries: { attempts, retryDelayMs },
     turns: createTurns(acme.rateLimits.validationsPerAccount),
     accountOf({ directory, id, thumbprint }) {

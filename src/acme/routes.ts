@@ -111,10 +111,11 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
       answer: async () => ({ status: 200, body: "" }),
     });
     for (const resource of resources) signed(server, resource);
-    // The room's own, so that the headers above are on refusals of unknown paths and methods too.
-    server.setNotFoundHandler(async () => {
-      throw problem("notFound", "there is no such resource");
-    });
+    // The room's own, so that the headers above are on refusals of unknown paths and methods too; at the root there is one already.
+    if (server.prefix !== "")
+      server.setNotFoundHandler(async () => {
+        throw problem("notFound", "there is no such resource");
+      });
   };
 
   /** The refusal of a source address that asks for too much, before anything is read or verified. */

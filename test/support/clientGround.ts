@@ -127,6 +127,7 @@ export function background(
   env: Readonly<Record<string, string>> = {},
 ): {
   readonly printed: { readonly stdout: string; readonly stderr: string };
+  readonly pid: number;
   readonly signal: (name: NodeJS.Signals) => void;
 } {
   const child = spawn(program, parameters, { env: cleanEnvironment(env), stdio: ["ignore", "pipe", "pipe"] });
@@ -137,7 +138,7 @@ export function background(
     await closed;
     clearTimeout(late);
   });
-  return { printed: capture(child), signal: (name) => void child.kill(name) };
+  return { printed: capture(child), pid: child.pid ?? 0, signal: (name) => void child.kill(name) };
 }
 
 /** Resolves once `found` has something. @throws {Error} with `describe`'s text when that takes longer than a minute */

@@ -1,5 +1,5 @@
 /** Certificates that another CA gave to a key of ours: what `hierarchy.alternateChainFiles` is made of. */
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 
 import { signCertificate } from "../../src/authority/signCertificate.ts";
 import type { Signer } from "../../src/keys/signer.ts";
@@ -12,7 +12,7 @@ import {
   subjectKeyIdentifier,
 } from "../../src/x509/extensions.ts";
 import { encodeName } from "../../src/x509/name.ts";
-import { memoryKeys } from "./issuers.ts";
+import { memorySigner } from "./issuers.ts";
 
 /** What a certificate is made for: ours, or a CA of another's. */
 export interface Subject {
@@ -23,6 +23,7 @@ export interface Subject {
 export interface OtherCa extends Subject {
   /** Self-signed. */
   readonly certificate: Buffer;
+  readonly privateKey: KeyObject;
   /** A certificate for somebody's name and key. */
   certify(of: Subject, changes?: CrossChanges): Promise<Buffer>;
 }
@@ -38,10 +39,11 @@ export interface CrossChanges {
 
 /** A root that nobody here knows. */
 export async function otherCa(commonName: string): Promise<OtherCa> {
-  const signer = await memoryKeys().generate(commonName, "ec-p256");
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const signer = memorySigner(commonName, publicKey, privateKey);
   const own = { subject: encodeName({ commonName }), spki: signer.spki };
   const certify = (of: Subject, changes: CrossChanges = {}) => certified(signer, own.subject, of, changes);
-  return { ...own, certificate: await certify(own), certify };
+  return { ...own, privateKey, certificate: await certify(own), certify };
 }
 
 /** Name and key of a certificate. */

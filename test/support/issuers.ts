@@ -30,7 +30,8 @@ export function memoryKeys(): MemoryKeys {
   };
 }
 
-function memorySigner(label: string, publicKey: KeyObject, privateKey: KeyObject): Signer {
+/** A signer of this key pair. */
+export function memorySigner(label: string, publicKey: KeyObject, privateKey: KeyObject): Signer {
   return {
     label,
     algorithm: "ecdsa-p256-sha256",

@@ -15,7 +15,7 @@ const prefix = "mayfly-test-postgres-";
  * The URL is one for MAYFLY_DATABASE_URL or `pg`.
  */
 export async function temporaryPostgres(t: { teardown(handler: () => Promise<void>): void }): Promise<{ url: string }> {
-  await sweep();
+  await sweepPostgres();
   const directory = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   const postgres = await startEmbeddedPostgres({ directory, log: () => {}, durable: false });
   const kill = (): boolean => process.kill(postgres.pid, "SIGQUIT");
@@ -29,7 +29,7 @@ export async function temporaryPostgres(t: { teardown(handler: () => Promise<voi
 }
 
 /** Removes what test files that were killed left behind; their process id is in the name. */
-async function sweep(): Promise<void> {
+export async function sweepPostgres(): Promise<void> {
   const names = (await readdir(tmpdir())).filter((name) => name.startsWith(prefix));
   for (const name of names) {
     if (await isAlive(Number(name.slice(prefix.length).split("-")[0]))) continue;
