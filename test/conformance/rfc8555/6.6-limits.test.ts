@@ -224,3 +224,49 @@ t.test("R6.6-1 500 parallel orders on one account work by default", async (t) =>
   t.equal(new Set(replies.map(({ headers }) => headers.location)).size, 500);
   t.ok((await issued(ca, alice)).chain);
 });
+
+t.test("R6.6-1 too many finalize requests at once → 503 with Retry-After, and the orders stay ready", async (t) => {
+  const held = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const target = await http01Target(t);
+  let holding = false;
+  const ca = await certificateAuthority(t, {
+    configuration: { validation: { http01Port: target.port }, acme: { rateLimits: { finalizesUnderWay: 2 } } },
+    ledger: (ledger) => ({
+      ...ledger,
+      async intend(intent) {
+        if (holding && intent.orderId !== null) {
+          begun.resolve();
+          await held.promise;
+        }
+        return await ledger.intend(intent);
+      },
+    }),
+  });
+  const acme = await acmeDriver(t, ca);
+  const alice = await acme.account();
+  const orders = await Promise.all(
+    ["a.localhost", "b.localhost", "c.localhost"].map(async (name) => {
+      const order = await alice.newOrder(dns(name));
+      await validate(target, alice, order);
+      return { order, finalize: () => alice.post(order.finalize, { csr: certificateKey().csr({ dns: [name] }) }) };
+    }),
+  );
+  const [first, second, third] = orders;
+  if (first === undefined || second === undefined || third === undefined) throw new Error("no orders");
+  holding = true;
+  const running = [first.finalize(), second.finalize()];
+  await begun.promise;
+  while (!/^mayfly_finalizes_under_way 2$/m.test((await acme.request(`${ca.url}/metrics`)).text));
+  const over = await third.finalize();
+  refused(t, over, 503, "serverInternal", "the third");
+  t.equal(over.headers["retry-after"], "2");
+  t.equal((await alice.readOrder(third.order.url)).status, "ready", "nobody's order is spoiled by it");
+  held.resolve();
+  for (const reply of await Promise.all(running)) t.equal(reply.json()["status"], "valid");
+  t.equal((await third.finalize()).json()["status"], "valid", "and there is room again");
+  t.match(
+    (await acme.request(`${ca.url}/metrics`)).text,
+    /^mayfly_limit_refused_total\{limit="finalizesUnderWay"\} 1$/m,
+  );
+});
