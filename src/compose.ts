@@ -17,6 +17,8 @@ import { openLimits } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
 import { instanceOctets } from "./acme/nonce.ts";
+import { openSealing } from "./keys/sealing.ts";
+import { createExternalAccountKeyStore } from "./store/externalAccountKeys.ts";
 import { createIssuanceLedger } from "./store/issuance.ts";
 import { joinSiblings, type Siblings } from "./store/siblings.ts";
 
@@ -25,6 +27,8 @@ export interface Replacements {
   readonly ledger?: (ledger: IssuanceLedger) => IssuanceLedger;
   readonly now?: () => Date;
   readonly acme?: AcmeReplacements;
+  /** May put keys in before anybody can ask for one. */
+  readonly externalAccounts?: (keys: Parts["externalAccounts"]) => Promise<Parts["externalAccounts"]>;
 }
 
 export interface Authority {
@@ -97,6 +101,13 @@ async function build(
   const developmentIssuer = configuration.attestation.developmentSource
     ? await openDevIssuer(path.join(configuration.dataDir, "dev-issuer.jwk"))
     : undefined;
+  const externalAccounts = createExternalAccountKeyStore(
+    db,
+    await openSealing(
+      configuration.acme.externalAccountSealingKeyFile ??
+        path.join(configuration.dataDir, "external-account-sealing-key"),
+    ),
+  );
   const parts: Parts = {
     configuration,
     foundation,
@@ -104,6 +115,7 @@ async function build(
     metrics,
     issuing,
     limits,
+    externalAccounts: (await replacements.externalAccounts?.(externalAccounts)) ?? externalAccounts,
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };

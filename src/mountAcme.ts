@@ -9,6 +9,7 @@ import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
 import { createLru } from "./acme/lru.ts";
 import { countFailures } from "./acme/limits/orderLimits.ts";
+import type { SigningAccount } from "./acme/pipeline.ts";
 import type { NonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
 import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
@@ -55,9 +56,9 @@ export async function mountAcme(
   const rateLimits = parts.limits.rates;
   const orders = countFailures(replaced(createOrderStore(db, acme.rateLimits)), rateLimits);
   const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
-  const directories = configuration.directories.map(({ name, prefix: configured, profiles }) => {
-    const prefix = name === "default" ? (replacements.prefix ?? configured) : configured;
-    return { name, prefix, profiles, urls: createUrls(externalUrl, prefix, paths) };
+  const directories = configuration.directories.map((configured) => {
+    const prefix = configured.name === "default" ? (replacements.prefix ?? configured.prefix) : configured.prefix;
+    return { ...configured, prefix, urls: createUrls(externalUrl, prefix, paths) };
   });
   const urlsOf = new Map(directories.map(({ name, urls }) => [name, urls]));
   const accounts = createAccountStore(db);
@@ -73,6 +74,7 @@ export async function mountAcme(
     policy: createIdentityPolicy({ trustDomain, grants: configuration.grants, verifier, onRefused }),
     issuing,
     renewals: createRenewalStore(db),
+    externalAccounts: parts.externalAccounts,
     issuerIdsOf: hierarchy.issuerIdsOf,
     chainsOf: (issuerId: string) => hierarchy.chainsOf(issuerId, now()),
     validations,
@@ -84,13 +86,15 @@ export async function mountAcme(
     options: acme,
     audience,
     termsOfService: acme.termsOfService,
+    termsInstructions: `${externalUrl}/#terms-of-service`,
     onChallengeEnded,
     now,
     newId: () => newId(now()),
     newToken: () => randomBytes(24).toString("base64url"),
   };
-  for (const { name, prefix, profiles, urls } of directories) {
-    const context: AcmeContext = { ...shared, directory: name, urls, keys: createLru(5_000), profiles };
+  for (const { name, prefix, profiles, urls, externalAccountRequired } of directories) {
+    const own = { directory: name, urls, keys: createLru<string, SigningAccount>(5_000), profiles };
+    const context: AcmeContext = { ...shared, ...own, externalAccountRequired };
     const object = facts({
       urls,
       profiles,
@@ -98,6 +102,7 @@ export async function mountAcme(
       termsOfService: acme.termsOfService,
       caaIdentities: acme.caaIdentities,
       issuerDomainNames: acme.challenges.includes("dns-persist-01") ? configuration.issuerDomainNames : undefined,
+      externalAccountRequired,
       subdomainAuthorizations: acme.subdomainAuthorizations,
       workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
     });

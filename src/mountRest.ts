@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { openOperatorAccess } from "./access/operatorToken.ts";
 import { newId } from "./acme/id.ts";
 import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
+import { externalAccountRoutes } from "./administration/externalAccounts.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { spiffeBundle } from "./http/bundle.ts";
@@ -23,7 +24,7 @@ import { createPauseStore } from "./store/pauses.ts";
 /** REST for operators below /api/v1: the inventory, and the state that they administer; resolves to the file of the operator's token. */
 export async function mountOperatorRest(
   server: FastifyInstance,
-  { configuration, foundation, limits, now }: Parts,
+  { configuration, foundation, limits, externalAccounts, now }: Parts,
 ): Promise<string> {
   const { dataDir, externalUrl } = configuration;
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
@@ -49,7 +50,16 @@ export async function mountOperatorRest(
     access,
   });
   const blockedKeys = blockedKeyRoutes({ store: createBlockedKeyStore(foundation.db), access, externalUrl });
-  for (const routes of [inventory, incidents, limitAdministration, blockedKeys])
+  const externalAccountKeys = externalAccountRoutes({
+    store: externalAccounts,
+    access,
+    externalUrl,
+    trustDomain: configuration.trustDomain,
+    directories: new Map(configuration.directories.map(({ name, profiles }) => [name, new Set(profiles.keys())])),
+    now,
+    newId: () => newId(now()),
+  });
+  for (const routes of [inventory, incidents, limitAdministration, blockedKeys, externalAccountKeys])
     await server.register(routes, { prefix: "/api/v1" });
   return operatorTokenFile;
 }
@@ -66,6 +76,7 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
         trustDomain: configuration.trustDomain,
         rootName: root.subject.replaceAll("\n", ", "),
         rootFingerprint: root.fingerprint256.replaceAll(":", "").toLowerCase(),
+        termsOfService: configuration.acme.termsOfService,
         development: keys.development || developmentKey !== undefined,
       },
       limits: limitSentences(parts.limits, parts.configuration),

@@ -1,4 +1,6 @@
 /** What the parts of the composition share. */
+import type { ExternalAccountKeys } from "./acme/externalAccountPorts.ts";
+import type { ExternalAccountKeyStore } from "./administration/externalAccountPorts.ts";
 import type { Configuration } from "./config/load.ts";
 import type { Foundation } from "./foundation.ts";
 import type { Metrics } from "./http/metrics.ts";
@@ -14,6 +16,7 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly issuing: Issuing;
   readonly limits: Limits;
+  readonly externalAccounts: ExternalAccountKeyStore & ExternalAccountKeys;
   /** Public JWK of the development evidence source, where there is one. */
   readonly developmentKey: Readonly<Record<string, string>> | undefined;
   readonly now: () => Date;

@@ -8,6 +8,7 @@ import { Problem, problem } from "../problem/problem.ts";
 import type { CaaCheck } from "./challenges/caa.ts";
 import type { NameChallenge } from "./challenges/offered.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
+import type { ExternalAccountKeys } from "./externalAccountPorts.ts";
 import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
 import type { RateLimits } from "./limits/rateLimits.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
@@ -84,6 +85,7 @@ export interface AcmeContext extends PipelineParts {
   readonly orders: OrderStore;
   readonly certificates: CertificateStore;
   readonly renewals: RenewalStore;
+  readonly externalAccounts: ExternalAccountKeys;
   readonly policy: IdentityPolicy;
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly issuing: Issuing;
@@ -103,6 +105,10 @@ export interface AcmeContext extends PipelineParts {
   /** Audience of workload-attest-01 evidence. */
   readonly audience: string;
   readonly termsOfService: string | undefined;
+  /** Where people read how to agree to them. */
+  readonly termsInstructions: string;
+  /** New accounts need an external account binding (RFC 8555 §7.3.4). */
+  readonly externalAccountRequired: boolean;
   /** Told of every challenge of ours that became valid or invalid; validated ones are the runner's. */
   readonly onChallengeEnded: (challenge: Challenge) => void;
   readonly now: () => Date;

@@ -13,6 +13,7 @@ export interface DirectoryFacts {
   readonly caaIdentities: readonly string[];
   /** Of dns-persist-01, where it is offered (draft-ietf-acme-dns-persist-02 §3.2). */
   readonly issuerDomainNames: readonly string[] | undefined;
+  readonly externalAccountRequired: boolean;
   /** RFC 9444 §4.4. */
   readonly subdomainAuthorizations: boolean;
   readonly workloadAttestation: {
@@ -43,7 +44,7 @@ export function directory(facts: DirectoryFacts): object {
         issuerDomainNames: facts.issuerDomainNames,
         accountHashPrefix: urls.accountHashPrefix,
       }),
-      externalAccountRequired: false,
+      externalAccountRequired: facts.externalAccountRequired,
       ...(facts.subdomainAuthorizations && { subdomainAuthAllowed: true }),
       profiles: Object.fromEntries([...profiles.values()].map(({ name, description }) => [name, description])),
       workloadAttestation: {

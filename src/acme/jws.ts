@@ -25,15 +25,16 @@ const rows: Record<Algorithm, { kind: AccountKey["kind"]; hash: string | null; o
   RS256: { kind: "RSA", hash: "sha256" },
 };
 
-export interface Jws {
+export interface Flattened<A extends string> {
   readonly header: JsonObject;
-  readonly algorithm: Algorithm;
+  readonly algorithm: A;
   /** The payload's octets; none at all for POST-as-GET (RFC 8555 §6.3). */
   readonly payload: Buffer;
   readonly signature: Buffer;
   /** What was signed: protected "." payload, as sent. */
   readonly signingInput: Buffer;
 }
+export type Jws = Flattened<Algorithm>;
 
 /**
  * Parses a flattened JWS.
@@ -44,13 +45,20 @@ export function parseJws(body: Uint8Array, what = "the body"): Jws {
 }
 
 /** The same for a JWS that is already JSON: the inner one of keyChange (RFC 8555 §7.3.5). */
-export function jwsOf(flattened: JsonObject, what: string): Jws {
+export const jwsOf = (flattened: JsonObject, what: string): Jws => flattenedOf(flattened, what, algorithms);
+
+/** The same with other algorithms: the MAC'd one of an external account binding (RFC 8555 §7.3.4). */
+export function flattenedOf<A extends string>(
+  flattened: JsonObject,
+  what: string,
+  accepted: readonly A[],
+): Flattened<A> {
   const { protected: protectedHeader, payload, signature } = flattened;
   if ("signatures" in flattened) throw problem("malformed", `${what} has several signatures; one is allowed`);
   if ("header" in flattened) throw problem("malformed", `${what} has an unprotected header`);
   const header = jsonObject(octetsOf(protectedHeader, `${what}: protected`), `${what}: protected`);
   if ("crit" in header || "b64" in header) throw problem("malformed", `${what}: no critical header is understood`);
-  const algorithm = checkAlgorithm(header["alg"], what);
+  const algorithm = checkAlgorithm(header["alg"], what, accepted);
   return {
     header,
     algorithm,
@@ -77,11 +85,13 @@ export function checkKeyFits(jws: Jws, key: Pick<AccountKey, "kind">): void {
   if (!keyFits(jws, key)) throw problem("badPublicKey", `a ${key.kind} key cannot sign with ${jws.algorithm}`);
 }
 
-function checkAlgorithm(alg: unknown, what: string): Algorithm {
+function checkAlgorithm<A extends string>(alg: unknown, what: string, accepted: readonly A[]): A {
   if (typeof alg !== "string") throw problem("malformed", `${what}: the protected header has no alg`);
-  const known = algorithms.find((algorithm) => algorithm === alg);
+  const known = accepted.find((algorithm) => algorithm === alg);
   if (known === undefined) {
-    throw problem("badSignatureAlgorithm", "the alg is not one that this server accepts", { members: { algorithms } });
+    throw problem("badSignatureAlgorithm", "the alg is not one that this server accepts", {
+      members: { algorithms: accepted },
+    });
   }
   return known;
 }

@@ -38,7 +38,7 @@ export async function keyChange(
 
   const change = await accounts.changeKey(account, newKey);
   // Another replica may have changed it: then nobody here knows the key, and the next request reads it.
-  if (change.outcome === "changed") keys.set(account.id, signingAccount(account.id, directory, newKey));
+  if (change.outcome === "changed") keys.set(account.id, signingAccount(account, newKey));
   else keys.delete(account.id);
   if (change.outcome === "blocked") throw blockedKey();
   if (change.outcome === "taken") {

@@ -1,6 +1,6 @@
 /** newAuthz: pre-authorization (RFC 8555 §7.4.1, for the names below one RFC 9444 §4.2). An order takes it up later. */
 import { Problem, problem } from "../problem/problem.ts";
-import { refuseSigner, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { limitAuthorization } from "./limits/orderLimits.ts";
@@ -8,21 +8,29 @@ import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import type { Authorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
 import { authorizationJson, type Reply } from "./resources.ts";
+import { allowedProfiles, requireAllowed } from "./restrictions.ts";
+import { refuseOrdering } from "./termsOfService.ts";
 
 /**
  * Makes an authorization that belongs to no order yet. `profile` may be named as in newOrder; it matters for a `uri`.
- * @throws {Problem} malformed · rejectedIdentifier and unsupportedIdentifier with status 403 (§7.4.1) · rateLimited · unauthorized (401)
+ * @throws {Problem} malformed · rejectedIdentifier and unsupportedIdentifier with status 403 (§7.4.1) · rateLimited · userActionRequired ·
+ *   unauthorized (401)
  */
 export async function newAuthz(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
   const { payload = {} } = request;
   const wanted = readWanted(payload, context);
-  const profile = unwillingAs403(() => chooseProfile(payload["profile"], [wanted.identifier], context));
+  const profiles = allowedProfiles(account.restrictions, context.profiles);
+  const profile = unwillingAs403(() => {
+    requireAllowed(account.restrictions, [wanted.identifier]);
+    return chooseProfile(payload["profile"], [wanted.identifier], { policy: context.policy, profiles });
+  });
   const now = context.now();
   const expiresAt = later(now, context.limits.orderLifetimeSeconds);
   const made = newAuthorization(wanted, { profile: profile.name, expiresAt, now }, context);
   limitAuthorization(context.rateLimits, account, made);
-  if (!(await context.orders.createAuthorization(account, made, profile.name))) await refuseSigner(context, account);
+  const terms = { profile: profile.name, termsOfService: context.termsOfService };
+  if (!(await context.orders.createAuthorization(account, made, terms))) await refuseOrdering(context, account);
   const authorization: Authorization = {
     ...made,
     orderId: null,

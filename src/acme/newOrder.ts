@@ -2,7 +2,7 @@
 import { validityOf, ValidityRefused, type Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
-import { refuseSigner, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
 import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
@@ -11,14 +11,16 @@ import type { NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
 import { readReplaces, refuseReplacement } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
+import { allowedProfiles, requireAllowed } from "./restrictions.ts";
+import { refuseOrdering } from "./termsOfService.ts";
 
 /** Members that ask for something this server does not do; ignoring them would issue other than ordered (§7.4). */
 const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegation" } as const;
 
 /**
  * Makes an order with an authorization for each identifier, which may be one that is there already.
- * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · rateLimited · unauthorized (401) · for `replaces`
- *   also notFound · alreadyReplaced (409)
+ * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · rateLimited · unauthorized (401) ·
+ *   userActionRequired · for `replaces` also notFound · alreadyReplaced (409)
  */
 export async function newOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
@@ -28,7 +30,9 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
   }
   const requested = readIdentifiers(payload["identifiers"], context);
   const identifiers = requested.map(({ type, value }) => ({ type, value }));
-  const profile = chooseProfile(payload["profile"], identifiers, context);
+  requireAllowed(account.restrictions, identifiers);
+  const profiles = allowedProfiles(account.restrictions, context.profiles);
+  const profile = chooseProfile(payload["profile"], identifiers, { policy: context.policy, profiles });
   const now = context.now();
   const validity = readValidity(payload, profile, now);
   const replaces = readReplaces(payload["replaces"], context);
@@ -47,6 +51,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     reuse: context.options.reuseAuthorizations,
     replaces,
     accountSpkiSha256: account.key.spkiSha256,
+    termsOfService: context.termsOfService,
   };
   limitOrder(context.rateLimits, account, order);
   const made = (await context.orders.createOrder(account, order)) ?? (await refuseOrder(context, account, order));
@@ -59,7 +64,7 @@ async function refuseOrder(context: AcmeContext, by: Signer, order: NewOrder): P
   const over = await context.orders.whyNoOrder(by, order);
   if (over !== undefined) throw overLimit(context.rateLimits, over);
   if (order.replaces !== null) await refuseReplacement(context, by, order.replaces, order.identifiers);
-  return await refuseSigner(context, by);
+  return await refuseOrdering(context, by);
 }
 
 /** The authorizations that the order needs, each once, and which identifier each is for. */

@@ -6,6 +6,7 @@ import type { LRU } from "./lru.ts";
 import { problem } from "../problem/problem.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
 import type { JsonObject } from "../encoding/json.ts";
+import type { Restrictions } from "./externalAccountPorts.ts";
 import { readJwk, type AccountKey } from "./jwk.ts";
 import { checkKeyFits, jsonObject, keyFits, parseJws, verifyJws, type Jws } from "./jws.ts";
 import type { NonceSource } from "./nonce.ts";
@@ -37,15 +38,15 @@ export interface Verified {
 
 export interface SigningAccount extends Signer {
   readonly key: AccountKey;
+  /** What it may order, which never changes: it may be kept with the key. */
+  readonly restrictions: Restrictions | undefined;
 }
 
 /** The signer whose request this key has verified, or is about to. */
-export const signingAccount = (id: string, directory: string, key: AccountKey): SigningAccount => ({
-  id,
-  directory,
-  thumbprint: key.thumbprint,
-  key,
-});
+export const signingAccount = (
+  { id, directory, restrictions }: Pick<SigningAccount, "id" | "directory" | "restrictions">,
+  key: AccountKey,
+): SigningAccount => ({ id, directory, thumbprint: key.thumbprint, key, restrictions });
 
 export interface PipelineParts {
   /** Name of the directory; accounts of another one do not exist here. */
@@ -144,7 +145,7 @@ async function keptAccount(id: string, { accounts, keys, directory }: PipelinePa
   // A key change that ended while this was read has put the new key here; what was read is the old one then (H-05).
   const changed = keys.get(id);
   if (changed !== undefined) return changed;
-  const account = signingAccount(id, directory, readJwk({ ...stored.jwk }));
+  const account = signingAccount(stored, readJwk({ ...stored.jwk }));
   keys.set(id, account);
   return account;
 }

@@ -3,6 +3,7 @@
  * an object of another account does not exist. Each method is one statement: atomic, and durable once it resolves.
  */
 import type { BindingLevel, Claims } from "../attestation/evidence.ts";
+import type { Restrictions, VerifiedBinding } from "./externalAccountPorts.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import type { AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus } from "./state.ts";
 
@@ -36,6 +37,12 @@ export interface Account {
   readonly thumbprint: Buffer;
   readonly contact: readonly string[];
   readonly termsAgreedAt: Date | null;
+  /** URL of the terms of service that it agreed to; null when there were none, or it agreed before the URL was kept. */
+  readonly termsOfService: string | null;
+  /** The binding it was made with (RFC 8555 §7.3.4), as the client sent it; null without one. */
+  readonly externalAccountBinding: object | null;
+  /** Undefined for an account that may have anything that the directory has. Immutable. */
+  readonly restrictions: Restrictions | undefined;
 }
 
 export type ChallengeType =
@@ -156,6 +163,12 @@ export interface NewAccount {
   readonly spkiSha256: Buffer;
   readonly contact: readonly string[];
   readonly termsAgreedAt: Date | null;
+  readonly termsOfService: string | null;
+}
+
+export interface MadeAccount {
+  readonly created: boolean;
+  readonly account: Account;
 }
 
 export interface NewAuthorization {
@@ -196,6 +209,8 @@ export interface NewOrder {
   /** Whether valid authorizations of other orders count for `dns` and `ip`; those of newAuthz always do. */
   readonly reuse: boolean;
   readonly replaces: Replaces | null;
+  /** What the account must have agreed to. */
+  readonly termsOfService: string | undefined;
 }
 
 /** What the store made of a new order: which authorizations prove it, and whether they all do already. */
@@ -230,12 +245,22 @@ export interface AccountStore {
    * The account of this key: made now, or the one that was there (one account per key and directory, whoever races). Undefined when
    * there is none and the key is blocked.
    */
-  createAccount(account: NewAccount): Promise<{ created: boolean; account: Account } | undefined>;
+  createAccount(account: NewAccount): Promise<MadeAccount | undefined>;
+  /**
+   * The same with a binding, whose key is used up by one: what that permits becomes what the account may have. `bindingRefused` when the
+   * key may make no further account, and nothing was made. One that has one use left makes one account, however many ask at once.
+   */
+  createBoundAccount(
+    account: NewAccount,
+    binding: VerifiedBinding,
+  ): Promise<MadeAccount | "bindingRefused" | undefined>;
   findAccountByThumbprint(directory: string, thumbprint: Buffer): Promise<Account | undefined>;
   /** Whatever key it has. */
   findAccount(directory: string, id: string): Promise<Account | undefined>;
   /** Thumbprints of the keys that the account had before, the latest first. */
   formerKeys(id: string): Promise<Buffer[]>;
+  /** Keeps that the signer's account agreed to these terms of service; undefined as for `updateContact`. */
+  agreeToTerms(signer: Signer, termsOfService: string, now: Date): Promise<Account | undefined>;
   /** Undefined when the signer's account is not `valid` any more, or has another key. */
   updateContact(signer: Signer, contact: readonly string[]): Promise<Account | undefined>;
   /** Deactivates and ends what is pending (RFC 8555 §7.3.6); undefined when the account was not `valid`. */
@@ -250,15 +275,20 @@ export interface AccountStore {
 export interface OrderStore {
   /**
    * Makes the order, with authorizations that are there already where these do and new ones for the rest. An attested authorization
-   * is taken by one order only. Undefined when the signer's account is not `valid`, or `whyNoOrder` says why: nothing was made.
+   * is taken by one order only. Undefined when the signer's account is not `valid`, has not agreed to the terms of service, or
+   * `whyNoOrder` says why: nothing was made.
    * One that replaces a certificate is made where that is the account's, shares a name with the order, and no other order replaces it
    * that is valid or may become so; else undefined as well. However many ask at once, one gets it.
    */
   createOrder(signer: Signer, order: NewOrder): Promise<MadeOrder | undefined>;
   /** Which limit of the store an order was over, asked when it was not made; undefined when it was none. */
   whyNoOrder(signer: Signer, order: NewOrder): Promise<OrderOverLimit | undefined>;
-  /** False when the signer's account is not `valid`: nothing was made. */
-  createAuthorization(signer: Signer, authorization: NewAuthorization, profile: string): Promise<boolean>;
+  /** False when the signer's account is not `valid`, or has not agreed to `termsOfService`: nothing was made. */
+  createAuthorization(
+    signer: Signer,
+    authorization: NewAuthorization,
+    terms: { profile: string; termsOfService: string | undefined },
+  ): Promise<boolean>;
   readOrder(signer: Signer, orderId: string): Promise<Owned<Order>>;
   /** Order ids, newest last, without the invalid ones; at most `limit`, after `after`. */
   listOrders(signer: Signer, after: string | undefined, limit: number): Promise<Owned<string[]>>;

@@ -12,7 +12,7 @@ import type { Identifier } from "./ports.ts";
 export function chooseProfile(
   asked: JsonValue | undefined,
   identifiers: readonly Identifier[],
-  context: AcmeContext,
+  context: Pick<AcmeContext, "policy" | "profiles">,
 ): Profile {
   const uri = identifiers.find(({ type }) => type === "uri");
   const granted = uri && context.policy.candidates(uri.value).profiles;

@@ -31,6 +31,7 @@ export function accountJson(account: Account, urls: Urls): object {
     status: account.status,
     contact: account.contact,
     ...(account.termsAgreedAt !== null && { termsOfServiceAgreed: true }),
+    ...(account.externalAccountBinding && { externalAccountBinding: account.externalAccountBinding }),
     orders: urls.orders(account.id),
   };
 }

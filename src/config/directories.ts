@@ -17,6 +17,11 @@ export const directorySchema = Type.Object(
         description: "Profiles that its orders may be made under. Default: all.",
       }),
     ),
+    externalAccountRequired: Type.Optional(
+      Type.Boolean({
+        description: "Its new accounts need an external account binding. Default: as for the one at /acme.",
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -29,6 +34,7 @@ export interface Directory {
   /** Path of the directory's resources, without a trailing slash. */
   readonly prefix: string;
   readonly profiles: ReadonlyMap<string, Profile>;
+  readonly externalAccountRequired: boolean;
 }
 
 /** Segments below /acme that are resources of the default directory. */
@@ -41,9 +47,10 @@ const taken = new Set(["default", "account", "order", "authorization", "challeng
 export function readDirectories(
   configured: readonly DirectoryConfiguration[],
   profiles: ReadonlyMap<string, Profile>,
+  externalAccountRequired: boolean,
 ): Directory[] {
   const names = new Set<string>();
-  const further = configured.map(({ name, profiles: chosen }): Directory => {
+  const further = configured.map(({ name, profiles: chosen, ...own }): Directory => {
     const at = `acme.directories.${name}`;
     if (names.has(name)) throw new Error(`${at}.name: "${name}": expected a name that no other directory has`);
     if (taken.has(name) || /^(new|key|revoke|renewal)-/.test(name))
@@ -52,7 +59,12 @@ export function readDirectories(
     const unknown = chosen?.find((profile) => !profiles.has(profile));
     if (unknown !== undefined) throw new Error(`${at}.profiles: "${unknown}": expected the name of a profile`);
     const allowed = [...profiles].filter(([profile]) => chosen === undefined || chosen.includes(profile));
-    return { name, prefix: `/acme/${name}`, profiles: new Map(allowed) };
+    return {
+      name,
+      prefix: `/acme/${name}`,
+      profiles: new Map(allowed),
+      externalAccountRequired: own.externalAccountRequired ?? externalAccountRequired,
+    };
   });
-  return [{ name: "default", prefix: "/acme", profiles }, ...further];
+  return [{ name: "default", prefix: "/acme", profiles, externalAccountRequired }, ...further];
 }

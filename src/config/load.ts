@@ -195,7 +195,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     databaseUrl: databaseUrl(raw),
     profiles,
     issuerDomainNames: wrapped(() => readIssuerDomainNames(raw.acme, externalUrl)),
-    directories: wrapped(() => readDirectories(raw.acme.directories, profiles)),
+    directories: wrapped(() => readDirectories(raw.acme.directories, profiles, raw.acme.externalAccountRequired)),
     grants: readGrants(raw, profiles),
   };
 }

@@ -123,6 +123,13 @@ export const configurationSchema = section({
     website: Type.Optional(
       Type.String({ pattern: "^https?://", description: "Shown in the directory. Default: externalUrl." }),
     ),
+    externalAccountRequired: Type.Boolean({
+      default: false,
+      description: "A new account needs an external account binding, with a key from `mayfly eab create`.",
+    }),
+    externalAccountSealingKeyFile: file(
+      "File of the key that seals MAC keys in the database; made when absent. Default: external-account-sealing-key in dataDir.",
+    ),
     bodyLimitBytes: integer("Largest ACME request, evidence apart.", 8192, 262_144, 50_000),
     identifiersPerOrder: integer("Names in one order.", 1, 1000, 100),
     contactsPerAccount: integer("Contacts of one account.", 0, 100, 10),

@@ -7,6 +7,7 @@ export interface HomeFacts {
   /** SHA-256 of the root certificate, hexadecimal. */
   readonly rootFingerprint: string;
   readonly development: boolean;
+  readonly termsOfService: string | undefined;
 }
 
 const escape = (text: string): string =>
@@ -55,8 +56,15 @@ openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
 <tr><th>Inventory (REST)</th><td>${url}/api/v1/certificates<br>${url}/api/v1/identities<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
 <tr><th>Health</th><td><a href="${url}/healthz">healthz</a> · <a href="${url}/readyz">readyz</a> · <a href="${url}/metrics">metrics</a></td></tr>
 </table>
-</main>
+${facts.termsOfService === undefined ? "" : terms(escape(facts.termsOfService))}</main>
 </body>
 </html>
 `;
 }
+
+/** Where `instance` of userActionRequired leads (RFC 8555 §7.3.3). */
+const terms = (url: string): string => `<h2 id="terms-of-service">Terms of service</h2>
+<p>Read <a href="${url}">${url}</a>. An account agrees when its client registers with <code>termsOfServiceAgreed</code>. After a
+change of the terms, let the client register once more with the key that it has: that agrees for the account that is there, and
+changes nothing else. Certificates and everything ordered before stay as they are.</p>
+`;

@@ -1,8 +1,10 @@
 /** Accounts (RFC 8555 §7.1.2) in Postgres: implements `AccountStore` of the ACME room. */
-import type { Account, AccountStore, NewAccount } from "../acme/ports.ts";
+import type { Account, AccountStore, MadeAccount, NewAccount } from "../acme/ports.ts";
+import type { AllowedIdentifiers } from "../acme/externalAccountPorts.ts";
 import type { AccountStatus } from "../acme/state.ts";
 import { isBlocked, isKeyBlocked } from "./blockedKeys.ts";
-import { sqlState, statement, type Database } from "./database.ts";
+import { sqlState, statement, type Database, type Statement } from "./database.ts";
+import { usable } from "./externalAccountKeys.ts";
 import { isSigner, signerValues } from "./signer.ts";
 
 interface AccountRow {
@@ -13,27 +15,54 @@ interface AccountRow {
   status: AccountStatus;
   contact: string[];
   terms_agreed_at: Date | null;
+  terms_of_service: string | null;
+  external_account_binding: object | null;
+  allowed_identifiers: AllowedIdentifiers | null;
+  allowed_profiles: string[] | null;
 }
 
-const columns = "id, directory, jwk_thumbprint, jwk, status, contact, terms_agreed_at";
+const columns = `id, directory, jwk_thumbprint, jwk, status, contact, terms_agreed_at, terms_of_service, external_account_binding,
+  allowed_identifiers, allowed_profiles`;
 
-const insert = statement(
-  "account_insert",
+const insertion = (bound: { columns: string; values: string; from: string; where: string; and: string }): string =>
   `with made as (
-     insert into account (id, directory, jwk_thumbprint, jwk, contact, terms_agreed_at)
-     select $1, $2, $3, $4, $5, $6 where not ${isBlocked("$7")}
+     insert into account (id, directory, jwk_thumbprint, jwk, contact, terms_agreed_at, terms_of_service${bound.columns})
+     select $1, $2, $3, $4, $5, $6, $7${bound.values}${bound.from}
+     where not ${isBlocked("$8")}${bound.where}
      on conflict (jwk_thumbprint, directory) do nothing
      returning ${columns}
-   )
+   )${bound.and}
    select true as created, made.* from made
    union all
-   select false, ${columns} from account where jwk_thumbprint = $3 and directory = $2 and not exists (select from made)`,
+   select false, ${columns} from account where jwk_thumbprint = $3 and directory = $2 and not exists (select from made)`;
+
+const insert = statement("account_insert", insertion({ columns: "", values: "", from: "", where: "", and: "" }));
+
+// The use is counted only where an account is made, and without a condition: a use too many violates the table's constraint, one of a
+// key that was revoked meanwhile its not-null, and the account goes with it. A key with any number of uses is not written at all.
+const insertBound = statement(
+  "account_insert_bound",
+  insertion({
+    columns: ", external_account_key_id, external_account_binding, allowed_identifiers, allowed_profiles",
+    values: ", e.id, $10, e.identifiers, e.profiles",
+    from: " from external_account_key e",
+    where: ` and e.id = $9 and e.directory = $2 and ${usable("e")}`,
+    and: `, used as (
+     update external_account_key e set uses = case when e.revoked_at is null then e.uses + 1 end
+     from made where e.id = $9 and e.uses_max is not null
+   )`,
+  }),
 );
 const byThumbprint = statement(
   "account_by_thumbprint",
   `select ${columns} from account where directory = $1 and jwk_thumbprint = $2`,
 );
 const byId = statement("account_by_id", `select ${columns} from account where directory = $1 and id = $2`);
+const setTerms = statement(
+  "account_agree",
+  `update account a set terms_of_service = $4, terms_agreed_at = $5 where ${isSigner("a", 1)} and a.status = 'valid'
+   returning ${columns}`,
+);
 const setContact = statement(
   "account_contact",
   `update account a set contact = $4 where ${isSigner("a", 1)} and a.status = 'valid' returning ${columns}`,
@@ -82,6 +111,12 @@ const accountOf = (row: AccountRow): Account => ({
   thumbprint: row.jwk_thumbprint,
   contact: row.contact,
   termsAgreedAt: row.terms_agreed_at,
+  termsOfService: row.terms_of_service,
+  externalAccountBinding: row.external_account_binding,
+  restrictions:
+    row.allowed_identifiers === null && row.allowed_profiles === null
+      ? undefined
+      : { identifiers: row.allowed_identifiers, profiles: row.allowed_profiles },
 });
 
 /** Every key that an account has had counts for dns-persist-01; with so many changes the oldest do not any more. */
@@ -92,20 +127,44 @@ const formerKeys = statement(
   `select jwk_thumbprint from account_former_key where account_id = $1 order by replaced_at desc limit ${formerKeysMax}`,
 );
 
-/** How often to look again when another insert of the same key commits between our insert and our select. */
+const valuesOf = (account: NewAccount): unknown[] => {
+  const { id, directory, thumbprint, jwk, spkiSha256, contact, termsAgreedAt, termsOfService } = account;
+  return [id, directory, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt, termsOfService, spkiSha256];
+};
+
+/** How often to look again when another insert of the same key, or of the same binding, commits between our insert and our select. */
 const insertAttempts = 3;
+/** SQLSTATEs of a use too many and of a revoked key: see `insertBound`. */
+const useRefused = ["23514", "23502"];
 
 export function createAccountStore(db: Database): AccountStore {
+  /** Undefined when the key is blocked; `refused` when neither is possible without that. */
+  async function insertOrFind(
+    how: Statement,
+    account: NewAccount,
+    also: readonly unknown[],
+  ): Promise<MadeAccount | "refused" | undefined> {
+    for (let attempt = 0; attempt < insertAttempts; attempt++) {
+      const values = [...valuesOf(account), ...also];
+      const [row] = await db.run<AccountRow & { created: boolean }>(how, values).catch((error: unknown) => {
+        if (how === insertBound && useRefused.includes(sqlState(error) ?? "")) return [];
+        throw error;
+      });
+      if (row !== undefined) return { created: row.created, account: accountOf(row) };
+      if (await isKeyBlocked(db, account.spkiSha256)) return undefined;
+    }
+    return "refused";
+  }
   const one = (rows: AccountRow[]): Account | undefined => rows[0] && accountOf(rows[0]);
   return {
-    async createAccount({ id, directory, thumbprint, jwk, spkiSha256, contact, termsAgreedAt }: NewAccount) {
-      for (let attempt = 0; attempt < insertAttempts; attempt++) {
-        const values = [id, directory, thumbprint, JSON.stringify(jwk), contact, termsAgreedAt, spkiSha256];
-        const [row] = await db.run<AccountRow & { created: boolean }>(insert, values);
-        if (row !== undefined) return { created: row.created, account: accountOf(row) };
-        if (await isKeyBlocked(db, spkiSha256)) return undefined;
-      }
-      throw new Error("an account could neither be made nor found");
+    async createAccount(account) {
+      const made = await insertOrFind(insert, account, []);
+      if (made === "refused") throw new Error("an account could neither be made nor found");
+      return made;
+    },
+    async createBoundAccount(account, { keyId, jws }) {
+      const made = await insertOrFind(insertBound, account, [keyId, JSON.stringify(jws)]);
+      return made === "refused" ? "bindingRefused" : made;
     },
     findAccountByThumbprint: async (directory, thumbprint) =>
       one(await db.run<AccountRow>(byThumbprint, [directory, thumbprint])),
@@ -114,6 +173,8 @@ export function createAccountStore(db: Database): AccountStore {
       const rows = await db.run<{ jwk_thumbprint: Buffer }>(formerKeys, [id]);
       return rows.map(({ jwk_thumbprint }) => jwk_thumbprint);
     },
+    agreeToTerms: async (signer, termsOfService, now) =>
+      one(await db.run<AccountRow>(setTerms, [...signerValues(signer), termsOfService, now])),
     updateContact: async (signer, contact) =>
       one(await db.run<AccountRow>(setContact, [...signerValues(signer), contact])),
     deactivateAccount: async (signer) => one(await db.run<AccountRow>(deactivate, signerValues(signer))),

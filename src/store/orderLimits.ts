@@ -14,10 +14,17 @@ export interface OrderLimits {
   readonly pauseAfterFailures: number;
 }
 
-/** A row with `id` and `slot` where the signer's account is valid, its key is not blocked, it has a free place, and none of the wanted identifiers is paused. */
+/** True where there are no terms of service (`terms` is null), or the account has agreed to these. */
+export const agreed = (a: string, terms: string): string =>
+  `(${terms}::text is null or ${a}.terms_of_service = ${terms})`;
+
+/**
+ * A row with `id` and `slot` where the signer's account is valid and has agreed to the terms, its key is not blocked, it has a free
+ * place, and none of the wanted identifiers is paused.
+ */
 export const admittedSigner = `
      select a.id, place.slot from account a cross join lateral (${freePlace("a.id", "$24", "$25", "$26")}) place
-     where ${isSigner("a", 2)} and a.status = 'valid' and not ${isBlocked("$23")}
+     where ${isSigner("a", 2)} and a.status = 'valid' and not ${isBlocked("$23")} and ${agreed("a", "$27")}
        and not exists (select from ${pausedOf("a.id", "$12", "$13")})
    `;
 

@@ -4,7 +4,7 @@
  */
 import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
-import { admittedSigner, countFailure, forgetFailures } from "./orderLimits.ts";
+import { admittedSigner, agreed, countFailure, forgetFailures } from "./orderLimits.ts";
 import { replacingOwner } from "./replacement.ts";
 import { isSigner, ofDirectory, signerStatus } from "./signer.ts";
 
@@ -43,8 +43,8 @@ const usable = (z: string, w: string, profile: string, reuse: string): string =>
         or ${reuse}::boolean and ${z}.status = 'valid' and ${w}.type <> 'uri')`;
 
 // $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
-// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23 account's SPKI · $24-$26 place
-// (see admittedSigner)
+// $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23 account's SPKI · $24-$26 place ·
+// $27 terms of service (see admittedSigner)
 const insertion = (owner: string, also: { columns: string; values: string }): string =>
   `with ${owner}, wanted as (
      select owner.id as account_id, w.*
@@ -92,17 +92,18 @@ export const insertOrder = statement(
   insertion(`owner as (${admittedSigner})`, { columns: "", values: "" }),
 );
 
-/** $27-$32: see `replacingOwner`. */
+/** $28-$33: see `replacingOwner`. */
 export const insertReplacingOrder = statement(
   "order_insert_replacing",
-  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $27, $28" }),
+  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $28, $29" }),
 );
 
 export const insertAuthorization = statement(
   "authorization_insert",
   `insert into acme_authorization
      (id, account_id, identifier_type, identifier_value, wildcard, subdomains, profile, status, expires_at, challenges)
-   select $4, a.id, $5, $6, false, $7, $8, 'pending', $9, $10 from account a where ${isSigner("a", 1)} and a.status = 'valid'
+   select $4, a.id, $5, $6, false, $7, $8, 'pending', $9, $10 from account a
+   where ${isSigner("a", 1)} and a.status = 'valid' and ${agreed("a", "$11")}
    returning id`,
 );
 

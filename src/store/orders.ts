@@ -102,16 +102,18 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
   type MadeRow = Pick<OrderRow, "status" | "authorization_ids" | "expires_at">;
   async function insertOrder(signer: Signer, order: NewOrder, tries: number): Promise<MadeRow | undefined> {
     const values = insertValues(signer, order);
+    const terms = order.termsOfService ?? null;
     const limit = limits.pendingOrdersPerAccount;
     for (let attempt = 1; ; attempt++) {
       const place = [limit, limit > 0 ? randomInt(limit) : 0, Math.min(limit, tries)];
       try {
         const [row] =
           order.replaces === null
-            ? await db.run<MadeRow>(sql.insertOrder, [...values, ...place])
+            ? await db.run<MadeRow>(sql.insertOrder, [...values, ...place, terms])
             : await db.run<MadeRow>(sql.insertReplacingOrder, [
                 ...values,
                 ...place,
+                terms,
                 ...replacedBy(order, order.replaces),
               ]);
         return row;
@@ -147,15 +149,16 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
       if (limit > 0 && (await pendingOrders(signer.id, limit)) >= limit) return { reason: "tooManyPending", limit };
       return undefined;
     },
-    async createAuthorization(signer, { id, identifier, subdomains, expiresAt, challenges }, profile) {
+    async createAuthorization(signer, { id, identifier, subdomains, expiresAt, challenges }, terms) {
       const values = [
         id,
         identifier.type,
         identifier.value,
         subdomains,
-        profile,
+        terms.profile,
         expiresAt,
         JSON.stringify(challenges),
+        terms.termsOfService ?? null,
       ];
       return (await db.run(sql.insertAuthorization, [...signerValues(signer), ...values])).length === 1;
     },

@@ -7,6 +7,7 @@ const facts: HomeFacts = {
   rootName: "O=Mayfly, CN=Mayfly Root CA",
   rootFingerprint: "0a".repeat(32),
   development: false,
+  termsOfService: undefined,
 };
 
 t.test("tells what this is, how to trust the root, where everything is", async (t) => {

@@ -9,6 +9,7 @@ const home = {
   rootName: "O=Mayfly, CN=Root",
   rootFingerprint: "ab".repeat(32),
   development: false,
+  termsOfService: undefined,
 };
 
 async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {

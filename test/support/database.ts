@@ -49,6 +49,7 @@ export const newAccount = (key = accountKey(), directory = "default") => ({
   ...key,
   contact: [],
   termsAgreedAt: null,
+  termsOfService: null,
 });
 
 /** An account; it is also the signer of its requests. */
@@ -86,6 +87,7 @@ export function orderFor(changes: Partial<NewOrder> = {}): NewOrder {
     ],
     authorizationOf: [0],
     reuse: false,
+    termsOfService: undefined,
     replaces: null,
     ...changes,
   };

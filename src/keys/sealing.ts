@@ -1,0 +1,67 @@
+/**
+ * Secrets that must lie in the database, sealed with a key from a file beside it (AES-256-GCM, NIST SP 800-38D). Servers that share a
+ * database share the file.
+ */
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { createSecretFile, fileErrorCode, readSecretFile } from "./secretFile.ts";
+
+const cipher = "aes-256-gcm";
+const keyOctets = 32;
+const nonceOctets = 12;
+const tagOctets = 16;
+/** How a sealed secret names the key that opens it: the beginning of the key's hash. */
+const nameOctets = 4;
+const fileBytesMax = 1024;
+
+export interface Sealing {
+  /** @param context what the secret belongs to; it opens with the same one only */
+  seal(secret: Buffer, context: string): Buffer;
+  /** @throws {Error} when it was sealed with another key, for another context, or has been changed; never quotes the secret */
+  open(sealed: Buffer, context: string): Buffer;
+}
+
+/**
+ * Opens the sealing key's file, or makes one with 256 random bits (mode 0600).
+ * @throws {Error} when the file is open to others or holds no key
+ */
+export async function openSealing(file: string): Promise<Sealing> {
+  const key = await readOrMake(file);
+  const name = createHash("sha256").update(key).digest().subarray(0, nameOctets);
+  return {
+    seal(secret, context) {
+      const nonce = randomBytes(nonceOctets);
+      const sealer = createCipheriv(cipher, key, nonce, { authTagLength: tagOctets }).setAAD(Buffer.from(context));
+      return Buffer.concat([name, nonce, sealer.update(secret), sealer.final(), sealer.getAuthTag()]);
+    },
+    open(sealed, context) {
+      if (!sealed.subarray(0, nameOctets).equals(name))
+        throw new Error(`a secret in the database was not sealed with the key in ${file}`);
+      const nonce = sealed.subarray(nameOctets, nameOctets + nonceOctets);
+      const opener = createDecipheriv(cipher, key, nonce, { authTagLength: tagOctets }).setAAD(Buffer.from(context));
+      opener.setAuthTag(sealed.subarray(-tagOctets));
+      return Buffer.concat([opener.update(sealed.subarray(nameOctets + nonceOctets, -tagOctets)), opener.final()]);
+    },
+  };
+}
+
+async function readOrMake(file: string): Promise<Buffer> {
+  const there = await readKey(file);
+  if (there !== undefined) return there;
+  await createSecretFile(file, `${randomBytes(keyOctets).toString("base64url")}\n`).catch((error: unknown) => {
+    // Another server was first: its key is as good as ours.
+    if (fileErrorCode(error) !== "EEXIST")
+      throw new Error(`cannot make the sealing key file ${file}: ${fileErrorCode(error) ?? "unknown error"}`);
+  });
+  const made = await readKey(file);
+  if (made === undefined) throw new Error(`the sealing key file ${file} vanished while it was opened`);
+  return made;
+}
+
+async function readKey(file: string): Promise<Buffer | undefined> {
+  const text = (await readSecretFile(file, "sealing key file", fileBytesMax))?.trim();
+  if (text === undefined) return undefined;
+  const key = Buffer.from(text, "base64url");
+  if (key.length !== keyOctets || key.toString("base64url") !== text)
+    throw new Error(`the sealing key file ${file} does not hold ${keyOctets} octets as base64url`);
+  return key;
+}
