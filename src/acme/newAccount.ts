@@ -7,7 +7,7 @@ import type { VerifiedBinding } from "./externalAccountPorts.ts";
 import { notUsable, readBinding, verifyBinding } from "./externalAccountBinding.ts";
 import type { Use } from "./limits/rateLimits.ts";
 import { signingAccount } from "./pipeline.ts";
-import type { Account, NewAccount } from "./ports.ts";
+import type { Account, NewAccount } from "./accountPorts.ts";
 import { accountJson, type Reply } from "./resources.ts";
 import { agreeAnew, agrees, mustAgree } from "./termsOfService.ts";
 

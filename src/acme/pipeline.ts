@@ -10,7 +10,8 @@ import type { Restrictions } from "./externalAccountPorts.ts";
 import { readJwk, type AccountKey } from "./jwk.ts";
 import { checkKeyFits, jsonObject, keyFits, parseJws, verifyJws, type Jws } from "./jws.ts";
 import type { NonceSource } from "./nonce.ts";
-import type { AccountStore, Signer } from "./ports.ts";
+import type { AccountStore } from "./accountPorts.ts";
+import type { Signer } from "./ports.ts";
 import type { Urls } from "./urls.ts";
 
 /** Who signed: a key on its own (`jwk`), or an account's key (`kid`). RFC 8555 §6.2. */

@@ -1,5 +1,6 @@
 /** ACME objects as JSON (RFC 8555 §7.1), with their URLs. What has run out of time reads as ended, whether a job has seen it or not. */
-import type { Account, Authorization, Challenge, Order } from "./ports.ts";
+import type { Account } from "./accountPorts.ts";
+import type { Authorization, Challenge, Order } from "./ports.ts";
 import type { Urls } from "./urls.ts";
 
 /** A reply of the ACME room; `http/` sends it. A string body is sent as it is, an object as JSON. */

@@ -2,7 +2,8 @@
 import type { JsonObject } from "../encoding/json.ts";
 import { problem, type Problem } from "../problem/problem.ts";
 import { refuseSigner, type AcmeContext } from "./context.ts";
-import type { Account, Signer } from "./ports.ts";
+import type { Account } from "./accountPorts.ts";
+import type { Signer } from "./ports.ts";
 import { link } from "./resources.ts";
 
 type TermsContext = Pick<AcmeContext, "accounts" | "termsOfService" | "termsInstructions" | "now">;

@@ -1,5 +1,5 @@
 /** Accounts (RFC 8555 §7.1.2) in Postgres: implements `AccountStore` of the ACME room. */
-import type { Account, AccountStore, MadeAccount, NewAccount } from "../acme/ports.ts";
+import type { Account, AccountStore, MadeAccount, NewAccount } from "../acme/accountPorts.ts";
 import type { AllowedIdentifiers } from "../acme/externalAccountPorts.ts";
 import type { AccountStatus } from "../acme/state.ts";
 import { isBlocked, isKeyBlocked } from "./blockedKeys.ts";

@@ -106,6 +106,7 @@ const keyOf = (row: Row): ExternalAccountKey => ({
 /** A MAC key opens where it belongs only: another row's would be refused. */
 const belongsTo = (directory: string, id: string): string => `external account key ${directory} ${id}`;
 
+/** @param sealing the same for all servers of a database */
 export function createExternalAccountKeyStore(
   db: Database,
   sealing: Sealing,

@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 
 import { newId } from "../../src/acme/id.ts";
-import type { Account, NewOrder, Signer } from "../../src/acme/ports.ts";
+import type { Account } from "../../src/acme/accountPorts.ts";
+import type { NewOrder, Signer } from "../../src/acme/ports.ts";
 import type { Intent } from "../../src/authority/ports.ts";
 import { createAccountStore } from "../../src/store/accounts.ts";
 import { openDatabase, type Database } from "../../src/store/database.ts";
