@@ -35,6 +35,21 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./devToken.ts")).command,
   },
   {
+    name: "eab create",
+    summary: "make a key for external account binding",
+    load: async () => (await import("./eabCreate.ts")).command,
+  },
+  {
+    name: "eab list",
+    summary: "list the keys for external account binding, newest first",
+    load: async () => (await import("./eabList.ts")).command,
+  },
+  {
+    name: "eab revoke",
+    summary: "revoke a key for external account binding",
+    load: async () => (await import("./eabRevoke.ts")).command,
+  },
+  {
     name: "incident create",
     summary: "ask the clients of certificates to replace them now",
     load: async () => (await import("./incidentCreate.ts")).command,

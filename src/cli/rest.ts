@@ -29,6 +29,8 @@ export const restOptions = {
 
 /** One request and its JSON. Paths begin behind `/api/v1`; what the server refuses is thrown with its own sentence. */
 export interface Rest {
+  /** URL, without a trailing slash. */
+  readonly server: string;
   get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<Json>;
   post(path: string, body?: object): Promise<Json>;
   delete(path: string): Promise<Json>;
@@ -69,6 +71,7 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
 
   try {
     return await action({
+      server,
       get: (path, query = {}) => ask("GET", `${path}${queryOf(query)}`),
       post: (path, body) => ask("POST", path, body),
       delete: (path) => ask("DELETE", path),
