@@ -7,13 +7,15 @@ export interface GateLimits {
   readonly inAll: number;
   readonly waitingPerTarget: number;
   readonly waitingInAll: number;
+  /** Longest time that anybody waits. */
+  readonly patienceMs: number;
 }
 
 export interface Gate {
   /**
    * Resolves when `target` has room; call the result once when done (further calls do nothing). Whoever waits is served in order
    * of arrival, except that a full target does not hold up others.
-   * @throws {GateFull} when too many wait already · `signal.reason`
+   * @throws {GateFull} when too many wait already, or this one has waited too long · `signal.reason`
    */
   enter(target: string, signal: AbortSignal): Promise<() => void>;
 }
@@ -49,14 +51,19 @@ export function createGate(limits: GateLimits): Gate {
 
   function wait(target: string, signal: AbortSignal): Promise<() => void> {
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
+      const leave = (reason: unknown) => {
         waiting.delete(visitor);
-        reject(signal.reason);
+        clearTimeout(timer);
+        signal.removeEventListener("abort", giveUp);
+        reject(reason);
       };
+      const giveUp = () => leave(signal.reason);
+      const timer = setTimeout(() => leave(new GateFull("waited too long")), limits.patienceMs).unref();
       const visitor = {
         target,
         admit: () => {
           waiting.delete(visitor);
+          clearTimeout(timer);
           signal.removeEventListener("abort", giveUp);
           resolve(admit(target));
         },

@@ -29,12 +29,15 @@ export interface NameServers {
 /** For so long after an answer nobody doubts that the name servers are there. */
 const livelyMs = 10_000;
 const probeTimeoutMsMax = 1_000;
+/** For so long after nobody answered it is not asked again: a crowd of lookups wants to know at the same time. */
+const silentMs = 1_000;
 
 /** @throws {TypeError} when `dnsResolver` is not host:port */
 export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs }: NameServersOptions): NameServers {
   const configured = dnsResolver === undefined ? undefined : parseServer(dnsResolver);
   const probeTimeoutMs = Math.min(timeoutMs / 2, probeTimeoutMsMax);
   let answeredAt = -Infinity;
+  let silentAt = -Infinity;
   let probing: Promise<boolean> | undefined;
 
   const servers = async (): Promise<NameServer[]> =>
@@ -105,10 +108,12 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
 
   async function answering(signal: AbortSignal): Promise<boolean> {
     if (performance.now() - answeredAt < livelyMs) return true;
+    if (performance.now() - silentAt < silentMs) return false;
     probing ??= probe()
       .catch(() => false)
       .finally(() => (probing = undefined));
     const answered = await probing;
+    if (!answered) silentAt = performance.now();
     signal.throwIfAborted();
     return answered;
   }

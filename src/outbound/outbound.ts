@@ -45,7 +45,9 @@ export interface Outbound {
 export function createOutbound(options: OutboundOptions): Outbound {
   const { allowPrivate, allowLocalhostNames, dnsResolver, dnsTransport, lookupTimeoutMs } = options;
   const resolver = createResolver({ dnsResolver, dnsTransport, timeoutMs: lookupTimeoutMs });
-  const gate = createGate({ perTarget: 8, inAll: 256, waitingPerTarget: 256, waitingInAll: 2048 });
+  // Whoever waits for a place learns that before the time of a validation is up: the crowd is ours, not the target's.
+  const patienceMs = lookupTimeoutMs / 4;
+  const gate = createGate({ perTarget: 8, inAll: 256, waitingPerTarget: 256, waitingInAll: 2048, patienceMs });
 
   async function permittedAddresses(host: string, signal: AbortSignal): Promise<string[]> {
     const policy = { allowPrivate, allowLoopback: allowLocalhostNames && isLocalhostName(host) };

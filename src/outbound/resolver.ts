@@ -41,7 +41,14 @@ export function createResolver(options: NameServersOptions): NameResolver {
   const { dnsResolver, timeoutMs } = options;
   const nameServers = createNameServers(options);
   // getaddrinfo cannot be cancelled: without a bound, names whose servers never answer would pile up in its queue.
-  const gate = createGate({ perTarget: 8, inAll: 64, waitingPerTarget: 64, waitingInAll: 1024 });
+  // A quarter of the time to wait for a place and three quarters to ask in: what kept a lookup waiting is never taken for the name's.
+  const gate = createGate({
+    perTarget: 8,
+    inAll: 64,
+    waitingPerTarget: 64,
+    waitingInAll: 1024,
+    patienceMs: timeoutMs / 4,
+  });
 
   /** Runs `query` when there is room for it. The place is given back when it has really ended. */
   async function ask<T>(name: string, signal: AbortSignal, query: () => Promise<T>): Promise<T> {
@@ -69,7 +76,9 @@ export function createResolver(options: NameServersOptions): NameResolver {
 
   async function systemAddresses(name: string, signal: AbortSignal): Promise<string[]> {
     const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(Object.assign(new Error(), { code: "EAI_AGAIN" })), timeoutMs);
+    const timer = setTimeout(() => late.reject(Object.assign(new Error(), { code: "EAI_AGAIN" })), timeoutMs * 0.75);
+    // Begun in good time, so that it is known by then.
+    const probe = setTimeout(() => void nameServers.answering(signal).catch(() => undefined), timeoutMs * 0.4);
     try {
       const found = await Promise.race([lookup(name, { all: true }), late.promise]);
       return found.map(({ address }) => address);
@@ -77,6 +86,7 @@ export function createResolver(options: NameServersOptions): NameResolver {
       throw told(await systemFailure(error, signal), name, "address");
     } finally {
       clearTimeout(timer);
+      clearTimeout(probe);
     }
   }
 

@@ -2,7 +2,7 @@ import t from "tap";
 import { createGate, GateFull } from "../../src/outbound/gate.ts";
 
 const patient = new AbortController().signal;
-const limits = { perTarget: 2, inAll: 3, waitingPerTarget: 2, waitingInAll: 3 };
+const limits = { perTarget: 2, inAll: 3, waitingPerTarget: 2, waitingInAll: 3, patienceMs: 10_000 };
 
 /** Lets everything that can go on go on. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
@@ -55,4 +55,17 @@ t.test("whoever gives up frees the place in the queue", async (t) => {
   leave();
   (await next)();
   t.type(await gate.enter("a", patient), "function", "nobody who gave up holds a place");
+});
+
+t.test("whoever has waited too long is told, and holds up nobody", async (t) => {
+  // The gate's own timer keeps no process alive.
+  const alive = setInterval(() => undefined, 10);
+  t.teardown(() => clearInterval(alive));
+  const gate = createGate({ ...limits, perTarget: 1, patienceMs: 30 });
+  const leave = await gate.enter("a", patient);
+  await t.rejects(gate.enter("a", patient), GateFull);
+  const next = gate.enter("a", patient);
+  leave();
+  (await next)();
+  (await gate.enter("a", patient))();
 });

@@ -3,10 +3,11 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import t from "tap";
+import { dns01 } from "../../src/acme/challenges/dns01.ts";
 import { createNameServers } from "../../src/outbound/nameServers.ts";
 import { createResolver } from "../../src/outbound/resolver.ts";
 import { type DnsAnswer, startDnsServer } from "../support/dnsServer.ts";
-import { closedPort, listen, type Teardown } from "../support/validationTargets.ts";
+import { closedPort, listen, plainly, type Teardown, testOutbound } from "../support/validationTargets.ts";
 
 const { signal } = new AbortController();
 const dnsFailure = (message: RegExp) => ({ name: "OutboundFailure", problem: "dns", retryable: true, message });
@@ -112,4 +113,18 @@ t.test("a lost datagram is made good for by a second one", async (t) => {
   });
   t.same(await createResolver({ dnsResolver: dns.address, timeoutMs: 800 }).txt("a.example", signal), ["here"]);
   t.equal(dns.questions.length, 2);
+});
+
+t.test("H-24 H-29 a crowd while the resolver is silent: nobody's name is to blame", async (t) => {
+  const dnsResolver = `127.0.0.1:${await silentPort(t)}`;
+  const outbound = testOutbound({ dnsResolver, timeoutMs: 1_500 });
+  const lookups = Array.from({ length: 300 }, (_, index) => {
+    const identifier = { type: "dns", value: `n${index}.example` } as const;
+    return dns01({ ...plainly, identifier, token: "token", keyAuthorization: "token.key" }, outbound, signal);
+  });
+  const outcomes = await Promise.allSettled(lookups);
+  const blamed = outcomes.filter((outcome) => outcome.status === "fulfilled");
+  t.same(blamed, []);
+  for (const outcome of outcomes.slice(0, 5))
+    t.match(outcome, { reason: { name: "OutboundFailure", problem: "ours" } });
 });
