@@ -1,5 +1,5 @@
 /**
- * The rate limits of this process: for each limit as many buckets as are configured, least recently used first to go. With N processes
+ * The rate limits of this process: for each limit as many buckets as are configured, the ones used longest ago first to go. With N processes
  * on one database a client gets up to N times a limit; the other way, a row that every request writes, would cost each issuance a
  * commit to slow down the few that should be. What must be exact (orders that are pending) is counted by the store.
  */
@@ -116,7 +116,7 @@ export function createRateLimits({ rates, bucketsMax, helpUrl, now, onRefused }:
       if (store.rate !== undefined) store.set(key, refund(store.bucket(store.rate, key), now().getTime()));
     },
     list: (most) => [...stores].map(([limit, store]) => stateOf(limit, store, most, now().getTime())),
-    sizes: () => [...stores].map(([limit, { arrivals }]) => ({ limit, buckets: arrivals.size })),
+    sizes: () => [...stores].map(([limit, store]) => ({ limit, buckets: store.size() })),
     reset: (limit, key) => storeOf(limit).reset(key),
   };
 }
@@ -125,29 +125,42 @@ export function createRateLimits({ rates, bucketsMax, helpUrl, now, onRefused }:
 interface Store {
   readonly rate: Rate | undefined;
   refused: number;
-  /** Arrival times by key, least recently used first. */
-  readonly arrivals: ReadonlyMap<string, number>;
+  /** How many there are. */
+  size(): number;
+  /** Keys with their arrival times. */
+  entries(): Iterable<[string, number]>;
   bucket(rate: Rate, key: string): Bucket;
   set(key: string, arrivalUs: number): void;
   reset(key: string | undefined): number;
 }
 
+/**
+ * Two generations: what is used is young, and when half of the places are young the older half is forgotten as a whole. So the half that
+ * was used last is always there, and a flood of new keys costs no more than a Map's insertion each. (A Map from which the oldest entry
+ * is taken each time is searched from its beginning over all that were taken before.)
+ */
 function createStore(rate: Rate | undefined, bucketsMax: number): Store {
-  const arrivals = new Map<string, number>();
+  const generation = Math.max(1, Math.floor(bucketsMax / 2));
+  let young = new Map<string, number>();
+  let old = new Map<string, number>();
   return {
     rate,
     refused: 0,
-    arrivals,
-    bucket: (of, key) => ({ rate: of, arrivalUs: arrivals.get(key) }),
+    size: () => young.size + old.size,
+    entries: () => [...young, ...old],
+    bucket: (of, key) => ({ rate: of, arrivalUs: young.get(key) ?? old.get(key) }),
     set(key, arrivalUs) {
-      arrivals.delete(key); // Again at the end: a Map iterates in order of insertion.
-      arrivals.set(key, arrivalUs);
-      if (arrivals.size > bucketsMax) arrivals.delete(arrivals.keys().next().value as string);
+      old.delete(key);
+      young.set(key, arrivalUs);
+      if (young.size < generation) return;
+      old = young;
+      young = new Map();
     },
     reset(key) {
-      if (key !== undefined) return arrivals.delete(key) ? 1 : 0;
-      const { size } = arrivals;
-      arrivals.clear();
+      if (key !== undefined) return young.delete(key) || old.delete(key) ? 1 : 0;
+      const size = young.size + old.size;
+      young = new Map();
+      old = new Map();
       return size;
     },
   };
@@ -156,11 +169,11 @@ function createStore(rate: Rate | undefined, bucketsMax: number): Store {
 const sentence = (limit: LimitName, { count, periodMs, burst }: Rate): string =>
   `${counted[limit]}: ${burst} at once and ${count} in ${periodMs / 1000} seconds are allowed`;
 
-function stateOf(limit: LimitName, { rate, refused, arrivals }: Store, most: number, nowMs: number): LimitState {
+function stateOf(limit: LimitName, { rate, refused, ...store }: Store, most: number, nowMs: number): LimitState {
   if (rate === undefined) return { limit, rate, sentence: undefined, buckets: 0, refused, exceeded: [] };
   let buckets = 0;
   const exceeded: { key: string; retryAfterSeconds: number }[] = [];
-  for (const [key, arrivalUs] of arrivals) {
+  for (const [key, arrivalUs] of store.entries()) {
     const bucket = { rate, arrivalUs };
     if (isUnused(bucket, nowMs)) continue;
     buckets += 1;

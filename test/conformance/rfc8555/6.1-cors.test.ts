@@ -28,6 +28,7 @@ t.test("R6.1-2 scripts of any origin may use the ACME resources, and nothing els
     readable(t, await acme.request(directory.newNonce, { ...from, method: "HEAD" }), "newNonce");
     readable(t, await alice.post(directory.newOrder, { identifiers: [dns("b.localhost")] }, from), "newOrder");
     readable(t, await alice.postAsGet(order.url, from), "order");
+    readable(t, await acme.request(`${directory.renewalInfo}/AAAA.AAAA`, from), "renewalInfo");
     const refusals: [string, Reply][] = [
       ["malformed", await alice.post(directory.newOrder, {}, from)],
       ["405", await acme.request(order.url, from)],
@@ -57,7 +58,8 @@ t.test("R6.1-2 scripts of any origin may use the ACME resources, and nothing els
       `${ca.url}/acme/certificate/00`,
     ];
     const both = [ca.directoryUrl, directory.newNonce];
-    for (const url of [...posted, ...both]) {
+    const read = [`${directory.renewalInfo}/AAAA.AAAA`]; // RFC 9773 §4.1: asked by GET, without a signature.
+    for (const url of [...posted, ...both, ...read]) {
       const reply = await acme.request(url, {
         method: "OPTIONS",
         headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
@@ -66,7 +68,8 @@ t.test("R6.1-2 scripts of any origin may use the ACME resources, and nothing els
       t.equal(reply.text, "");
       readable(t, reply, url);
       const allowed = String(reply.headers["access-control-allow-methods"]).split(", ").sort();
-      t.same(allowed, both.includes(url) ? ["GET", "HEAD", "POST"] : ["POST"]);
+      const methods = [...(posted.includes(url) ? [] : ["GET", "HEAD"]), ...(read.includes(url) ? [] : ["POST"])];
+      t.same(allowed, methods);
       t.match(reply.headers["access-control-allow-headers"], /Content-Type/);
       t.ok(Number(reply.headers["access-control-max-age"]) >= 600);
       t.notOk("replay-nonce" in reply.headers, "a preflight gets no nonce");
