@@ -2,6 +2,7 @@
 import type { Target } from "./target.ts";
 import { dnsTargets } from "./targets/dns.ts";
 import { encodingTargets } from "./targets/encoding.ts";
+import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { signatureTargets } from "./targets/signatures.ts";
@@ -13,5 +14,6 @@ export const targets: readonly Target[] = [
   ...x509Targets,
   ...signatureTargets,
   ...dnsTargets,
+  ...fieldTargets,
   ...httpTargets,
 ];

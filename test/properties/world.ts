@@ -1,5 +1,7 @@
 /** Accounts that do at random what clients do, and what they should not: the actions of the state machine's model. */
 import { randomUUID } from "node:crypto";
+import path from "node:path";
+import { openDevIssuer } from "../../src/development/devIssuer.ts";
 import {
   clientKey,
   dns,
@@ -50,7 +52,9 @@ export interface World {
   readonly alone: { readonly owner: AcmeClient; readonly url: string }[];
   /** What was done, for whoever reads a finding. */
   readonly log: string[];
-  jumpAhead(hours: number): void;
+  /** The servers' time. */
+  readonly now: () => Date;
+  readonly jumpAhead: (hours: number) => void;
 }
 
 /** Any reply to anything at all: no 5xx, and refusals are problems of the table. */
@@ -195,14 +199,16 @@ interface Response {
 }
 
 async function respond(
-  { ca, target }: World,
+  { ca, target, now }: World,
   random: Random,
   { owner, authorization, key, right }: Response,
 ): Promise<void> {
   const attestation = authorization.challenges.find(({ type }) => type === "workload-attest-01");
   if (attestation !== undefined) {
     const subject = right ? (authorization.identifier.value.split("/").at(-1) ?? "") : "somebody-else";
-    const value = await ca.devToken(subject, `${audienceOf(ca)}/${bindingOf(attestation, owner.key, key.spki)}`);
+    const audience = `${audienceOf(ca)}/${bindingOf(attestation, owner.key, key.spki)}`;
+    const issuer = await openDevIssuer(path.join(ca.dataDir, "dev-issuer.jwk"));
+    const value = await issuer.mint({ subject, audience, issuer: `${ca.url}/dev`, now: now() });
     await post(owner, attestation.url, { spki: key.spki, evidence: [{ format: "jwt", ref: "dev", value }] });
     return;
   }

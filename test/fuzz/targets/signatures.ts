@@ -6,12 +6,14 @@ import { algorithms, keyFits, parseJws, verifyJws } from "../../../src/acme/jws.
 import { readJwk } from "../../../src/acme/jwk.ts";
 import { verifyCompactJws } from "../../../src/attestation/compactJws.ts";
 import { EvidenceRefused } from "../../../src/attestation/evidence.ts";
+import { fingerprintOf, namedIssuer } from "../../../src/attestation/formats/atc.ts";
 import { createVerifier } from "../../../src/attestation/verify.ts";
 import { Problem } from "../../../src/problem/problem.ts";
 import {
   base64url as encoded,
   compact,
   context,
+  goodAtcClaims,
   goodClaims,
   testKey,
   testSource,
@@ -97,7 +99,8 @@ const issuers = (["ES256", "ES384", "EdDSA", "RS256", "PS256"] as const).map((al
   testKey(`key-${index}`, alg),
 );
 const source = testSource(issuers);
-const verifier = createVerifier([source]);
+const authority = testSource(issuers, { ref: "authority", format: "atc" });
+const verifier = createVerifier([source, authority]);
 
 function token(random: Random): Buffer {
   const key = random.pick(issuers);
@@ -145,6 +148,38 @@ const evidence: Target = {
   },
 };
 
+const atc: Target = {
+  name: "atc",
+  about: "authority tokens (RFC 9447), signed after they were bent",
+  cases: 900,
+  slowMs: 300,
+  make(random) {
+    const key = random.pick(issuers);
+    const claims = { ...goodAtcClaims({ iss: "https://issuer.example" }), cnf: { jkt: "A".repeat(43) } } as {
+      [member: string]: Json;
+    };
+    const payload = jsonText(random, random.chance(0.3) ? claims : bendJson(random, claims, 1));
+    return Buffer.from(compact(key, payload, jsonText(random, { alg: key.alg, kid: key.kid, typ: "JWT" })));
+  },
+  async check(input) {
+    const value = input.toString("utf8");
+    const named = namedIssuer(value);
+    const verified = await verifier
+      .verify({ format: "atc", ref: "authority", value }, context)
+      .catch((error: unknown) => (error instanceof EvidenceRefused ? undefined : Promise.reject(error as Error)));
+    if (verified === undefined) return "refused";
+    holds(named === "https://issuer.example", "it names another authority");
+    const { atc: claim, jti } = jose.decodeJwt<{
+      atc: { tktype: string; tkvalue: string; fingerprint: string; ca?: boolean };
+    }>(value);
+    holds(claim.tktype === "uri" && claim.tkvalue === context.identifier.value, "it vouches for something else");
+    holds(claim.fingerprint === fingerprintOf(context.accountKey), "it is another account's");
+    holds(claim.ca !== true && typeof jti === "string" && jti !== "", "a CA's, or one that can be used twice");
+    holds(verified.bindingLevel === "key", "another level");
+    return "accepted";
+  },
+};
+
 const compactJws: Target = {
   name: "compact-jws",
   about: "the frame of a token: three parts, strict in each",
@@ -170,4 +205,4 @@ const compactJws: Target = {
   },
 };
 
-export const signatureTargets: readonly Target[] = [jws, jwk, evidence, compactJws];
+export const signatureTargets: readonly Target[] = [jws, jwk, evidence, atc, compactJws];
