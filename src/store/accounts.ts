@@ -74,11 +74,17 @@ const deactivate = statement(
   `with gone as (
      update account a set status = 'deactivated' where ${isSigner("a", 1)} and a.status = 'valid' returning ${columns}
    ), authorizations as (
-     update acme_authorization z set status = 'deactivated' from gone
-     where z.account_id = gone.id and z.status in ('pending', 'valid')
+     update acme_authorization set status = 'deactivated'
+     where id in (
+       select z.id from gone join acme_authorization z on z.account_id = gone.id
+       where z.status in ('pending', 'valid') order by z.id for update of z
+     )
    ), orders as (
-     update acme_order o set status = 'invalid', pending_slot = null from gone
-     where o.account_id = gone.id and o.status in ('pending', 'ready')
+     update acme_order set status = 'invalid', pending_slot = null
+     where id in (
+       select o.id from gone join acme_order o on o.account_id = gone.id
+       where o.status in ('pending', 'ready') order by o.id for update of o
+     )
    ), audit as (
      insert into audit_entry (event, actor, subject) select 'account.deactivated', 'account:' || id, 'account:' || id from gone
    )

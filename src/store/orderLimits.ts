@@ -82,7 +82,10 @@ export const pendingOrders = statement(
 export const releasePlaces = statement(
   "release_places",
   `update acme_order set pending_slot = null
-   where id in (select id from acme_order where pending_slot is not null and (expires_at < $1 or status <> 'pending') limit $2)
+   where id in (
+     select id from acme_order where pending_slot is not null and (expires_at < $1 or status <> 'pending')
+     limit $2 for update skip locked
+   )
    returning 1`,
 );
 

@@ -143,7 +143,8 @@ export const readAuthorization = statement(
    where ${ofDirectory("a", 1)}`,
 );
 
-// A valid authorization may stand behind several orders: all that are not finished end with it.
+// A valid authorization may stand behind several orders: all that are not finished end with it. They are locked in the order of their
+// ids: two authorizations of the same orders may end at the same time.
 export const deactivateAuthorization = statement(
   "authorization_deactivate",
   `with ended as (
@@ -152,8 +153,11 @@ export const deactivateAuthorization = statement(
        and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
      returning ${authorizationColumns("z")}
    ), orders as (
-     update acme_order o set status = 'invalid', pending_slot = null from ended
-     where o.account_id = ended.account_id and ended.id = any(o.authorization_ids) and o.status in ('pending', 'ready')
+     update acme_order set status = 'invalid', pending_slot = null
+     where id in (
+       select o.id from ended join acme_order o on o.account_id = ended.account_id and ended.id = any(o.authorization_ids)
+       where o.status in ('pending', 'ready') order by o.id for update of o
+     )
    )
    select * from ended`,
 );
