@@ -22,12 +22,10 @@ export interface NameServers {
    * @throws {OutboundFailure} `dns` no answer about this name · `ours` no answer at all · `signal.reason`
    */
   ask(name: string, type: RecordType, signal: AbortSignal): Promise<DnsReply>;
-  /** False when no name server answers, whatever is asked. */
-  answering(signal: AbortSignal): Promise<boolean>;
+  /** False when no name server answers, whatever is asked; what came since then (`performance.now()`) is answer enough. */
+  answering(since: number, signal: AbortSignal): Promise<boolean>;
 }
 
-/** For so long after an answer nobody doubts that the name servers are there. */
-const livelyMs = 10_000;
 const probeTimeoutMsMax = 1_000;
 /** For so long after nobody answered it is not asked again: a crowd of lookups wants to know at the same time. */
 const silentMs = 1_000;
@@ -66,11 +64,13 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
     const found = await servers();
     const until = performance.now() + timeoutMs;
     let last: DnsReply | Error = new NoAnswer("no name server is configured");
+    let triedAt = performance.now();
     // Two rounds: a datagram may be lost. The second has twice the time, and a server that answered is not asked again.
     for (const share of [1 / 4, 1 / 2]) {
       for (const server of found) {
         const tryMs = Math.min((timeoutMs * share) / found.length, until - performance.now());
         if (tryMs < 1) break;
+        triedAt = performance.now();
         const outcome = await tryOnce(server, { name, type }, tryMs, signal);
         if (outcome instanceof Error) {
           if (last instanceof Error) last = outcome;
@@ -78,16 +78,16 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
         else last = outcome;
       }
       if (!(last instanceof NoAnswer)) break;
-      void answering(signal).catch(() => undefined); // Begun now, so that it is known when the second round is over.
+      void answering(triedAt, signal).catch(() => undefined); // Begun now, so that it is known when the second round is over.
     }
     if (!(last instanceof Error) && last.responseCode !== responseCodes.refused) return last;
-    return judge(last, signal);
+    return judge(last, triedAt, signal);
   }
 
   /** No answer, or a refusal: the name's fault where the name servers answer others. */
-  async function judge(last: DnsReply | Error, signal: AbortSignal): Promise<DnsReply> {
+  async function judge(last: DnsReply | Error, triedAt: number, signal: AbortSignal): Promise<DnsReply> {
     const code = last instanceof Error && "code" in last ? String(last.code) : undefined;
-    const here = code === undefined && (await answering(signal));
+    const here = code === undefined && (await answering(triedAt, signal));
     if (!here) {
       const reason = `the resolver cannot be used (${code ?? reasonOf(last)})`;
       throw new OutboundFailure("ours", reason, { cause: last });
@@ -106,8 +106,8 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
     return replies.some((reply) => !(reply instanceof Error) && reply.responseCode !== responseCodes.refused);
   }
 
-  async function answering(signal: AbortSignal): Promise<boolean> {
-    if (performance.now() - answeredAt < livelyMs) return true;
+  async function answering(since: number, signal: AbortSignal): Promise<boolean> {
+    if (answeredAt > since) return true;
     if (performance.now() - silentAt < silentMs) return false;
     probing ??= probe()
       .catch(() => false)

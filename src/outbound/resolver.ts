@@ -76,14 +76,15 @@ export function createResolver(options: NameServersOptions): NameResolver {
 
   async function systemAddresses(name: string, signal: AbortSignal): Promise<string[]> {
     const late = Promise.withResolvers<never>();
+    const begun = performance.now();
     const timer = setTimeout(() => late.reject(Object.assign(new Error(), { code: "EAI_AGAIN" })), timeoutMs * 0.75);
     // Begun in good time, so that it is known by then.
-    const probe = setTimeout(() => void nameServers.answering(signal).catch(() => undefined), timeoutMs * 0.4);
+    const probe = setTimeout(() => void nameServers.answering(begun, signal).catch(() => undefined), timeoutMs * 0.4);
     try {
       const found = await Promise.race([lookup(name, { all: true }), late.promise]);
       return found.map(({ address }) => address);
     } catch (error) {
-      throw told(await systemFailure(error, signal), name, "address");
+      throw told(await systemFailure(error, begun, signal), name, "address");
     } finally {
       clearTimeout(timer);
       clearTimeout(probe);
@@ -91,13 +92,13 @@ export function createResolver(options: NameServersOptions): NameResolver {
   }
 
   /** getaddrinfo has one word for a name whose servers fail and for a resolver that is away. */
-  async function systemFailure(error: unknown, signal: AbortSignal): Promise<unknown> {
+  async function systemFailure(error: unknown, begun: number, signal: AbortSignal): Promise<unknown> {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
     if (code === "ENOTFOUND")
       return new OutboundFailure("dns", "the name does not exist, or has no addresses", { retryable: true });
     if (code !== "EAI_AGAIN")
       return new OutboundFailure("ours", `the system's lookup failed (${code})`, { cause: error });
-    return (await nameServers.answering(signal))
+    return (await nameServers.answering(begun, signal))
       ? new OutboundFailure("dns", "the resolver has no answer", { retryable: true })
       : new OutboundFailure("ours", "the system's resolver cannot be used", { cause: error });
   }

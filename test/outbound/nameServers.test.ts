@@ -48,10 +48,24 @@ t.test("a refusal is the name's where others are answered, and ours where everyb
   const picky = await server(t, () => "REFUSED");
   const some = createResolver({ dnsResolver: picky.address, timeoutMs: 400 });
   await t.rejects(some.txt("a.example", signal), dnsFailure(/the resolver refused to answer/));
-  const closed = await startDnsServer(() => "REFUSED", "127.0.0.1", { root: "REFUSED" });
+  const closed = await startDnsServer(() => "REFUSED", "127.0.0.1", { root: () => "REFUSED" });
   t.teardown(() => closed.close());
   const none = createResolver({ dnsResolver: closed.address, timeoutMs: 400 });
   await t.rejects(none.txt("a.example", signal), ours(/it refuses to answer/));
+});
+
+t.test("a resolver that goes silent is our trouble from the first lookup on", async (t) => {
+  let silent = false;
+  const answer = (): DnsAnswer => (silent ? "silence" : [{ type: "TXT", data: "here" }]);
+  const dns = await startDnsServer(answer, "127.0.0.1", { root: () => (silent ? "silence" : []) });
+  t.teardown(() => dns.close());
+  const resolver = createResolver({ dnsResolver: dns.address, timeoutMs: 400 });
+  t.same(await resolver.txt("a.example", signal), ["here"]);
+  silent = true;
+  await t.rejects(resolver.txt("a.example", signal), ours(/cannot be used/));
+  await t.rejects(resolver.txt("a.example", signal), ours(/cannot be used/));
+  silent = false;
+  t.same(await resolver.txt("a.example", signal), ["here"]);
 });
 
 t.test("over TCP alone where that is asked for", async (t) => {

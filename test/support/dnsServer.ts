@@ -38,7 +38,7 @@ const typeNames = new Map<number, string>(Object.entries(types).map(([name, numb
 export async function startDnsServer(
   answer: (name: string, type: string) => DnsAnswer,
   host = "127.0.0.1",
-  { root = [], port: wanted = 0 }: { root?: DnsAnswer; port?: number } = {},
+  { root = () => [], port: wanted = 0 }: { root?: () => DnsAnswer; port?: number } = {},
 ): Promise<DnsServer> {
   const questions: string[] = [];
 
@@ -47,7 +47,7 @@ export async function startDnsServer(
     // What is asked to find out whether anybody is there: it is nobody's question, and has its own answer.
     const probe = name === "" && type === "NS";
     if (!probe) questions.push(`${type} ${name} over ${transport}`);
-    const answered = probe ? root : answer(name, type);
+    const answered = probe ? root() : answer(name, type);
     if (answered === "silence") return { datagrams: [], forged: [] };
     if (typeof answered === "string") {
       return { datagrams: [message(query, end, [], { SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 }[answered])], forged: [] };
