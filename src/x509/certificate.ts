@@ -129,19 +129,17 @@ export function isSerialNumber(content: Buffer): boolean {
 
 /**
  * Reads exactly one DER certificate of version 3 without unique identifiers. Nothing is verified but the form.
- * @param anySerialNumber takes serial numbers that no CA may give (RFC 5280 §4.1.2.2 wants readers to cope): many a self-signed certificate has one
+ * @param selfMade takes what no CA may write and many a self-signed certificate has: serial numbers of any size and sign (RFC 5280
+ *   §4.1.2.2 wants readers to cope), years before 2050 as GeneralizedTime
  * @throws {CertificateError}
  */
-export function readCertificate(input: Uint8Array, { anySerialNumber = false } = {}): Certificate {
+export function readCertificate(input: Uint8Array, { selfMade = false } = {}): Certificate {
   try {
     const bytes = Buffer.from(input);
     const members = membersOf(readDer(bytes), tags.sequence, "The certificate");
     if (members.length !== 3) throw new CertificateError("The certificate has not three members");
     const [tbs, algorithm, signature] = members;
-    const { innerAlgorithm, ...content } = readTbs(
-      membersOf(tbs, tags.sequence, "The to-be-signed part"),
-      anySerialNumber,
-    );
+    const { innerAlgorithm, ...content } = readTbs(membersOf(tbs, tags.sequence, "The to-be-signed part"), selfMade);
     if (!sequenceBytesOf(algorithm, "The signature algorithm").equals(innerAlgorithm)) {
       throw new CertificateError("The two signature algorithms differ"); // RFC 5280 §4.1.1.2
     }
@@ -160,7 +158,7 @@ export function readCertificate(input: Uint8Array, { anySerialNumber = false } =
 
 type TbsContent = Omit<Certificate, "der" | "tbs" | "signatureAlgorithm" | "signature"> & { innerAlgorithm: Buffer };
 
-function readTbs(members: readonly DerElement[], anySerialNumber: boolean): TbsContent {
+function readTbs(members: readonly DerElement[], selfMade: boolean): TbsContent {
   const [version, serialNumber, algorithm, issuer, validity, subject, spki, extensions, ...more] = members;
   // Version 1 is the default, and then this member is not written.
   const [number] = version?.tag === 0xa0 ? version.children : [];
@@ -168,7 +166,7 @@ function readTbs(members: readonly DerElement[], anySerialNumber: boolean): TbsC
     throw new CertificateError("The certificate is not of version 3");
   }
   const serial = contentOf(serialNumber, tags.integer, "The serial number");
-  if (!anySerialNumber && !isSerialNumber(serial))
+  if (!selfMade && !isSerialNumber(serial))
     throw new CertificateError("The serial number is not positive, or has over 20 octets");
   const times = membersOf(validity, tags.sequence, "The validity");
   if (times.length !== 2) throw new CertificateError("The validity has not two members");
@@ -182,8 +180,8 @@ function readTbs(members: readonly DerElement[], anySerialNumber: boolean): TbsC
     serial: serialHex(serial),
     innerAlgorithm: sequenceBytesOf(algorithm, "The signature algorithm"),
     issuer: sequenceBytesOf(issuer, "The issuer"),
-    notBefore: timeOf(times[0], "The notBefore"),
-    notAfter: timeOf(times[1], "The notAfter"),
+    notBefore: timeOf(times[0], "The notBefore", selfMade),
+    notAfter: timeOf(times[1], "The notAfter", selfMade),
     subject: sequenceBytesOf(subject, "The subject"),
     spki: sequenceBytesOf(spki, "The public key"),
     extensions: list,

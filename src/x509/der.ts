@@ -228,13 +228,13 @@ export function octetAlignedBitsOf(element: DerElement | undefined, what: string
   return content.subarray(1);
 }
 
-/** A UTCTime or GeneralizedTime, each only for its years (RFC 5280 §4.1.2.5). @throws {DerError} */
-export function timeOf(element: DerElement | undefined, what: string): Date {
+/** A UTCTime or GeneralizedTime, each only for its years (RFC 5280 §4.1.2.5) unless `anyYear` is true. @throws {DerError} */
+export function timeOf(element: DerElement | undefined, what: string, anyYear = false): Date {
   if (element === undefined) throw new DerError(`${what} is missing`);
   const text = element.source.toString("latin1", element.contentStart, element.end);
   if (element.tag === tags.utcTime) return parseUtcTime(text) ?? notATime(what);
   if (element.tag !== tags.generalizedTime) throw new DerError(`${what} is not a time`);
-  if (text < "2050") throw new DerError(`${what} is a GeneralizedTime before 2050`);
+  if (!anyYear && text < "2050") throw new DerError(`${what} is a GeneralizedTime before 2050`);
   return parseGeneralizedTime(text) ?? notATime(what);
 }
 

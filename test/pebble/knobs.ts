@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import type { AcmePaths } from "../../src/acme/urls.ts";
+import type { Replacements } from "../../src/compose.ts";
 import type { AcmeReplacements } from "../../src/mountAcme.ts";
 import { problem } from "../../src/problem/problem.ts";
 import type { Knobs } from "./commandLine.ts";
@@ -33,7 +34,22 @@ export const termsOfService = "data:text/plain,Do%20what%20thou%20wilt";
 /** True in this many percent of all cases. */
 const happens = (percent: number): boolean => randomInt(100) < percent;
 
-export function replacementsOf(knobs: Knobs, configuration: PebbleConfiguration): AcmeReplacements {
+/** What is put in place of the server's own parts. */
+export function replacementsOf(knobs: Knobs, configuration: PebbleConfiguration): Replacements {
+  return {
+    acme: acmeReplacements(knobs, configuration),
+    async externalAccounts(keys) {
+      const usual = { directory: "default", description: null, identifiers: null, profiles: null };
+      for (const [id, key] of Object.entries(configuration.externalAccountMacKeys)) {
+        const macKey = Buffer.from(key, "base64url");
+        await keys.createKey({ ...usual, id, macKey, usesMax: null, expiresAt: null });
+      }
+      return keys;
+    },
+  };
+}
+
+function acmeReplacements(knobs: Knobs, configuration: PebbleConfiguration): AcmeReplacements {
   const blocked = new Set(configuration.domainBlocklist);
   return {
     paths: pebblePaths,
@@ -49,9 +65,12 @@ export function replacementsOf(knobs: Knobs, configuration: PebbleConfiguration)
     orders: (real) => ({
       ...real,
       async createOrder(signer, order) {
-        for (const { value } of order.identifiers)
-          if (blocked.has(value))
-            throw problem("rejectedIdentifier", `the name ${value} is on the list of blocked ones`);
+        for (const { type, value } of order.identifiers) {
+          if (!blocked.has(value)) continue;
+          const detail = "the name is on the list of blocked ones";
+          const subproblem = { code: "rejectedIdentifier", detail, identifier: { type, value } } as const;
+          throw problem("rejectedIdentifier", detail, { subproblems: [subproblem] });
+        }
         return await real.createOrder(signer, { ...order, reuse: happens(knobs.authorizationReusePercent) });
       },
     }),

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CommandLine, type Knobs, readCommandLine, readKnobs } from "./commandLine.ts";
 import { readPebbleConfiguration } from "./configurationFile.ts";
-import { startPebble } from "./start.ts";
+import { type Door, openDoor } from "./door.ts";
 
 const read = readCommandLine(process.argv.slice(2));
 if ("print" in read) {
@@ -38,11 +38,20 @@ async function serve({ configFile, dnsServer }: CommandLine, knobs: Knobs): Prom
       cert: readFileSync(configuration.certificate, "utf8"),
       key: readFileSync(configuration.privateKey, "utf8"),
     };
+    const doorAt = async (address: string): Promise<Door> => {
+      const door = await openDoor(address);
+      steps.push(() => door.close());
+      return door;
+    };
+    const { listenAddress, managementListenAddress } = configuration;
+    const doors = {
+      acme: await doorAt(listenAddress),
+      management: managementListenAddress === "" ? undefined : await doorAt(managementListenAddress),
+    };
+    const { startPebble } = await import("./start.ts"); // All of the server: it takes its time.
     const owner = { teardown: (step: () => void | Promise<void>) => steps.push(step) };
-    const { directoryUrl } = await startPebble(owner, { configuration, knobs, dnsServer, tls });
-    process.stdout.write(
-      `Listening on: ${configuration.listenAddress}\nACME directory available at: ${directoryUrl}\n`,
-    );
+    const { directoryUrl } = await startPebble(owner, { configuration, knobs, dnsServer, doors, tls });
+    process.stdout.write(`Listening on: ${listenAddress}\nACME directory available at: ${directoryUrl}\n`);
   } catch (error) {
     process.stderr.write(`pebble: ${error instanceof Error ? error.message : String(error)}\n`);
     await stop(1);

@@ -135,7 +135,9 @@ t.test("paths, knobs and management", async (t) => {
 });
 
 t.test("two at once, of which one refuses every nonce; nothing is left of the one that is killed", async (t) => {
-  const refusing = await launch(t, { PEBBLE_WFE_NONCEREJECT: "100" });
+  const bound = { externalAccountBindingRequired: true, externalAccountMACKeys: { "kid-1": "A".repeat(64) } };
+  const refusing = await launch(t, { PEBBLE_WFE_NONCEREJECT: "100" }, bound);
+  t.match(refusing.acme.directory, { meta: { externalAccountRequired: true } });
   const other = await launch(t, { PEBBLE_VA_ALWAYS_VALID: "0" });
   const refused = await refusing.acme.client(clientKey()).register({ termsOfServiceAgreed: true });
   t.match(refused.json(), { type: "urn:ietf:params:acme:error:badNonce" });

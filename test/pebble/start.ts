@@ -1,5 +1,4 @@
 /** The server in Pebble's clothes: an authority of the tests', with Pebble's paths, knobs and management interface. */
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -7,6 +6,7 @@ import { certificateAuthority, type TestOwner } from "../support/certificateAuth
 import { temporaryPostgres } from "../support/postgres.ts";
 import type { Knobs } from "./commandLine.ts";
 import type { PebbleConfiguration } from "./configurationFile.ts";
+import { addressOf, type Door } from "./door.ts";
 import { putInFront } from "./front.ts";
 import { alternateChains, ownChain } from "./hierarchies.ts";
 import { pebblePaths, replacementsOf } from "./knobs.ts";
@@ -19,13 +19,15 @@ export interface PebbleOptions {
   readonly configuration: PebbleConfiguration;
   readonly knobs: Knobs;
   readonly dnsServer: string | undefined;
-  /** PEM, for both listeners. */
+  /** Where both interfaces are; the management one may be off. */
+  readonly doors: { readonly acme: Door; readonly management: Door | undefined };
+  /** PEM, for both. */
   readonly tls: { readonly cert: string; readonly key: string };
 }
 
 /** Resolves once both interfaces answer. */
 export async function startPebble(owner: TestOwner, options: PebbleOptions): Promise<{ directoryUrl: string }> {
-  const { configuration, knobs, tls } = options;
+  const { configuration, knobs, tls, doors } = options;
   const dataDir = await mkdtemp(join(tmpdir(), `${dataPrefix}${process.pid}-`));
   owner.teardown(() => rm(dataDir, { recursive: true, force: true }));
   const { url: databaseUrl } = await temporaryPostgres(owner);
@@ -34,7 +36,7 @@ export async function startPebble(owner: TestOwner, options: PebbleOptions): Pro
       dataDir,
       databaseUrl,
       configuration: serverConfiguration(options, alternateChainFiles),
-      acme: replacementsOf(knobs, configuration),
+      ...replacementsOf(knobs, configuration),
     });
 
   let authority = await open([]);
@@ -51,24 +53,12 @@ export async function startPebble(owner: TestOwner, options: PebbleOptions): Pro
     renewalInfo,
     retryAfter: configuration.retryAfter,
   });
-  if (configuration.managementListenAddress !== "") {
+  if (doors.management !== undefined) {
     const inventory = (path: string) => authority.inventory(path);
-    const management = createManagement({ tls, chains, inventory, renewalInfo });
-    const { host, port } = addressOf(configuration.managementListenAddress);
-    management.listen(port, host);
-    await once(management, "listening");
-    owner.teardown(() => {
-      management.closeAllConnections();
-      management.close();
-    });
+    doors.management.open(createManagement({ tls, chains, inventory, renewalInfo }));
   }
+  doors.acme.open(authority.authority.server.server);
   return { directoryUrl: `${authority.url}${pebblePaths.directory}` };
-}
-
-/** An empty host is every address of this machine, as in Go. */
-export function addressOf(address: string): { host: string; port: number } {
-  const [, host = "", port = ""] = /^(.*):(\d+)$/.exec(address) ?? [];
-  return { host: host.replaceAll(/[[\]]/g, "") || "::", port: Number(port) };
 }
 
 /** All of it can be said in the server's own configuration. */
@@ -76,7 +66,6 @@ function serverConfiguration(
   { configuration, knobs, dnsServer }: PebbleOptions,
   alternateChainFiles: readonly string[],
 ): Record<string, unknown> {
-  const { host, port } = addressOf(configuration.listenAddress);
   const profiles = Object.entries(configuration.profiles).map(([name, { description, validityPeriod }]) => [
     name,
     {
@@ -90,9 +79,10 @@ function serverConfiguration(
       extendedKeyUsage: ["serverAuth"],
     },
   ]);
+  const { host, port } = addressOf(configuration.listenAddress);
   return {
-    listen: `${host.includes(":") ? `[${host}]` : host}:${port}`,
-    externalUrl: `https://localhost:${port}`,
+    // Pebble repeats what the request calls it. Here there is one name for all; "localhost" might be 127.0.0.1 alone.
+    externalUrl: host === "::1" ? `https://[::1]:${port}` : `https://localhost:${port}`,
     tls: {
       mode: "files",
       certificateFile: resolve(configuration.certificate),
@@ -102,6 +92,7 @@ function serverConfiguration(
     profiles: Object.fromEntries(profiles),
     acme: {
       termsOfService: "https://localhost/terms", // The directory shows another one; agreement is wanted because of this.
+      externalAccountRequired: configuration.externalAccountBindingRequired,
       ordersPerPage: knobs.ordersPerPage,
     },
     validation: {

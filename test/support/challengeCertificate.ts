@@ -3,7 +3,7 @@
  */
 import { generateKeyPairSync, hash, type KeyObject, sign } from "node:crypto";
 import { assembleCertificate, encodeTbsCertificate } from "../../src/x509/certificate.ts";
-import { der, encodeDer, octetString, sequence } from "../../src/x509/derWriter.ts";
+import { der, encodeDer, octetString, sequence, time } from "../../src/x509/derWriter.ts";
 import { type Extension, subjectAltName } from "../../src/x509/extensions.ts";
 import { tags } from "../../src/x509/der.ts";
 import { encodeName } from "../../src/x509/name.ts";
@@ -19,8 +19,10 @@ export interface CertificateWishes {
   readonly issuer?: string;
   /** Signs with a key that is not the certificate's. */
   readonly foreignSignature?: boolean;
-  /** Content of an INTEGER that our own encoder refuses to write. */
+  /** DER of a serial number that our own encoder refuses to write. */
   readonly serialNumber?: Buffer;
+  /** DER of a Validity that it refuses. */
+  readonly validity?: Buffer;
   /** Has the last extension a second time, which our own encoder refuses to write. */
   readonly twice?: boolean;
 }
@@ -38,13 +40,12 @@ export function selfSigned(wishes: CertificateWishes): { key: string; cert: stri
     serialNumber: usualSerial,
     signatureAlgorithm: "ecdsa-p256-sha256",
     issuer: encodeName({ commonName: wishes.issuer ?? "challenge" }),
-    notBefore: new Date("2020-01-01T00:00:00Z"),
-    notAfter: new Date("2040-01-01T00:00:00Z"),
+    ...usual,
     subject: encodeName({ commonName: "challenge" }),
     spki: publicKey.export({ type: "spki", format: "der" }),
     extensions: wishes.twice === true && placeholder ? [...extensions, placeholder] : extensions,
   });
-  const tbs = wishes.serialNumber === undefined ? written : withSerialNumber(written, wishes.serialNumber);
+  const tbs = withElements(written, wishes);
   if (wishes.twice === true && last && placeholder) {
     tbs.set(encodeOid(last.oid), tbs.indexOf(encodeOid(placeholder.oid)));
   }
@@ -57,14 +58,21 @@ export function selfSigned(wishes: CertificateWishes): { key: string; cert: stri
 }
 
 const usualSerial = Buffer.from([0x01, 0x23]);
+const usual = { notBefore: new Date("2020-01-01T00:00:00Z"), notAfter: new Date("2040-01-01T00:00:00Z") };
 
-function withSerialNumber(tbs: Buffer, serialNumber: Buffer): Buffer {
-  const usual = encodeDer(der(tags.integer, usualSerial));
-  const at = tbs.indexOf(usual);
+/** The to-be-signed part with these elements in place of the usual ones. */
+function withElements(tbs: Buffer, { serialNumber, validity }: CertificateWishes): Buffer {
+  const replaced = [
+    { usually: encodeDer(der(tags.integer, usualSerial)), now: serialNumber },
+    { usually: encodeDer(sequence(time(usual.notBefore), time(usual.notAfter))), now: validity },
+  ];
   const headerLength = 2 + ((tbs[1] ?? 0) & 0x7f); // Longer than 127 octets, so that the length has octets of its own.
-  return encodeDer(
-    sequence(tbs.subarray(headerLength, at), der(tags.integer, serialNumber), tbs.subarray(at + usual.length)),
-  );
+  let content = tbs.subarray(headerLength);
+  for (const { usually, now = usually } of replaced) {
+    const at = content.indexOf(usually);
+    content = Buffer.concat([content.subarray(0, at), now, content.subarray(at + usually.length)]);
+  }
+  return encodeDer(sequence(content));
 }
 
 const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });

@@ -2,6 +2,7 @@ import { createServer, type TlsOptions, type TLSSocket } from "node:tls";
 import t from "tap";
 import { reverseName, tlsAlpn01 } from "../../../src/acme/challenges/tlsAlpn01.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
+import { der, encodeDer, sequence } from "../../../src/x509/derWriter.ts";
 import { subjectAltName } from "../../../src/x509/extensions.ts";
 import { acmeIdentifier, type CertificateWishes, selfSigned } from "../../support/challengeCertificate.ts";
 import {
@@ -101,11 +102,16 @@ t.test("R8738-3 an IP identifier: reverse-mapping name, one iPAddress", async (t
   );
 });
 
-t.test("R8737-4 a serial number that no CA may give is no fault of a self-signed certificate", async (t) => {
+t.test("R8737-4 what no CA may write is no fault of a self-signed certificate", async (t) => {
   const mayHave = { dns: ["target.example"], extensions: [right] };
-  const serials = { "21 octets": Buffer.from(`00${"ff".repeat(20)}`, "hex"), negative: Buffer.from([0xff]) };
-  for (const [what, serialNumber] of Object.entries(serials))
-    t.same(await validateCertificate(t, { ...mayHave, serialNumber }), { ok: true }, what);
+  const times = sequence(...["00010101000000Z", "20500101000000Z"].map((text) => der(0x18, Buffer.from(text))));
+  const strange = {
+    "a serial number of 21 octets": { serialNumber: encodeDer(der(2, Buffer.from(`00${"ff".repeat(20)}`, "hex"))) },
+    "a negative serial number": { serialNumber: encodeDer(der(2, Buffer.from([0xff]))) },
+    "the year 1": { validity: encodeDer(times) },
+  };
+  for (const [what, wishes] of Object.entries(strange))
+    t.same(await validateCertificate(t, { ...mayHave, ...wishes }), { ok: true }, what);
 });
 
 t.test("R8737-4 R8737-5 R8737-6 H-14 certificates that are not the challenge's", async (t) => {
