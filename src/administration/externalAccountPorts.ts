@@ -43,6 +43,12 @@ export interface ExternalAccountKeyStore {
     after: string | undefined,
     limit: number,
   ): Promise<ExternalAccountKey[]>;
-  /** The key as it was revoked, now or before; undefined where there is none. */
-  revokeKey(id: string): Promise<ExternalAccountKey | undefined>;
+  /**
+   * The key as it was revoked, now or before, and how many of its accounts ended with this (RFC 8555 §7.3.6), where that is asked for;
+   * undefined where there is no such key.
+   */
+  revokeKey(
+    id: string,
+    how: { readonly deactivateAccounts: boolean },
+  ): Promise<{ readonly key: ExternalAccountKey; readonly deactivatedAccounts: number } | undefined>;
 }

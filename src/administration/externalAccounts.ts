@@ -48,6 +48,11 @@ const listQuery = Type.Object(
   { additionalProperties: false },
 );
 
+const revokeQuery = Type.Object(
+  { deactivateAccounts: Type.Optional(Type.Enum(["true", "false"])) },
+  { additionalProperties: false },
+);
+
 /** Keys in a page where the request says nothing. */
 const pageDefault = 100;
 /** Accounts that a key's own page names, the newest. */
@@ -113,8 +118,14 @@ export function externalAccountRoutes(options: ExternalAccountRoutesOptions) {
       return { ...keyJson(key), accounts: await store.accountsOf(key.id, accountsShown) };
     });
 
-    server.post<{ Params: { id: string } }>("/external-account-keys/:id/revoke", async ({ params }) =>
-      keyJson(required(await store.revokeKey(idOf(params.id)))),
+    server.post<{ Params: { id: string }; Querystring: Static<typeof revokeQuery> }>(
+      "/external-account-keys/:id/revoke",
+      { schema: { querystring: revokeQuery } },
+      async ({ params, query }) => {
+        const deactivateAccounts = query.deactivateAccounts === "true";
+        const { key, deactivatedAccounts } = required(await store.revokeKey(idOf(params.id), { deactivateAccounts }));
+        return { ...keyJson(key), ...(deactivateAccounts && { deactivatedAccounts }) };
+      },
     );
   };
 }

@@ -4,6 +4,7 @@ import type { AllowedIdentifiers } from "../acme/externalAccountPorts.ts";
 import type { AccountStatus } from "../acme/state.ts";
 import { isBlocked, isKeyBlocked } from "./blockedKeys.ts";
 import { sqlState, statement, type Database, type Statement } from "./database.ts";
+import { deactivation } from "./deactivation.ts";
 import { usable } from "./externalAccountKeys.ts";
 import { isSigner, signerValues } from "./signer.ts";
 
@@ -68,27 +69,9 @@ const setContact = statement(
   `update account a set contact = $4 where ${isSigner("a", 1)} and a.status = 'valid' returning ${columns}`,
 );
 
-// RFC 8555 §7.3.6: deactivation cancels what is pending; certificates stay as they are.
 const deactivate = statement(
   "account_deactivate",
-  `with gone as (
-     update account a set status = 'deactivated' where ${isSigner("a", 1)} and a.status = 'valid' returning ${columns}
-   ), authorizations as (
-     update acme_authorization set status = 'deactivated'
-     where id in (
-       select z.id from gone join acme_authorization z on z.account_id = gone.id
-       where z.status in ('pending', 'valid') order by z.id for update of z
-     )
-   ), orders as (
-     update acme_order set status = 'invalid', pending_slot = null
-     where id in (
-       select o.id from gone join acme_order o on o.account_id = gone.id
-       where o.status in ('pending', 'ready') order by o.id for update of o
-     )
-   ), audit as (
-     insert into audit_entry (event, actor, subject) select 'account.deactivated', 'account:' || id, 'account:' || id from gone
-   )
-   select * from gone`,
+  `with ${deactivation(isSigner("a", 1), columns, "'account:' || id")} select * from gone`,
 );
 
 // The old key is kept as one that was an account's: no certificate is made for it (RFC 8555 §11.1).

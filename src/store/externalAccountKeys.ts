@@ -8,6 +8,7 @@ import type {
   ExternalAccountKeyStore,
 } from "../administration/externalAccountPorts.ts";
 import { statement, type Database } from "./database.ts";
+import { deactivation } from "./deactivation.ts";
 
 /** What keeps MAC keys from being read in the database. */
 export interface Sealing {
@@ -32,7 +33,7 @@ const macKey = statement(
 );
 
 const audited = (change: string, event: string): string =>
-  `audit as (
+  `${change}_audit as (
      insert into audit_entry (event, actor, subject, detail)
      select '${event}', 'operator', 'externalAccountKey:' || id, jsonb_build_object('directory', directory) from ${change}
    )`;
@@ -65,14 +66,21 @@ const list = statement(
    order by k.id desc limit $4`,
 );
 
-const revoke = statement(
-  "external_account_key_revoke",
+const revocation = (also: string, ended: string): string =>
   `with revoked as (
      update external_account_key set revoked_at = now() where id = $1 and revoked_at is null returning *
-   ), ${audited("revoked", "externalAccountKey.revoked")}
-   select ${columns("r")} from revoked r
+   ), ${audited("revoked", "externalAccountKey.revoked")}${also}
+   select ${columns("r")}, ${ended} as ended from revoked r
    union all
-   select ${columns("k")} from external_account_key k where k.id = $1 and k.revoked_at is not null`,
+   select ${columns("k")}, ${ended} from external_account_key k where k.id = $1 and k.revoked_at is not null`;
+
+const revoke = statement("external_account_key_revoke", revocation("", "0"));
+const revokeWithAccounts = statement(
+  "external_account_key_revoke_accounts",
+  revocation(
+    `, ${deactivation("a.external_account_key_id = $1", "a.id", "'operator'")}`,
+    "(select count(*)::integer from gone)",
+  ),
 );
 
 interface Row {
@@ -130,6 +138,10 @@ export function createExternalAccountKeyStore(
     accountsOf: async (id, limit) => (await db.run<{ id: string }>(accounts, [id, limit])).map((row) => row.id),
     listKeys: async ({ directory, usable: wanted }, after, limit) =>
       (await db.run<Row>(list, [directory ?? null, wanted ?? null, after ?? null, limit])).map(keyOf),
-    revokeKey: async (id) => one(await db.run<Row>(revoke, [id])),
+    async revokeKey(id, { deactivateAccounts }) {
+      const how = deactivateAccounts ? revokeWithAccounts : revoke;
+      const [row] = await db.run<Row & { ended: number }>(how, [id]);
+      return row && { key: keyOf(row), deactivatedAccounts: row.ended };
+    },
   };
 }

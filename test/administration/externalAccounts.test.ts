@@ -1,7 +1,9 @@
 import t from "tap";
+import { acmeDriver, dns } from "../support/acmeDriver.ts";
 import { query } from "../support/acmeFlows.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
-import { externalKey, keysOverRest } from "../support/externalAccounts.ts";
+import { boundAccount, externalKey, keysOverRest } from "../support/externalAccounts.ts";
+import { refused } from "../support/refused.ts";
 
 t.test("external account keys over REST", async (t) => {
   const directories = [{ name: "servers", profiles: ["server"] }];
@@ -123,6 +125,38 @@ t.test("external account keys over REST", async (t) => {
     for (const wrong of ["?limit=0", "?limit=1001", "?usable=maybe", "?cursor=%00", "?directory=A", "?other=1"])
       t.equal((await keysOverRest(ca, "GET", wrong)).status, 400, wrong);
     t.notMatch(JSON.stringify(await keysOverRest(ca, "GET")), /macKey/);
+  });
+
+  t.test("revoking ends the key's accounts where that is asked for, and no others", async (t) => {
+    const acme = await acmeDriver(t, ca);
+    const [key, other] = [await externalKey(ca, { uses: null }), await externalKey(ca)];
+    const [first, second] = [await boundAccount(acme, key), await boundAccount(acme, key)];
+    const bystanders = [await boundAccount(acme, other), await acme.account()];
+    const order = await first.newOrder(dns("a.localhost"));
+    t.notOk("deactivatedAccounts" in (await keysOverRest(ca, "POST", `/${key.id}/revoke`)).body);
+    t.equal((await second.newOrder(dns("a.localhost"))).status, "pending", "not asked for");
+    t.equal((await keysOverRest(ca, "POST", `/${key.id}/revoke?deactivateAccounts=yes`)).status, 400);
+
+    const ended = await keysOverRest(ca, "POST", `/${key.id}/revoke?deactivateAccounts=true`);
+    t.match(ended, { status: 200, body: { id: key.id, usable: false, deactivatedAccounts: 2 } });
+    for (const client of [first, second])
+      refused(
+        t,
+        await client.post(acme.directory.newOrder, { identifiers: [dns("b.localhost")] }),
+        401,
+        "unauthorized",
+      );
+    for (const client of bystanders) t.equal((await client.newOrder(dns("b.localhost"))).status, "pending");
+    const [row] = await query(ca, "select status from acme_order where id = $1", [order.url.split("/").at(-1)]);
+    t.equal(row?.["status"], "invalid", "what was pending ended with them");
+    const actors = await query(
+      ca,
+      "select 1 from audit_entry where event = 'account.deactivated' and actor = 'operator' and subject = any($1)",
+      [[first, second].map(({ account }) => `account:${account.split("/").at(-1)}`)],
+    );
+    t.equal(actors.length, 2);
+    const again = await keysOverRest(ca, "POST", `/${key.id}/revoke?deactivateAccounts=true`);
+    t.match(again.body, { deactivatedAccounts: 0 });
   });
 
   t.test("revoking is for good, and said once in the audit log", async (t) => {

@@ -76,6 +76,8 @@ t.test("mayfly eab create, list, revoke", async (t) => {
     t.match(revoked, { status: 0, stdout: new RegExp(`^Key ${id} was revoked at \\S+Z\\.\\n$`), stderr: "" });
     t.strictSame(await eab("revoke", "--id", id), revoked, "a second time changes nothing");
     t.match((await eab("list")).stdout, new RegExp(`\\n${id}  default +revoked +0/1`));
+    const ending = await eab("revoke", "--id", id, "--deactivate-accounts");
+    t.match(ending, { status: 0, stdout: `${revoked.stdout}Accounts that ended with this: 0.\n` });
   });
 
   t.test("what goes wrong is one sentence", async (t) => {
