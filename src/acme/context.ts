@@ -163,11 +163,9 @@ export async function requireSigner({ accounts }: Pick<AcmeContext, "accounts">,
   if (!account?.thumbprint.equals(by.thumbprint)) throw new KeySuperseded();
 }
 
-/** Says why a statement found no valid account of this signer. @throws {Problem} always */
-export async function refuseSigner(context: Pick<AcmeContext, "accounts">, by: Signer): Promise<never> {
-  await requireSigner(context, by);
-  throw new Error("a valid account could not act");
-}
+/** What stood in the way of a request is gone as often as it was looked for: other requests of the account are faster. */
+export const stateIsChanging = () =>
+  problem("unavailable", "the account's orders are changing; try again", { retryAfterSeconds: 1 });
 
 /** The refusal of an object that is not there, or not this account's. */
 export const noSuchResource = () => problem("notFound", "there is no such resource");

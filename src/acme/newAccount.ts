@@ -6,6 +6,7 @@ import { readContact } from "./contact.ts";
 import type { VerifiedBinding } from "./externalAccountPorts.ts";
 import { notUsable, readBinding, verifyBinding } from "./externalAccountBinding.ts";
 import type { Use } from "./limits/rateLimits.ts";
+import { countedUnlessOurs, type Counted } from "./limits/orderLimits.ts";
 import { signingAccount } from "./pipeline.ts";
 import type { Account, NewAccount } from "./accountPorts.ts";
 import { accountJson, type Reply } from "./resources.ts";
@@ -44,6 +45,7 @@ async function register(
   context: AcmeContext,
 ): Promise<{ created: boolean; account: Account }> {
   const { accounts, directory, rateLimits } = context;
+  const counted: Counted = { unused: () => rateLimits.refund(accountFrom(source)) };
   let spent = false;
   let wanted: NewAccount;
   let binding: VerifiedBinding | undefined;
@@ -56,7 +58,9 @@ async function register(
     const unverified = member === undefined ? undefined : readBinding(member, { key, url });
     rateLimits.spend([accountFrom(source)]); // Before a MAC is compared: guesses are counted too.
     spent = true;
-    binding = unverified && (await verifyBinding(unverified, directory, context.externalAccounts));
+    binding =
+      unverified &&
+      (await countedUnlessOurs(counted, () => verifyBinding(unverified, directory, context.externalAccounts)));
     wanted = {
       id: context.newId(),
       directory,
@@ -70,16 +74,16 @@ async function register(
     // §7.3.1: for a known key the request's fields do not matter, so neither do their faults.
     const account = await accounts.findAccountByThumbprint(directory, key.thumbprint);
     if (account === undefined) throw refusal;
-    if (spent) rateLimits.refund(accountFrom(source));
+    if (spent) counted.unused();
     return { created: false, account };
   }
 
-  const made = await (binding === undefined
-    ? accounts.createAccount(wanted)
-    : accounts.createBoundAccount(wanted, binding));
+  const made = await countedUnlessOurs(counted, async () =>
+    binding === undefined ? accounts.createAccount(wanted) : accounts.createBoundAccount(wanted, binding),
+  );
   if (made === undefined) throw blockedKey();
   if (made === "bindingRefused") throw notUsable();
-  if (!made.created) rateLimits.refund(accountFrom(source));
+  if (!made.created) counted.unused();
   return made;
 }
 

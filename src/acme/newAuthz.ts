@@ -1,15 +1,15 @@
 /** newAuthz: pre-authorization (RFC 8555 §7.4.1, for the names below one RFC 9444 §4.2). An order takes it up later. */
 import { Problem, problem } from "../problem/problem.ts";
-import { signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
 import type { JsonObject } from "../encoding/json.ts";
-import { limitAuthorization } from "./limits/orderLimits.ts";
+import { countedUnlessOurs, limitAuthorization } from "./limits/orderLimits.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import type { Authorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
 import { authorizationJson, type Reply } from "./resources.ts";
 import { allowedProfiles, requireAllowed } from "./restrictions.ts";
-import { refuseOrdering } from "./termsOfService.ts";
+import { requireAgreed } from "./termsOfService.ts";
 
 /**
  * Makes an authorization that belongs to no order yet. `profile` may be named as in newOrder; it matters for a `uri`.
@@ -28,9 +28,14 @@ export async function newAuthz(request: AcmeRequest, context: AcmeContext): Prom
   const now = context.now();
   const expiresAt = later(now, context.limits.orderLifetimeSeconds);
   const made = newAuthorization(wanted, { profile: profile.name, expiresAt, now }, context);
-  limitAuthorization(context.rateLimits, account, made);
+  const counted = limitAuthorization(context.rateLimits, account, made);
   const terms = { profile: profile.name, termsOfService: context.termsOfService };
-  if (!(await context.orders.createAuthorization(account, made, terms))) await refuseOrdering(context, account);
+  await countedUnlessOurs(counted, async () => {
+    const create = () => context.orders.createAuthorization(account, made, terms);
+    if (await create()) return;
+    await requireAgreed(context, account);
+    if (!(await create())) throw stateIsChanging(); // What stood in the way has passed meanwhile, and something else has come.
+  });
   const authorization: Authorization = {
     ...made,
     orderId: null,

@@ -2,17 +2,17 @@
 import { validityOf, ValidityRefused, type Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
-import { signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
 import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
-import { limitOrder, overLimit } from "./limits/orderLimits.ts";
-import type { NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
+import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
+import type { MadeOrder, NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
-import { readReplaces, refuseReplacement } from "./replaces.ts";
+import { alreadyReplaced, readReplaces, requirePredecessor } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
 import { allowedProfiles, requireAllowed } from "./restrictions.ts";
-import { refuseOrdering } from "./termsOfService.ts";
+import { requireAgreed } from "./termsOfService.ts";
 
 /** Members that ask for something this server does not do; ignoring them would issue other than ordered (§7.4). */
 const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegation" } as const;
@@ -53,18 +53,25 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     accountSpkiSha256: account.key.spkiSha256,
     termsOfService: context.termsOfService,
   };
-  limitOrder(context.rateLimits, account, order);
-  const made = (await context.orders.createOrder(account, order)) ?? (await refuseOrder(context, account, order));
+  const counted = limitOrder(context.rateLimits, account, order);
+  const made = await countedUnlessOurs(counted, () => place(context, account, order));
   const reply: Order = { ...order, ...made, replaces: replaces?.id ?? null, error: null, certificateSerial: null };
   return orderReply(reply, context.urls, now, 201);
 }
 
-/** Says why no order was made. @throws {Problem} always */
-async function refuseOrder(context: AcmeContext, by: Signer, order: NewOrder): Promise<never> {
-  const over = await context.orders.whyNoOrder(by, order);
-  if (over !== undefined) throw overLimit(context.rateLimits, over);
-  if (order.replaces !== null) await refuseReplacement(context, by, order.replaces, order.identifiers);
-  return await refuseOrdering(context, by);
+/** What stood in an order's way may have passed by the time it is looked for: then the order is tried once more. */
+const placeAttempts = 2;
+
+async function place(context: AcmeContext, by: Signer, order: NewOrder): Promise<MadeOrder> {
+  for (let attempt = 1; attempt <= placeAttempts; attempt++) {
+    const made = await context.orders.createOrder(by, order);
+    if (made !== undefined) return made;
+    const over = await context.orders.whyNoOrder(by, order);
+    if (over !== undefined) throw overLimit(context.rateLimits, over);
+    await requireAgreed(context, by);
+    if (order.replaces !== null) await requirePredecessor(context, by, order.replaces, order.identifiers);
+  }
+  throw order.replaces === null ? stateIsChanging() : alreadyReplaced();
 }
 
 /** The authorizations that the order needs, each once, and which identifier each is for. */

@@ -243,9 +243,12 @@ export interface OrderStore {
   validated(authorizationId: string, challenge: Challenge, expiresAt: Date): Promise<boolean>;
   /**
    * Challenge, authorization and order `invalid`, and one more failure in a row, which a success ends. Resolves to whose failure it
-   * was; undefined when the authorization was not pending.
+   * was; undefined when the authorization was not pending, or an order has taken it since it was read.
    */
-  failed(authorizationId: string, challenge: Challenge): Promise<FailedIdentifier | undefined>;
+  failed(
+    authorization: Pick<Authorization, "id" | "orderId">,
+    challenge: Challenge,
+  ): Promise<FailedIdentifier | undefined>;
   /** The same as `validated`, with every piece of evidence marked as used, or nothing at all. */
   attested(attested: {
     signer: Signer;

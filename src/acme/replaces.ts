@@ -22,13 +22,16 @@ export function readReplaces(
   return { id: value, serial: read.serialNumber, issuerIds };
 }
 
-/** Says why a statement made no order that replaces this certificate. @throws {Problem} always */
-export async function refuseReplacement(
+/**
+ * Says why a statement made no order that replaces this certificate, unless it is that another one does.
+ * @throws {Problem} notFound · malformed · as `requireSigner` does
+ */
+export async function requirePredecessor(
   context: Pick<AcmeContext, "accounts" | "renewals">,
   signer: Signer,
   { serial, issuerIds }: Replaces,
   identifiers: readonly Identifier[],
-): Promise<never> {
+): Promise<void> {
   await requireSigner(context, signer);
   const predecessor = await context.renewals.readPredecessor(signer, serial, issuerIds);
   if (predecessor === undefined) throw noSuchPredecessor();
@@ -36,8 +39,10 @@ export async function refuseReplacement(
   const names = { dns: dnsNames, ip: ipAddresses, uri: [spiffeId] };
   if (!identifiers.some(({ type, value }) => names[type].includes(value)))
     throw problem("malformed", "the certificate to be replaced has none of the order's identifiers");
-  throw problem("alreadyReplaced", "another order replaces this certificate already");
 }
+
+/** The one reason that is left (RFC 9773 §5). */
+export const alreadyReplaced = () => problem("alreadyReplaced", "another order replaces this certificate already");
 
 /** As for every object: one of another account does not exist (H-01). */
 const noSuchPredecessor = () => problem("notFound", "replaces: the account has no such certificate");

@@ -1,7 +1,7 @@
 /** Terms of service (RFC 8555 §7.3, §7.3.3): agreed to by URL, once for each URL. */
 import type { JsonObject } from "../encoding/json.ts";
 import { problem, type Problem } from "../problem/problem.ts";
-import { refuseSigner, type AcmeContext } from "./context.ts";
+import { requireSigner, type AcmeContext } from "./context.ts";
 import type { Account } from "./accountPorts.ts";
 import type { Signer } from "./ports.ts";
 import { link } from "./resources.ts";
@@ -20,14 +20,17 @@ export function mustAgree(context: Pick<TermsContext, "termsOfService" | "termsI
   });
 }
 
-/** Says why a statement that asks for the terms found no account. @throws {Problem} always */
-export async function refuseOrdering(context: TermsContext, by: Signer): Promise<never> {
+/**
+ * Says why a statement that asks for the terms found no account; resolves when nothing stands in the way by now.
+ * @throws {Problem} userActionRequired · as `requireSigner` does
+ */
+export async function requireAgreed(context: TermsContext, by: Signer): Promise<void> {
   const { accounts, termsOfService } = context;
   const account = await accounts.findAccount(by.directory, by.id);
   const changed = termsOfService !== undefined && account?.termsOfService !== termsOfService;
   if (account?.status === "valid" && account.thumbprint.equals(by.thumbprint) && changed)
     throw mustAgree(context, "the terms of service have changed since this account agreed to them");
-  return await refuseSigner(context, by);
+  await requireSigner(context, by);
 }
 
 /**

@@ -73,12 +73,15 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
     kysely,
     statistics,
     async run<Row extends object>({ name, text }: Statement, values: readonly unknown[]): Promise<Row[]> {
-      statistics.statements++;
-      try {
-        const result = await pool.query<Row>({ name, text, values: values as unknown[] });
-        return result.rows;
-      } catch (error) {
-        throw databaseTrouble(error);
+      for (let attempt = 1; ; attempt++) {
+        statistics.statements++;
+        try {
+          const result = await pool.query<Row>({ name, text, values: values as unknown[] });
+          return result.rows;
+        } catch (error) {
+          // Of two statements that lock each other out Postgres ends one, whole: as if it had not been sent yet.
+          if (sqlState(error) !== deadlockDetected || attempt === deadlockAttempts) throw databaseTrouble(error);
+        }
       }
     },
     client: (application_name) => new pg.Client({ ...connection, application_name, query_timeout: 5_000 }),
@@ -109,6 +112,9 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
 
 /** For the failure of a connection that is given up anyway. */
 export const ignore = (): void => undefined;
+
+const deadlockDetected = "40P01";
+const deadlockAttempts = 3;
 
 /** SQLSTATE classes that mean "Postgres is away or busy", not "our statement is wrong". PostgreSQL, appendix A. */
 const transientClasses = new Set(["08", "53", "57", "40"]);

@@ -27,7 +27,7 @@ const pruneAuthorizations = statement(
   `delete from acme_authorization
    where id in (
      select id from acme_authorization z
-     where id < $1 and not exists (select from acme_order o where o.id = z.order_id) order by id limit $2
+     where id < $1 and expires_at < now() and not exists (select from acme_order o where o.id = z.order_id) order by id limit $2
      for update of z skip locked
    ) returning 1`,
 );
@@ -45,6 +45,9 @@ const pruneReplacements = statement(
 /** A failure that no further one followed for so long is forgotten; a pause stays. */
 const failuresKeptMs = 30 * 86_400_000;
 
+/** Used evidence is remembered for longer than it could be shown: a sibling's clock may be behind, and a clock may jump ahead for a while. */
+const evidenceKeptMs = 86_400_000;
+
 /** Rows that go in one statement: few enough that nobody waits for it. */
 const pruneBatch = 1000;
 
@@ -58,7 +61,7 @@ export async function prune(db: Database, now: Date, oldestId: string): Promise<
   for (const [statementOf, bound] of [
     [releasePlaces, now],
     [pruneFailures, new Date(now.getTime() - failuresKeptMs)],
-    [pruneEvidence, now],
+    [pruneEvidence, new Date(now.getTime() - evidenceKeptMs)],
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],
     [pruneReplacements, oldestId],

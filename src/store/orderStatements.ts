@@ -34,10 +34,12 @@ const countDown = (from: string): string =>
 
 /**
  * Whose authorization may stand for a wanted one: one of newAuthz that no order waits for, or any valid one where orders share
- * (`$reuse`). An attested identity is proved for one order and one profile. A few seconds must be left of it.
+ * (`$reuse`). An attested identity is proved for one order and one profile. Of a name's proof a tenth of the order's time must be left,
+ * since the order ends with it and its other names may still have to be proved; of an identity's, whose time is minutes, a few seconds.
  */
-const usable = (z: string, w: string, profile: string, reuse: string): string =>
-  `${z}.expires_at > now() + interval '5 seconds' and ${z}.validating_since is null
+const usable = (z: string, w: string, profile: string, reuse: string, orderExpires: string): string =>
+  `${z}.expires_at > now() + case when ${w}.type = 'uri' then interval '5 seconds' else (${orderExpires}::timestamptz - now()) / 10 end
+   and ${z}.validating_since is null
    and (${w}.type <> 'uri' or ${z}.profile = ${profile})
    and (${z}.order_id is null and ${z}.status in ('pending', 'valid')
         or ${reuse}::boolean and ${z}.status = 'valid' and ${w}.type <> 'uri')`;
@@ -57,7 +59,7 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
        from unnest($18::integer[], $19::text[], $20::boolean[]) as c(n, value, subdomains)
        join acme_authorization z on z.account_id = w.account_id and z.identifier_value = c.value
        where c.n = w.n and z.identifier_type = w.type and z.wildcard = w.wildcard and z.subdomains = c.subdomains
-         and ${usable("z", "w", "$6", "$22")}
+         and ${usable("z", "w", "$6", "$22", "$10")}
        order by z.status = 'valid' desc, z.expires_at desc limit 1
      ) z
    ), taken as (
@@ -82,7 +84,7 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
           case when p.pending > 0 then owner.slot end${also.values}
    from owner, (
      select (select array_agg(q.id order by i.n) from unnest($21::integer[]) with ordinality as i(of, n) join proofs q on q.n = i.of) as ids,
-            count(*) filter (where pending) as pending, min(ends) as ends
+            count(distinct id) filter (where pending) as pending, min(ends) as ends
      from proofs
    ) p
    returning status, authorization_ids, expires_at`;
@@ -195,7 +197,7 @@ export const failed = statement(
   `with z as (
      update acme_authorization z
      set status = 'invalid', challenges = ${withChallenge("z", "$2", "$3")}, validating_since = null
-     where z.id = $1 and z.status = 'pending'
+     where z.id = $1 and z.status = 'pending' and z.order_id is not distinct from $6
      returning z.id, z.order_id, z.account_id, z.identifier_type, z.identifier_value
    ), counted as (${countFailure("z", "$5")}
    ), orders as (

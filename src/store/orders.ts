@@ -220,13 +220,14 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
       const values = [authorizationId, challenge.type, JSON.stringify(challenge), expiresAt];
       return (await db.run(sql.validated, values)).length === 1;
     },
-    async failed(authorizationId, challenge) {
+    async failed({ id, orderId }, challenge) {
       const values = [
-        authorizationId,
+        id,
         challenge.type,
         JSON.stringify(challenge),
         JSON.stringify(challenge.error ?? null),
         limits.pauseAfterFailures,
+        orderId,
       ];
       type Row = Pick<AuthorizationRow, "account_id" | "identifier_type" | "identifier_value">;
       const [row] = await db.run<Row>(sql.failed, values);

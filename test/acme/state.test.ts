@@ -58,7 +58,7 @@ const changes: Readonly<Record<string, (order: MadeOrder, authorizationId: strin
       attestation: record,
       evidence: [{ oneTimeId: randomBytes(32), source: "dev", replayUntil: hourAhead() }],
     }),
-  failed: (_, id) => orders.failed(id, challenge("invalid")),
+  failed: (order, id) => orders.failed({ id, orderId: order.id }, challenge("invalid")),
   deactivateAuthorization: ({ signer }, id) => orders.deactivateAuthorization(signer, id),
   deactivateAccount: ({ signer }) => accounts.deactivateAccount(signer),
   // Another order takes the place of this one, whose time has run out, as the successor of a certificate (RFC 9773 §5).

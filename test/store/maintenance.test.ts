@@ -46,13 +46,22 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
     });
     return id;
   };
-  const [old, processing, fresh] = [await order(monthAgo), await order(monthAgo), await order(new Date())];
+  const [old, processing, fresh, shared] = [
+    await order(monthAgo),
+    await order(monthAgo),
+    await order(new Date()),
+    await order(monthAgo),
+  ];
+  // Its proof is valid for longer than the order was open: other orders may rest on it.
+  await query(db, "update acme_authorization set expires_at = now() - interval '1 second' where order_id <> $1", [
+    shared,
+  ]);
   await query(db, "update acme_order set status = 'processing' where id = $1", [processing]);
   const use =
     "insert into evidence_use (one_time_id, source, authorization_id, replay_until) values ($1, 'dev', $2, $3)";
   const now = new Date();
-  await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() - 1000)]);
-  await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() + 1000)]);
+  await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() - 2 * 86_400_000)]);
+  await query(db, use, [randomBytes(32), fresh, new Date(now.getTime() - 3_600_000)]); // A sibling's clock may be behind.
   const { serial } = await makeCertificate(db, { notAfter: monthAgo });
   const claim = "insert into certificate_replacement (serial, order_id) values ($1, $2)";
   for (const by of [old, processing, fresh]) await query(db, claim, [randomBytes(16), by]);
@@ -63,15 +72,19 @@ t.test("prune forgets old orders, authorizations and used evidence, and nothing 
   t.notOk(ids.some(({ id }) => id === old));
   t.equal(
     (await query(db, "select 1 from acme_authorization")).length,
-    2,
-    "an authorization goes with its order, not before",
+    3,
+    "an authorization goes after its order, and not before it has expired",
   );
   t.equal(
     (await query(db, "select 1 from certificate_replacement")).length,
     2,
     "who replaces, as long as the order is there",
   );
-  t.equal((await query(db, "select 1 from evidence_use")).length, 1, "until the evidence is refused as expired anyway");
+  t.equal(
+    (await query(db, "select 1 from evidence_use")).length,
+    1,
+    "until every process refuses the evidence as expired",
+  );
   t.equal((await query(db, "select 1 from certificate where serial = $1", [serial])).length, 1, "the inventory stays");
   t.ok((await query(db, "select 1 from audit_entry")).length > 0, "so does the audit log");
 });

@@ -85,7 +85,8 @@ t.test(
     const ready = await fill();
     await store.validated(idOf(ready), { ...challenge, status: "valid" }, new Date(Date.now() + 3_600_000));
     t.equal((await slots(account)).length, 1, "ready");
-    await store.failed(idOf(await fill()), { ...challenge, status: "invalid" });
+    const lost = await fill();
+    await store.failed({ id: idOf(lost), orderId: lost.id }, { ...challenge, status: "invalid" });
     t.equal((await slots(account)).length, 1, "invalid by a failure");
     await store.deactivateAuthorization(account, idOf(await fill()));
     t.equal((await slots(account)).length, 1, "invalid by deactivation");
@@ -127,13 +128,16 @@ t.test("failures in a row are counted under races, begin one pause, and end with
     const order = named(value);
     t.ok(await store.createOrder(account, order));
     const [authorization] = order.authorizations;
-    return await store.failed(authorization?.id ?? "", { type: "http-01", token: "token", status: "invalid" });
+    return await store.failed(
+      { id: authorization?.id ?? "", orderId: order.id },
+      { type: "http-01", token: "token", status: "invalid" },
+    );
   };
   const orders = Array.from({ length: 12 }, () => named("x.test"));
   for (const order of orders) await store.createOrder(account, order);
   const outcomes = await Promise.all(
-    orders.map(({ authorizations: [one] }) =>
-      store.failed(one?.id ?? "", { type: "http-01", token: "token", status: "invalid" }),
+    orders.map(({ id, authorizations: [one] }) =>
+      store.failed({ id: one?.id ?? "", orderId: id }, { type: "http-01", token: "token", status: "invalid" }),
     ),
   );
   t.match(outcomes[0], { accountId: account.id, identifier: { type: "dns", value: "x.test" } });
@@ -159,7 +163,10 @@ t.test("failures in a row are counted under races, begin one pause, and end with
   t.same(await storeWith(0, 0).whyNoOrder(account, named("y.test")), undefined);
   t.ok(await fail("y.test"));
   t.equal(
-    await store.failed(orders[0]?.authorizations[0]?.id ?? "", { type: "http-01", token: "token", status: "invalid" }),
+    await store.failed(
+      { id: orders[0]?.authorizations[0]?.id ?? "", orderId: orders[0]?.id ?? "" },
+      { type: "http-01", token: "token", status: "invalid" },
+    ),
     undefined,
     "counted once",
   );

@@ -94,7 +94,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
         error = withFailure(error, outcome, authorization.identifier, now());
         if (!outcome.retryable || counted >= retries.attempts || made >= attemptsInAllMax) {
           const invalid: Challenge = { ...bare, status: "invalid", error };
-          return ended((await orders.failed(authorization.id, invalid)) !== undefined && invalid);
+          return ended((await orders.failed(authorization, invalid)) !== undefined && invalid);
         }
         troubles = 0;
         pause = pauseMs(retries, counted);

@@ -122,10 +122,16 @@ async function refuse(
     }),
   );
   const invalid: Challenge = { ...challenge, status: "invalid", error };
-  if ((await context.orders.failed(authorization.id, invalid)) === undefined)
-    return sameChallenge(await current(authorization, account, context), challenge);
-  context.onChallengeEnded(invalid);
-  return invalid;
+  let { orderId } = authorization;
+  for (let attempt = 1; ; attempt++) {
+    if ((await context.orders.failed({ id: authorization.id, orderId }, invalid)) !== undefined) {
+      context.onChallengeEnded(invalid);
+      return invalid;
+    }
+    const read = await current(authorization, account, context);
+    if (read.orderId === orderId || attempt === acceptAttempts) return sameChallenge(read, challenge);
+    ({ orderId } = read);
+  }
 }
 
 /** Another request was first: its outcome is the answer. */

@@ -1,7 +1,7 @@
 /** Which limits a request for an order, an authorization or a certificate is under, and what it is told over one. */
 import { blockedKey, named } from "../context.ts";
 import type { Identifier, NewAuthorization, NewOrder, OrderOverLimit, OrderStore, Signer } from "../ports.ts";
-import type { Problem } from "../../problem/problem.ts";
+import { Problem } from "../../problem/problem.ts";
 import { identityKey, type RateLimits, type Use } from "./rateLimits.ts";
 
 /** When to look again whether a place for a pending order has become free; seconds. */
@@ -34,26 +34,42 @@ export function limitOrder(
   rateLimits: RateLimits,
   by: Signer,
   { identifiers, authorizations }: Pick<NewOrder, "identifiers" | "authorizations">,
-): void {
+): Counted {
   rateLimits.check([
     ...identitiesOf(identifiers).map(certificatesOf),
     ...authorizations.map(({ identifier }) => failuresOf(by.id, identifier)),
   ]);
-  rateLimits.spend([{ limit: "ordersPerAccount", key: by.id }]);
+  return spent(rateLimits, [{ limit: "ordersPerAccount", key: by.id }]);
 }
 
 /** Counts a pre-authorization of its account. @throws {Problem} rateLimited */
-export function limitAuthorization(rateLimits: RateLimits, by: Signer, { identifier }: NewAuthorization): void {
+export function limitAuthorization(rateLimits: RateLimits, by: Signer, { identifier }: NewAuthorization): Counted {
   rateLimits.check([failuresOf(by.id, identifier)]);
-  rateLimits.spend([{ limit: "ordersPerAccount", key: by.id }]);
+  return spent(rateLimits, [{ limit: "ordersPerAccount", key: by.id }]);
 }
 
-/** Counts a certificate of its identity; `unused` takes that back. @throws {Problem} rateLimited */
-export function limitCertificate(
-  rateLimits: RateLimits,
-  identifiers: readonly Identifier[],
-): { readonly unused: () => void } {
-  const uses = identitiesOf(identifiers).map(certificatesOf);
+/** Counts a certificate of its identity. @throws {Problem} rateLimited */
+export function limitCertificate(rateLimits: RateLimits, identifiers: readonly Identifier[]): Counted {
+  return spent(rateLimits, identitiesOf(identifiers).map(certificatesOf));
+}
+
+/** What was counted before it was done. */
+export interface Counted {
+  /** Takes it back: it did not come to that, through no doing of the client's. */
+  readonly unused: () => void;
+}
+
+/** Does what was counted; a failure of ours takes the count back, a refusal does not. */
+export async function countedUnlessOurs<T>(counted: Counted, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status >= 500) counted.unused();
+    throw error;
+  }
+}
+
+function spent(rateLimits: RateLimits, uses: readonly Use[]): Counted {
   rateLimits.spend(uses);
   return {
     unused() {
@@ -66,8 +82,8 @@ export function limitCertificate(
 export function countFailures(orders: OrderStore, rateLimits: RateLimits): OrderStore {
   return {
     ...orders,
-    async failed(authorizationId, challenge) {
-      const failure = await orders.failed(authorizationId, challenge);
+    async failed(authorization, challenge) {
+      const failure = await orders.failed(authorization, challenge);
       if (failure !== undefined) rateLimits.record(failuresOf(failure.accountId, failure.identifier));
       return failure;
     },

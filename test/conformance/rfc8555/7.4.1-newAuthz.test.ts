@@ -157,6 +157,27 @@ t.test("RFC 8555 §7.4.1", async (t) => {
   });
 });
 
+t.test(
+  "refused evidence and an order that takes the authorization up, at the same moment: the order ends too",
+  async (t) => {
+    const ca = await certificateAuthority(t);
+    const alice = await (await acmeDriver(t, ca)).account();
+    for (let round = 0; round < 15; round++) {
+      const subject = randomUUID();
+      const made = await alice.newAuthz(uri(spiffeIdOf(subject)));
+      const challenge = challengeOf(made, "workload-attest-01");
+      const evidence = [{ format: "jwt", ref: "dev", value: "a.b.c" }];
+      const [reply, order] = await Promise.all([
+        alice.post(challenge.url, { spki: certificateKey().spki, evidence }),
+        alice.newOrder(uri(spiffeIdOf(subject))),
+      ]);
+      t.equal(reply.json()["status"], "invalid");
+      const expected = order.authorizations[0] === made.url ? "invalid" : "pending";
+      t.equal((await alice.readOrder(order.url)).status, expected, `round ${round}`);
+    }
+  },
+);
+
 t.test("acme.reuseAuthorizations: what one order proved counts for the next", async (t) => {
   const target = await http01Target(t);
   const ca = await certificateAuthority(t, {
