@@ -21,7 +21,7 @@ import { holds, Wrong, type Target, type Verdict } from "../target.ts";
 
 /** What a case is, as JSON in the input: where, and with what. */
 interface Case {
-  readonly kind: "signed" | "body" | "rest" | "raw";
+  readonly kind: "signed" | "body" | "rest" | "operator" | "raw";
   /** Which object of `Ground` it goes to. */
   readonly to: string;
   /** The payload's text, the query, or the octets on the wire in base64url. */
@@ -75,7 +75,17 @@ async function open(): Promise<Ground> {
 
 const time = "2026-12-01T00:00:00Z";
 const good: Readonly<Record<string, readonly Json[]>> = {
-  newAccount: [{ contact: ["mailto:a@example.com"], termsOfServiceAgreed: true }, { onlyReturnExisting: true }],
+  newAccount: [
+    { contact: ["mailto:a@example.com"], termsOfServiceAgreed: true },
+    { onlyReturnExisting: true },
+    {
+      externalAccountBinding: {
+        protected: "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEiLCJ1cmwiOiJiIn0",
+        payload: "e30",
+        signature: "AA",
+      },
+    },
+  ],
   newAuthz: [{ identifier: { ...dns("a.localhost") } }],
   newOrder: [
     { identifiers: [{ ...dns("a.localhost") }, { type: "ip", value: "127.0.0.1" }], notBefore: time, notAfter: time },
@@ -101,6 +111,22 @@ const queries = [
   "certificates/4f00",
   "identities?limit=3",
 ];
+/** What an operator posts, by path. */
+const operations: Readonly<Record<string, Json>> = {
+  "external-account-keys": {
+    uses: 3,
+    description: "x",
+    identifiers: { dns: ["team.example.org"], ip: ["192.0.2.0/24"] },
+    profiles: ["server"],
+  },
+  incidents: {
+    reason: "x",
+    certificates: { issuedAfter: "2026-01-01T00:00:00Z", identity: "a.localhost", serials: ["4f00"] },
+    explanationUrl: "https://a.example/",
+    dryRun: true,
+  },
+  "blocked-keys": { spkiSha256: "ab".repeat(32), note: "x" },
+};
 const wire = [
   "POST /acme/new-order HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/jose+json\r\ncontent-length: 2\r\n\r\n{}",
   "GET /acme/directory HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\n\r\n",
@@ -109,8 +135,12 @@ const wire = [
 ];
 
 function made(random: Random): Case {
-  const kind = random.pick(["signed", "signed", "signed", "body", "rest", "raw"] as const);
+  const kind = random.pick(["signed", "signed", "signed", "body", "rest", "operator", "raw"] as const);
   if (kind === "rest") return { kind, to: "", text: bendText(random, random.pick(queries)) };
+  if (kind === "operator") {
+    const to = random.pick(Object.keys(operations));
+    return { kind, to, text: jsonText(random, bendJson(random, operations[to] ?? {}, 1)) };
+  }
   if (kind === "raw")
     return { kind, to: "", text: bendBytes(random, Buffer.from(random.pick(wire))).toString("base64url") };
   const to = random.pick(Object.keys(good));
@@ -140,11 +170,14 @@ async function feed(
   random: Random,
 ): Promise<Verdict> {
   if (kind === "raw") return await spoken(ca, Buffer.from(text, "base64url"));
+  const authorization = `Bearer ${ca.operatorToken}`;
+  if (kind === "operator") {
+    const headers = { authorization, "content-type": "application/json" };
+    return await judged(driver.request(`${ca.url}/api/v1/${to}`, { method: "POST", headers, body: text }));
+  }
   if (kind === "rest") {
     const path = encodeURI(text).replaceAll(/[\s#]/g, "%20");
-    return await judged(
-      driver.request(`${ca.url}/api/v1/${path}`, { headers: { authorization: `Bearer ${ca.operatorToken}` } }),
-    );
+    return await judged(driver.request(`${ca.url}/api/v1/${path}`, { headers: { authorization } }));
   }
   const url = urls[to] ?? "";
   const payload = to === "revokeCert" && text.includes("MIIB") ? text.replace("MIIB", urls["issued"] ?? "") : text;
