@@ -117,7 +117,8 @@ const same = <T>(thing: T): T => thing;
 function openSources({ configuration, developmentKey, now }: Parts): Source[] {
   // By the system's resolver: issuers have names that only this network knows.
   const { allowPrivate } = configuration.attestation;
-  const outbound = createOutbound({ allowPrivate, allowLocalhostNames: allowPrivate, lookupTimeoutMs: 4_000 });
+  const localhost = { allowLocalhostNames: allowPrivate };
+  const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
   const fetchKeys = createFetchBody(outbound, `Mayfly (JWKS; +${configuration.externalUrl})`);
   const sources = configuration.attestation.sources.map((source) =>
     configureSource(source, openSourceKeys(source, { fetchKeys, now })),

@@ -186,8 +186,7 @@ export const configurationSchema = section({
     ),
     dnsTransport: Type.Enum(["udp", "tcp"], {
       default: "udp",
-      description:
-        "udp: TXT, CAA and, with dnsResolver, address lookups over UDP, and over TCP where an answer is truncated. tcp: over TCP alone.",
+      description: "udp: over UDP, and over TCP where an answer is truncated. tcp: over TCP alone.",
     }),
     allowPrivate: Type.Boolean({
       default: false,

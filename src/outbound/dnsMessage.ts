@@ -46,6 +46,10 @@ const headerOctets = 12;
 const nameOctetsMax = 255;
 const labelOctetsMax = 63;
 const aliasesMax = 16;
+/** As many labels as a name can have; a name that was compressed in earnest has one for each at most. */
+const pointersMax = 127;
+/** Labels and pointers that are followed in one message: five thousand records of ten labels each. */
+const stepsMax = 50_000;
 const classIn = 1;
 const flags = { reply: 0x8000, opcode: 0x7800, truncated: 0x0200, recursionDesired: 0x0100, responseCode: 0x000f };
 
@@ -70,7 +74,8 @@ export function readReply(message: Buffer): DnsReply {
   if ((word & flags.reply) === 0) throw new DnsMessageError("the message is a query");
   if ((word & flags.opcode) !== 0) throw new DnsMessageError("the message is no standard query's");
   if (message.readUInt16BE(4) !== 1) throw new DnsMessageError("the message does not have one question");
-  const asked = readName(message, headerOctets);
+  const steps: Steps = { left: stepsMax };
+  const asked = readName(message, headerOctets, steps);
   need(message, asked.end, 4);
   if (message.readUInt16BE(asked.end + 2) !== classIn) throw new DnsMessageError("the question is not of class IN");
   const head = {
@@ -80,14 +85,15 @@ export function readReply(message: Buffer): DnsReply {
     truncated: (word & flags.truncated) !== 0,
   };
   // Of a truncated message nothing counts (RFC 2181 §9), and it may end in the middle of a record.
-  return { ...head, records: head.truncated ? [] : readRecords(message, asked.end + 4, message.readUInt16BE(6)) };
+  const count = message.readUInt16BE(6);
+  return { ...head, records: head.truncated ? [] : readRecords(message, asked.end + 4, count, steps) };
 }
 
-function readRecords(message: Buffer, start: number, count: number): DnsRecord[] {
+function readRecords(message: Buffer, start: number, count: number, steps: Steps): DnsRecord[] {
   const records: DnsRecord[] = [];
   let at = start;
   for (let index = 0; index < count; index += 1) {
-    const { name: owner, end } = readName(message, at);
+    const { name: owner, end } = readName(message, at, steps);
     need(message, end, 10);
     const type = message.readUInt16BE(end);
     const data = end + 10;
@@ -97,7 +103,7 @@ function readRecords(message: Buffer, start: number, count: number): DnsRecord[]
     const record = { owner, type, data: message.subarray(data, at) };
     if (type !== recordTypes.CNAME) records.push(record);
     else {
-      const target = readName(message, data);
+      const target = readName(message, data, steps);
       if (target.end !== at) throw new DnsMessageError("a CNAME is not one name");
       records.push({ ...record, target: target.name });
     }
@@ -109,21 +115,31 @@ function need(message: Buffer, at: number, octets: number): void {
   if (at + octets > message.length) throw new DnsMessageError("the message ends too early");
 }
 
-/** RFC 1035 §4.1.4. A pointer goes to what stands before the name, and each further one before that: so there is an end. */
-function readName(message: Buffer, start: number): { name: string; end: number } {
+/** What may still be followed in a message. */
+interface Steps {
+  left: number;
+}
+
+/** RFC 1035 §4.1.4. A pointer goes to what stands before the name, and each further one before that: so there is an end, and a near one. */
+function readName(message: Buffer, start: number, steps: Steps): { name: string; end: number } {
   const labels: string[] = [];
   let octets = 1;
   let at = start;
   let before = start;
+  let pointers = 0;
   let end: number | undefined;
   for (;;) {
     need(message, at, 1);
+    steps.left -= 1;
+    if (steps.left < 0) throw new DnsMessageError("the message has too many names");
     const length = message.readUInt8(at);
     if (length === 0) return { name: labels.join("."), end: end ?? at + 1 };
     if (length >= 0xc0) {
       need(message, at, 2);
       const target = message.readUInt16BE(at) & 0x3fff;
       if (target >= before || target < headerOctets) throw new DnsMessageError("a name points forward");
+      pointers += 1;
+      if (pointers > pointersMax) throw new DnsMessageError("a name has too many pointers");
       end ??= at + 2;
       before = target;
       at = target;

@@ -2,11 +2,12 @@
  * The name servers that are asked, in turn, and whether it is them or us when there is no answer: a name whose own servers are slow
  * must not pass for an absent resolver, nor the other way round.
  */
-import { lookup, Resolver } from "node:dns/promises";
+import { Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
 import { exchange, type DnsTransport, NoAnswer, type NameServer } from "./dnsExchange.ts";
 import { type DnsReply, DnsMessageError, type RecordType, responseCodes } from "./dnsMessage.ts";
 import { OutboundFailure, quoted } from "./failure.ts";
+import { createSystemLookup } from "./systemLookup.ts";
 
 export interface NameServersOptions {
   /** "host:port" (IPv6 in brackets); the system's resolvers when absent. */
@@ -14,6 +15,8 @@ export interface NameServersOptions {
   readonly dnsTransport?: DnsTransport | undefined;
   /** For one lookup, all its tries together. */
   readonly timeoutMs: number;
+  /** The system's name servers as `Resolver.getServers` writes them, asked for before each lookup; as the system has them when absent. */
+  readonly systemServers?: () => readonly string[];
 }
 
 export interface NameServers {
@@ -22,26 +25,32 @@ export interface NameServers {
    * @throws {OutboundFailure} `dns` no answer about this name · `ours` no answer at all · `signal.reason`
    */
   ask(name: string, type: RecordType, signal: AbortSignal): Promise<DnsReply>;
-  /** False when no name server answers, whatever is asked; what came since then (`performance.now()`) is answer enough. */
-  answering(since: number, signal: AbortSignal): Promise<boolean>;
 }
 
 const probeTimeoutMsMax = 1_000;
 /** For so long after nobody answered it is not asked again: a crowd of lookups wants to know at the same time. */
 const silentMs = 1_000;
+/** For so long the address of a resolver that was given by name counts. */
+const addressKeptMs = 10_000;
 
 /** @throws {TypeError} when `dnsResolver` is not host:port */
-export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs }: NameServersOptions): NameServers {
+export function createNameServers({
+  dnsResolver,
+  dnsTransport = "udp",
+  timeoutMs,
+  systemServers = () => new Resolver().getServers(),
+}: NameServersOptions): NameServers {
   const configured = dnsResolver === undefined ? undefined : parseServer(dnsResolver);
   const probeTimeoutMs = Math.min(timeoutMs / 2, probeTimeoutMsMax);
+  const addressOf = keptAddresses(timeoutMs / 4);
   let answeredAt = -Infinity;
   let silentAt = -Infinity;
   let probing: Promise<boolean> | undefined;
 
-  const servers = async (): Promise<NameServer[]> =>
+  const servers = async (signal: AbortSignal): Promise<NameServer[]> =>
     configured === undefined
-      ? new Resolver().getServers().map(parseSystemServer)
-      : [{ address: await addressOf(configured.address), port: configured.port }];
+      ? systemServers().map(parseSystemServer)
+      : [{ address: await addressOf(configured.address, signal), port: configured.port }];
 
   async function tryOnce(
     server: NameServer,
@@ -61,7 +70,7 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
   }
 
   async function ask(name: string, type: RecordType, signal: AbortSignal): Promise<DnsReply> {
-    const found = await servers();
+    const found = await servers(signal);
     const until = performance.now() + timeoutMs;
     let last: DnsReply | Error = new NoAnswer("no name server is configured");
     let triedAt = performance.now();
@@ -101,11 +110,12 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
   async function probe(): Promise<boolean> {
     const { signal } = new AbortController();
     const replies = await Promise.all(
-      (await servers()).map((server) => tryOnce(server, { name: "", type: "NS" }, probeTimeoutMs, signal)),
+      (await servers(signal)).map((server) => tryOnce(server, { name: "", type: "NS" }, probeTimeoutMs, signal)),
     );
     return replies.some((reply) => !(reply instanceof Error) && reply.responseCode !== responseCodes.refused);
   }
 
+  /** False when no name server answers, whatever is asked; what came since then (`performance.now()`) is answer enough. */
   async function answering(since: number, signal: AbortSignal): Promise<boolean> {
     if (answeredAt > since) return true;
     if (performance.now() - silentAt < silentMs) return false;
@@ -118,7 +128,7 @@ export function createNameServers({ dnsResolver, dnsTransport = "udp", timeoutMs
     return answered;
   }
 
-  return { ask, answering };
+  return { ask };
 }
 
 /** An answer about the name; another server may know better than one that failed or refused. */
@@ -143,12 +153,32 @@ function parseSystemServer(text: string): NameServer {
     : { address: text.replace(/^\[|\]$/g, ""), port: 53 };
 }
 
-/** A resolver given by name (a container's, say) is looked up by the system. @throws {OutboundFailure} `ours` */
-async function addressOf(host: string): Promise<string> {
-  if (isIP(host) !== 0) return host;
-  try {
-    return (await lookup(host)).address;
-  } catch (cause) {
-    throw new OutboundFailure("ours", "the resolver's own name cannot be looked up", { cause });
+/**
+ * A resolver given by name (a container's, say) is looked up by the system. What was known before counts while that is done anew, so
+ * that only the first lookup waits for it. The function throws `ours`, or the signal's reason.
+ */
+function keptAddresses(timeoutMs: number): (host: string, signal: AbortSignal) => Promise<string> {
+  const system = createSystemLookup(timeoutMs);
+  let known: string | undefined;
+  let askedAt = -Infinity;
+
+  async function find(host: string, signal: AbortSignal): Promise<string> {
+    askedAt = performance.now();
+    const [first] = await system.addresses(host, signal);
+    known = first ?? known;
+    return known ?? host;
   }
+
+  return async (host, signal) => {
+    if (isIP(host) !== 0) return host;
+    if (known !== undefined) {
+      if (performance.now() - askedAt > addressKeptMs)
+        void find(host, new AbortController().signal).catch(() => undefined);
+      return known;
+    }
+    return find(host, signal).catch((cause: unknown) => {
+      signal.throwIfAborted();
+      throw new OutboundFailure("ours", "the resolver's own name cannot be looked up", { cause });
+    });
+  };
 }

@@ -10,6 +10,7 @@ import { createResolver, isLocalhostName } from "./resolver.ts";
 import type { DnsTransport } from "./dnsExchange.ts";
 import type { CaaRecord } from "./dnsMessage.ts";
 import { OutboundFailure } from "./failure.ts";
+import { createSystemLookup } from "./systemLookup.ts";
 
 /** Of one name, at most this many addresses are tried. */
 const addressesTriedMax = 4;
@@ -26,6 +27,8 @@ export interface OutboundOptions {
   readonly allowLocalhostNames: boolean;
   /** Longest time for a lookup, all its tries together. */
   readonly lookupTimeoutMs: number;
+  /** Addresses by the system's own lookup, search list and all: for hosts that the operator named, see `systemLookup.ts`. */
+  readonly bySystem?: boolean;
 }
 
 export interface Outbound {
@@ -43,15 +46,17 @@ export interface Outbound {
 
 /** Opens the way out, with the operator's limits. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  const { allowPrivate, allowLocalhostNames, dnsResolver, dnsTransport, lookupTimeoutMs } = options;
+  const { allowPrivate, allowLocalhostNames, dnsResolver, dnsTransport, lookupTimeoutMs, bySystem = false } = options;
   const resolver = createResolver({ dnsResolver, dnsTransport, timeoutMs: lookupTimeoutMs });
+  const system = createSystemLookup(lookupTimeoutMs);
   // Whoever waits for a place learns that before the time of a validation is up: the crowd is ours, not the target's.
   const patienceMs = lookupTimeoutMs / 4;
   const gate = createGate({ perTarget: 8, inAll: 256, waitingPerTarget: 256, waitingInAll: 2048, patienceMs });
 
   async function permittedAddresses(host: string, signal: AbortSignal): Promise<string[]> {
     const policy = { allowPrivate, allowLoopback: allowLocalhostNames && isLocalhostName(host) };
-    const found = isIP(host) === 0 ? await resolver.addresses(host, signal) : [host];
+    const book = bySystem && !isLocalhostName(host) ? system : resolver;
+    const found = isIP(host) === 0 ? await book.addresses(host, signal) : [host];
     const permitted = found.filter((address) => forbiddenAddress(address, policy) === undefined);
     if (permitted.length > 0) return permitted;
     const what = forbiddenAddress(found[0] ?? "", policy);

@@ -1,9 +1,8 @@
 /**
- * The DNS as it is asked here: the addresses of a name, its TXT and its CAA records. Either by a configured resolver, or by the
- * system (addresses through getaddrinfo, so `/etc/hosts` and the search list count as they do for everything on this machine).
- * A resolver that is asked directly is trusted to chase CNAMEs.
+ * The DNS as it is asked here: the addresses of a name, its TXT and its CAA records, by the configured resolver, or else by the
+ * system's name servers, where its hosts file comes first for addresses. Names are absolute: a search list does not count.
+ * The resolver is trusted to chase CNAMEs.
  */
-import { lookup } from "node:dns/promises";
 import {
   addressIn,
   answersOf,
@@ -17,6 +16,7 @@ import {
 } from "./dnsMessage.ts";
 import { OutboundFailure, quoted } from "./failure.ts";
 import { createGate } from "./gate.ts";
+import { createHostsFile, type HostsFile } from "./hostsFile.ts";
 import { createNameServers, type NameServersOptions } from "./nameServers.ts";
 
 /** Answers beyond this many are not looked at. */
@@ -36,11 +36,16 @@ export interface NameResolver {
   caa(name: string, signal: AbortSignal): Promise<CaaRecord[]>;
 }
 
+export interface ResolverOptions extends NameServersOptions {
+  /** Counts where there is no `dnsResolver`; the system's when absent. */
+  readonly hostsFile?: HostsFile;
+}
+
 /** @throws {TypeError} when `dnsResolver` is not host:port */
-export function createResolver(options: NameServersOptions): NameResolver {
-  const { dnsResolver, timeoutMs } = options;
+export function createResolver(options: ResolverOptions): NameResolver {
+  const { dnsResolver, timeoutMs, hostsFile = createHostsFile() } = options;
   const nameServers = createNameServers(options);
-  // getaddrinfo cannot be cancelled: without a bound, names whose servers never answer would pile up in its queue.
+  // Without a bound, names whose servers never answer would use up the process's sockets.
   // A quarter of the time to wait for a place and three quarters to ask in: what kept a lookup waiting is never taken for the name's.
   const gate = createGate({
     perTarget: 8,
@@ -74,41 +79,13 @@ export function createResolver(options: NameServersOptions): NameResolver {
     }
   }
 
-  async function systemAddresses(name: string, signal: AbortSignal): Promise<string[]> {
-    const late = Promise.withResolvers<never>();
-    const begun = performance.now();
-    const timer = setTimeout(() => late.reject(Object.assign(new Error(), { code: "EAI_AGAIN" })), timeoutMs * 0.75);
-    // Begun in good time, so that it is known by then.
-    const probe = setTimeout(() => void nameServers.answering(begun, signal).catch(() => undefined), timeoutMs * 0.4);
-    try {
-      const found = await Promise.race([lookup(name, { all: true }), late.promise]);
-      return found.map(({ address }) => address);
-    } catch (error) {
-      throw told(await systemFailure(error, begun, signal), name, "address");
-    } finally {
-      clearTimeout(timer);
-      clearTimeout(probe);
-    }
-  }
-
-  /** getaddrinfo has one word for a name whose servers fail and for a resolver that is away. */
-  async function systemFailure(error: unknown, begun: number, signal: AbortSignal): Promise<unknown> {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    if (code === "ENOTFOUND")
-      return new OutboundFailure("dns", "the name does not exist, or has no addresses", { retryable: true });
-    if (code !== "EAI_AGAIN")
-      return new OutboundFailure("ours", `the system's lookup failed (${code})`, { cause: error });
-    return (await nameServers.answering(begun, signal))
-      ? new OutboundFailure("dns", "the resolver has no answer", { retryable: true })
-      : new OutboundFailure("ours", "the system's resolver cannot be used", { cause: error });
-  }
-
   return {
     async addresses(name, signal) {
       // RFC 6761 §6.3: names under localhost are loopback, and nobody is asked.
       if (isLocalhostName(name)) return ["::1", "127.0.0.1"];
+      const known = dnsResolver === undefined ? await hostsFile.addresses(name) : [];
+      if (known.length > 0) return known.slice(0, answersMax);
       const found = await ask(name, signal, async () => {
-        if (dnsResolver === undefined) return systemAddresses(name, signal);
         const families = ["AAAA", "A"] as const;
         const asked = families.map((type) => records(name, type, "address", signal));
         return bothFamilies(await Promise.allSettled(asked), name);

@@ -194,3 +194,31 @@ t.test("a message full of pointers and aliases takes no longer than its length",
   t.ok(performance.now() - begun < 500);
   t.end();
 });
+
+t.test(
+  "H-15b names that cost more than they say: chains of pointers, and very many labels, are not followed to their end",
+  (t) => {
+    const chain = (pointers: number): Buffer => {
+      // Behind the question, as the data of a record: pointers, each to the one before it, and then an owner that points to the last.
+      const links = Array.from({ length: pointers }, (_, index) => 0xc000 | (index === 0 ? 12 : 39 + 2 * (index - 1)));
+      const data = links.map((link) => link.toString(16)).join("");
+      const text = `c00c 0010 0001 0000003c ${(2 * pointers).toString(16).padStart(4, "0")} ${data}`;
+      const last = (0xc000 | (39 + 2 * (pointers - 1))).toString(16);
+      return hex(`${head("0002")} ${text} ${last} 0001 0001 0000003c 0004 c0000201`);
+    };
+    t.equal(answersOf(readReply(chain(126)), "A").length, 1, "as many as a name can have labels");
+    t.throws(() => readReply(chain(127)), { name: "DnsMessageError", message: "a name has too many pointers" });
+
+    const manyLabels = (count: number): Buffer => {
+      const records = Array.from({ length: count }, () => "c00c 0001 0001 0000003c 0004 c0000201");
+      const header = `abcd 8180 0001 ${count.toString(16).padStart(4, "0")} 0000 0000`;
+      return hex(`${header} ${"01 61".repeat(120)} 00 0001 0001 ${records.join(" ")}`);
+    };
+    t.equal(readReply(manyLabels(400)).records.length, 400);
+    t.throws(() => readReply(manyLabels(4_000)), {
+      name: "DnsMessageError",
+      message: "the message has too many names",
+    });
+    t.end();
+  },
+);

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
-import { hostname } from "node:os";
-import t from "tap";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { createHostsFile } from "../../src/outbound/hostsFile.ts";
 import { createResolver } from "../../src/outbound/resolver.ts";
 import { type DnsAnswer, startDnsServer } from "../support/dnsServer.ts";
 import type { Teardown } from "../support/validationTargets.ts";
@@ -33,7 +34,7 @@ t.test("one family is enough, even when the question for the other fails", async
   t.same(await addresses("six.example"), ["2001:db8::1"]);
 });
 
-function failure(message: string) {
+function failure(message: string | RegExp) {
   return { name: "OutboundFailure", problem: "dns", retryable: true, message };
 }
 
@@ -127,15 +128,52 @@ t.test("what is no DNS name is not asked for", async (t) => {
   t.same(questions, []);
 });
 
-t.test("without a configured resolver the system is asked, /etc/hosts included", async (t) => {
-  const resolver = createResolver({ timeoutMs: 4000 });
-  const own = hostname().toLowerCase();
-  const told = await lookup(own, { all: true }).catch(() => []);
-  const found = await resolver.addresses(own, signal).catch(() => []);
-  t.same(new Set(found), new Set(told.map(({ address }) => address)));
-  const unknown = resolver.addresses("does-not-exist.invalid", signal);
-  await t.rejects(unknown, { name: "OutboundFailure", problem: "dns", retryable: true });
+/** A resolver that takes this server for the system's, and this text for its hosts file. */
+async function systemResolver(t: Test, answer: (name: string, type: string) => DnsAnswer, hosts = "") {
+  const server = await startDnsServer(answer);
+  t.teardown(() => server.close());
+  const hostsFile = createHostsFile(join(t.testdir({ hosts }), "hosts"));
+  const resolver = createResolver({ timeoutMs: 4_000, hostsFile, systemServers: () => [server.address] });
+  return { resolver, questions: server.questions };
+}
+
+t.test("without a configured resolver the system's name servers are asked, and its hosts file first", async (t) => {
+  const { resolver, questions } = await systemResolver(
+    t,
+    (_, type) => (type === "A" ? [{ type: "A", data: "192.0.2.1" }] : []),
+    "192.0.2.7 here.example",
+  );
+  t.same(await resolver.addresses("here.example", signal), ["192.0.2.7"]);
+  t.same(questions, []);
+  t.same(await resolver.addresses("there.example", signal), ["192.0.2.1"]);
+  t.same(questions.toSorted(), ["A there.example over udp", "AAAA there.example over udp"], "as it is, absolute");
+  t.same(await resolver.txt("here.example", signal), [], "the file has addresses and nothing else");
 });
+
+t.test("a configured resolver is asked without a look into the hosts file", async (t) => {
+  const server = await startDnsServer(() => "NXDOMAIN");
+  t.teardown(() => server.close());
+  const hostsFile = createHostsFile(join(t.testdir({ hosts: "192.0.2.7 here.example" }), "hosts"));
+  const resolver = createResolver({ dnsResolver: server.address, timeoutMs: 1_000, hostsFile });
+  await t.rejects(resolver.addresses("here.example", signal), failure(/does not exist/));
+});
+
+t.test(
+  "H-24 names whose servers are silent do not hold up the addresses of others, by the system's servers",
+  async (t) => {
+    const { resolver } = await systemResolver(t, (name, type) => {
+      if (name.endsWith("silent.example")) return "silence";
+      return type === "A" ? [{ type: "A", data: "192.0.2.1" }] : [];
+    });
+    const silent = Array.from({ length: 40 }, (_, index) => resolver.addresses(`n${index}.silent.example`, signal));
+    const ended = Promise.allSettled(silent);
+    const begun = performance.now();
+    for (const name of ["a.example", "b.example", "c.example"])
+      t.same(await resolver.addresses(name, signal), ["192.0.2.1"]);
+    t.ok(performance.now() - begun < 1_000, "in no time");
+    for (const outcome of await ended) t.match(outcome, { status: "rejected", reason: { problem: "dns" } });
+  },
+);
 
 t.test("the address of the resolver is host:port", async (t) => {
   for (const wrong of ["", "127.0.0.1", "::1:53", "127.0.0.1:0", "127.0.0.1:70000", "a b:x", "[::1]"]) {
