@@ -1,10 +1,12 @@
 /** The database dies in the middle of a flow: 503 with Retry-After and nothing spoilt; and all goes on once it is back. */
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import t, { type Test } from "tap";
 
+import { isAlive } from "../../src/store/embeddedPostmaster.ts";
 import { startEmbeddedPostgres, type EmbeddedPostgres } from "../../src/store/embeddedPostgres.ts";
 import { acmeDriver, dns, uri, type Reply } from "../support/acmeDriver.ts";
 import {
@@ -40,10 +42,13 @@ function startPostgres(): Promise<EmbeddedPostgres> {
   return startEmbeddedPostgres({ directory: join(folder, "postgres"), log: () => undefined });
 }
 
-/** PostgreSQL dies without a word to its clients. */
+/** PostgreSQL dies without a word to its clients. Its sessions notice in their own time, and may answer until they do. */
 async function away(): Promise<void> {
-  process.kill(postgres.pid, "SIGKILL");
+  const { pid } = postgres;
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  process.kill(pid, "SIGKILL");
   await postgres.stop();
+  for (const child of children.trim().split(" ").map(Number)) while (await isAlive(child)) await delay(10);
 }
 
 /** It replays its log and listens where it did before. */
