@@ -3,7 +3,7 @@ import type { Account, AccountStore, MadeAccount, NewAccount } from "../acme/acc
 import type { AllowedIdentifiers } from "../acme/externalAccountPorts.ts";
 import type { AccountStatus } from "../acme/state.ts";
 import { isBlocked, isKeyBlocked } from "./blockedKeys.ts";
-import { sqlState, statement, type Database, type Statement } from "./database.ts";
+import { statement, violatedConstraint, type Database, type Statement } from "./database.ts";
 import { deactivation } from "./deactivation.ts";
 import { usable } from "./externalAccountKeys.ts";
 import { isSigner, signerValues } from "./signer.ts";
@@ -123,8 +123,10 @@ const valuesOf = (account: NewAccount): unknown[] => {
 
 /** How often to look again when another insert of the same key, or of the same binding, commits between our insert and our select. */
 const insertAttempts = 3;
-/** SQLSTATEs of a use too many and of a revoked key: see `insertBound`. */
-const useRefused = ["23514", "23502"];
+/** What a use too many violates, and one of a revoked key: see `insertBound`. */
+const useRefused = ["external_account_key_uses", "external_account_key.uses"];
+/** One account for each key in a directory. */
+const accountKey = "account_key";
 
 export function createAccountStore(db: Database): AccountStore {
   /** Undefined when the key is blocked; `refused` when neither is possible without that. */
@@ -136,7 +138,7 @@ export function createAccountStore(db: Database): AccountStore {
     for (let attempt = 0; attempt < insertAttempts; attempt++) {
       const values = [...valuesOf(account), ...also];
       const [row] = await db.run<AccountRow & { created: boolean }>(how, values).catch((error: unknown) => {
-        if (how === insertBound && useRefused.includes(sqlState(error) ?? "")) return [];
+        if (how === insertBound && useRefused.includes(violatedConstraint(error) ?? "")) return [];
         throw error;
       });
       if (row !== undefined) return { created: row.created, account: accountOf(row) };
@@ -171,7 +173,7 @@ export function createAccountStore(db: Database): AccountStore {
       const values = [...signerValues(signer), key.thumbprint, JSON.stringify(key.jwk), key.spkiSha256];
       const [row] = await db.run<{ id: string; changed: boolean }>(changeKey, values).catch((error: unknown) => {
         // Two changes to one key at once: the unique constraint decides, and the second look finds the winner.
-        if (sqlState(error) !== "23505") throw error;
+        if (violatedConstraint(error) !== accountKey) throw error;
         return db.run<{ id: string; changed: boolean }>(changeKey, values);
       });
       if (row === undefined) return { outcome: (await isKeyBlocked(db, key.spkiSha256)) ? "blocked" : "stale" };

@@ -1,7 +1,7 @@
 /** Certificates as ACME sees them (RFC 8555 §7.4.2, §7.6): implements `CertificateStore` of the ACME room. */
 import type { CertificateStore, Identifier, StoredCertificate } from "../acme/ports.ts";
 import { blockCompromised } from "./blockedKeys.ts";
-import { sqlState, statement, type Database } from "./database.ts";
+import { statement, violatedConstraint, type Database } from "./database.ts";
 import { isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
 
 interface CertificateRow {
@@ -98,7 +98,7 @@ export function createCertificateStore(db: Database): CertificateStore {
         ]);
         return rows.length === 1 ? "revoked" : "accountNotValid";
       } catch (error) {
-        if (sqlState(error) === "23505") return "alreadyRevoked"; // The key of `revocation`: revoked once, whoever races.
+        if (violatedConstraint(error) === "revocation_pkey") return "alreadyRevoked"; // Once, whoever races.
         throw error;
       }
     },

@@ -80,7 +80,8 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
           return result.rows;
         } catch (error) {
           // Of two statements that lock each other out Postgres ends one, whole: as if it had not been sent yet.
-          if (sqlState(error) !== deadlockDetected || attempt === deadlockAttempts) throw databaseTrouble(error);
+          const deadlocked = error instanceof pg.DatabaseError && error.code === deadlockDetected;
+          if (!deadlocked || attempt === deadlockAttempts) throw databaseTrouble(error);
         }
       }
     },
@@ -134,12 +135,14 @@ export function databaseTrouble(error: unknown): unknown {
   return error;
 }
 
-/** The SQLSTATE of a Postgres error, or undefined. */
-export function sqlState(error: unknown): string | undefined {
-  return error instanceof pg.DatabaseError ? error.code : undefined;
-}
+/** The SQLSTATE class of integrity constraint violations. */
+const integrityClass = "23";
 
-/** The constraint or index that a Postgres error says was violated, or undefined. */
+/**
+ * What a Postgres error says was violated, or undefined: the name of a constraint or unique index, or for a not-null column, which has no
+ * constraint of a name, `table.column`.
+ */
 export function violatedConstraint(error: unknown): string | undefined {
-  return error instanceof pg.DatabaseError && error.code === "23505" ? error.constraint : undefined;
+  if (!(error instanceof pg.DatabaseError) || !error.code?.startsWith(integrityClass)) return undefined;
+  return error.constraint ?? (error.column === undefined ? undefined : `${error.table}.${error.column}`);
 }

@@ -16,7 +16,7 @@ import type {
 } from "../acme/ports.ts";
 import type { AuthorizationStatus, OrderStatus } from "../acme/state.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
-import { sqlState, violatedConstraint, type Database } from "./database.ts";
+import { violatedConstraint, type Database } from "./database.ts";
 import { isKeyBlocked } from "./blockedKeys.ts";
 import * as limitSql from "./orderLimits.ts";
 import type { OrderLimits } from "./orderLimits.ts";
@@ -253,7 +253,7 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
         ]);
         return rows.length === 1 ? "attested" : "notPending";
       } catch (error) {
-        if (sqlState(error) === "23505") return "replayed";
+        if (violatedConstraint(error) === "evidence_use_pkey") return "replayed";
         throw error;
       }
     },
