@@ -13,12 +13,11 @@ import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountOperatorRest, mountPublic } from "./mountRest.ts";
+import { openExternalAccounts } from "./openExternalAccounts.ts";
 import { openLimits } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
 import { instanceOctets } from "./acme/nonce.ts";
-import { openSealing } from "./keys/sealing.ts";
-import { createExternalAccountKeyStore } from "./store/externalAccountKeys.ts";
 import { createIssuanceLedger } from "./store/issuance.ts";
 import { joinSiblings, type Siblings } from "./store/siblings.ts";
 
@@ -101,13 +100,7 @@ async function build(
   const developmentIssuer = configuration.attestation.developmentSource
     ? await openDevIssuer(path.join(configuration.dataDir, "dev-issuer.jwk"))
     : undefined;
-  const externalAccounts = createExternalAccountKeyStore(
-    db,
-    await openSealing(
-      configuration.acme.externalAccountSealingKeyFile ??
-        path.join(configuration.dataDir, "external-account-sealing-key"),
-    ),
-  );
+  const externalAccounts = await openExternalAccounts(configuration, foundation);
   const parts: Parts = {
     configuration,
     foundation,

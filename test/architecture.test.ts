@@ -12,6 +12,7 @@ const composition = [
   "listener.ts",
   "mountAcme.ts",
   "mountRest.ts",
+  "openExternalAccounts.ts",
   "openLimits.ts",
   "openNonces.ts",
   "openValidations.ts",

@@ -9,11 +9,13 @@ const cipher = "aes-256-gcm";
 const keyOctets = 32;
 const nonceOctets = 12;
 const tagOctets = 16;
-/** How a sealed secret names the key that opens it: the beginning of the key's hash. */
-const nameOctets = 4;
+/** A sealed secret begins with a mark of the key that opens it: the beginning of the key's hash. */
+const markOctets = 4;
 const fileBytesMax = 1024;
 
 export interface Sealing {
+  /** What each secret begins with that this key has sealed. */
+  readonly mark: Buffer;
   /** @param context what the secret belongs to; it opens with the same one only */
   seal(secret: Buffer, context: string): Buffer;
   /** @throws {Error} when it was sealed with another key, for another context, or has been changed; never quotes the secret */
@@ -26,20 +28,21 @@ export interface Sealing {
  */
 export async function openSealing(file: string): Promise<Sealing> {
   const key = await readOrMake(file);
-  const name = createHash("sha256").update(key).digest().subarray(0, nameOctets);
+  const mark = createHash("sha256").update(key).digest().subarray(0, markOctets);
   return {
+    mark,
     seal(secret, context) {
       const nonce = randomBytes(nonceOctets);
       const sealer = createCipheriv(cipher, key, nonce, { authTagLength: tagOctets }).setAAD(Buffer.from(context));
-      return Buffer.concat([name, nonce, sealer.update(secret), sealer.final(), sealer.getAuthTag()]);
+      return Buffer.concat([mark, nonce, sealer.update(secret), sealer.final(), sealer.getAuthTag()]);
     },
     open(sealed, context) {
-      if (!sealed.subarray(0, nameOctets).equals(name))
+      if (!sealed.subarray(0, markOctets).equals(mark))
         throw new Error(`a secret in the database was not sealed with the key in ${file}`);
-      const nonce = sealed.subarray(nameOctets, nameOctets + nonceOctets);
+      const nonce = sealed.subarray(markOctets, markOctets + nonceOctets);
       const opener = createDecipheriv(cipher, key, nonce, { authTagLength: tagOctets }).setAAD(Buffer.from(context));
       opener.setAuthTag(sealed.subarray(-tagOctets));
-      return Buffer.concat([opener.update(sealed.subarray(nameOctets + nonceOctets, -tagOctets)), opener.final()]);
+      return Buffer.concat([opener.update(sealed.subarray(markOctets + nonceOctets, -tagOctets)), opener.final()]);
     },
   };
 }

@@ -12,6 +12,8 @@ import { deactivation } from "./deactivation.ts";
 
 /** What keeps MAC keys from being read in the database. */
 export interface Sealing {
+  /** What each secret begins with that this key has sealed. */
+  readonly mark: Buffer;
   seal(secret: Buffer, context: string): Buffer;
   /** @throws {Error} when it was sealed otherwise */
   open(sealed: Buffer, context: string): Buffer;
@@ -66,6 +68,12 @@ const list = statement(
    order by k.id desc limit $4`,
 );
 
+const sealedOtherwise = statement(
+  "external_account_key_sealed_otherwise",
+  `select count(*) as keys from external_account_key k
+   where ${usable("k")} and substring(k.sealed_mac_key for length($1::bytea)) <> $1::bytea`,
+);
+
 const revocation = (also: string, ended: string): string =>
   `with revoked as (
      update external_account_key set revoked_at = now() where id = $1 and revoked_at is null returning *
@@ -113,6 +121,12 @@ const keyOf = (row: Row): ExternalAccountKey => ({
 
 /** A MAC key opens where it belongs only: another row's would be refused. */
 const belongsTo = (directory: string, id: string): string => `external account key ${directory} ${id}`;
+
+/** How many keys that could still make an account do not open with this sealing. */
+export async function countSealedOtherwise(db: Database, { mark }: Pick<Sealing, "mark">): Promise<number> {
+  const [row] = await db.run<{ keys: number }>(sealedOtherwise, [mark]);
+  return row?.keys ?? 0;
+}
 
 /** @param sealing the same for all servers of a database */
 export function createExternalAccountKeyStore(

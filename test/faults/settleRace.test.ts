@@ -46,7 +46,7 @@ t.test("forty issuances with the settling job at their heels", async (t) => {
         rounds.push(job.settle(soon()));
         const slow = signatures++ % 2 === 0;
         // A round that began later may have taken this intent from ours: all are waited for, also those that come meanwhile.
-        for (let waited = 0; slow && waited < rounds.length; ) {
+        for (let waited = 0; slow && waited < rounds.length;) {
           waited = rounds.length;
           await Promise.all(rounds);
         }
