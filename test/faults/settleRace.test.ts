@@ -31,6 +31,14 @@ function issuingOf(db: Database, issuer: Issuer): Issuing {
   });
 }
 
+/** A round that began later may have taken an intent from the one before: also those are waited for that come meanwhile. */
+async function allOf(rounds: readonly Promise<unknown>[]): Promise<void> {
+  for (let waited = 0; waited < rounds.length;) {
+    waited = rounds.length;
+    await Promise.all(rounds);
+  }
+}
+
 t.test("forty issuances with the settling job at their heels", async (t) => {
   const db = await migratedDatabase(t);
   const { issuing: issuer } = await memoryHierarchy(new Date());
@@ -44,12 +52,7 @@ t.test("forty issuances with the settling job at their heels", async (t) => {
       async sign(message) {
         // Every second signature takes so long that the job, in whichever round, is surely first; the others are a race.
         rounds.push(job.settle(soon()));
-        const slow = signatures++ % 2 === 0;
-        // A round that began later may have taken this intent from ours: all are waited for, also those that come meanwhile.
-        for (let waited = 0; slow && waited < rounds.length;) {
-          waited = rounds.length;
-          await Promise.all(rounds);
-        }
+        if (signatures++ % 2 === 0) await allOf(rounds);
         return issuer.signer.sign(message);
       },
     },
