@@ -62,7 +62,8 @@ export async function mountAcme(
   });
   const urlsOf = new Map(directories.map(({ name, urls }) => [name, urls]));
   const accounts = createAccountStore(db);
-  const { validations, caa } = openValidations(parts, { accounts, orders, validate, onChallengeEnded, urlsOf });
+  const opened = openValidations(parts, { accounts, orders, validate, onChallengeEnded, urlsOf });
+  const { validations } = opened;
   const verifier = createVerifier(openSources(parts));
   const onRefused = (spiffeId: string, nearest: object): void =>
     log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");
@@ -77,10 +78,9 @@ export async function mountAcme(
     externalAccounts: parts.externalAccounts,
     issuerIdsOf: hierarchy.issuerIdsOf,
     chainsOf: (issuerId: string) => hierarchy.chainsOf(issuerId, now()),
-    validations,
+    ...opened,
     rateLimits,
     finalizes: parts.limits.finalizes,
-    caa,
     issuerDomainNames: configuration.issuerDomainNames,
     limits: acme,
     options: acme,

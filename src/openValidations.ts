@@ -2,7 +2,7 @@
 import { createCaaCheck, type CaaCheck } from "./acme/challenges/caa.ts";
 import { createValidationRunner, type ValidationRunner, type ValidationRunnerParts } from "./acme/challenges/runner.ts";
 import { createValidate } from "./acme/challenges/validators.ts";
-import { createTurns } from "./acme/limits/turns.ts";
+import { createTurns, type Turns } from "./acme/limits/turns.ts";
 import type { AcmeContext } from "./acme/context.ts";
 import type { Urls } from "./acme/urls.ts";
 import type { OutboundFailure } from "./outbound/failure.ts";
@@ -22,7 +22,7 @@ export function openValidations(
     validate: (real: ValidationRunnerParts["validate"]) => ValidationRunnerParts["validate"];
     urlsOf: ReadonlyMap<string, Urls>;
   },
-): { validations: ValidationRunner; caa: CaaCheck | undefined } {
+): { validations: ValidationRunner; caa: CaaCheck | undefined; validationTurns: Turns } {
   const { http01Port, tlsAlpn01Port, timeoutMs, attempts, retryDelayMs } = validation;
   const ground = {
     // A lookup leaves a part of the time for what it was made for.
@@ -34,11 +34,12 @@ export function openValidations(
     now,
   };
   const caa = acme.caaIdentities.length > 0 ? createCaaCheck(ground, acme.caaIdentities) : undefined;
+  const turns = createTurns(acme.rateLimits.validationsPerAccount);
   const validations = createValidationRunner({
     orders,
     validate: validate(createValidate(ground, caa)),
     retries: { attempts, retryDelayMs },
-    turns: createTurns(acme.rateLimits.validationsPerAccount),
+    turns,
     accountOf({ directory, id, thumbprint }) {
       const urls = urlsOf.get(directory);
       if (urls === undefined) throw new Error(`the directory ${directory} is not configured any more`);
@@ -57,7 +58,7 @@ export function openValidations(
     ),
     onEnded: onChallengeEnded,
   });
-  return { validations, caa };
+  return { validations, caa, validationTurns: turns };
 }
 
 /** Calls `tell` no more often than that, with how many calls were left out since. */

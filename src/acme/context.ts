@@ -11,6 +11,7 @@ import type { ValidationRunner } from "./challenges/runner.ts";
 import type { ExternalAccountKeys } from "./externalAccountPorts.ts";
 import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
 import type { RateLimits } from "./limits/rateLimits.ts";
+import type { Turns } from "./limits/turns.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
 import type { RenewalStore } from "./renewalPorts.ts";
 import type {
@@ -100,6 +101,8 @@ export interface AcmeContext extends PipelineParts {
   readonly issuerDomainNames: readonly string[];
   /** Undefined where CAA records are not looked at. */
   readonly caa: CaaCheck | undefined;
+  /** What leaves the machine for an account, so much at once. */
+  readonly validationTurns: Turns;
   readonly limits: AcmeLimits;
   readonly options: AcmeOptions;
   /** Audience of workload-attest-01 evidence. */

@@ -28,7 +28,8 @@ const csrLimit = 16 * 1024;
 export async function finalizeOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const finalizing = await context.finalizes.run(() => check(request, context));
   // Not in the queue: names whose DNS is slow hold up nobody else's certificates.
-  await requireCaa(finalizing.proved, context.urls.account(finalizing.accountId), context);
+  const { accountId, proved } = finalizing;
+  await requireCaa(proved, { accountId, accountUrl: context.urls.account(accountId) }, context);
   return context.finalizes.run(() => conclude(finalizing, context));
 }
 

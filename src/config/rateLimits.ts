@@ -31,7 +31,8 @@ export const rateLimitsSection = section({
   failedValidationsPerIdentifierBurst: burst("Failed validations of one account and identifier", 100),
   pendingOrdersPerAccount: integer("Orders of one account that wait for authorizations.", 0, 100_000, 10_000),
   pauseAfterFailures: integer("Failed validations in a row that pause an account's identifier.", 0, most, 300),
-  validationsPerAccount: integer("Validations of one account under way at once.", 1, 10_000, 100),
+  // A quarter of the lookups that outbound/resolver.ts makes at once: one account's silent names leave room for others.
+  validationsPerAccount: integer("Validations and CAA checks of one account under way at once.", 1, 10_000, 16),
   finalizesUnderWay: integer("Finalize requests under way at once; one more gets 503.", 1, 100_000, 1_000),
 });
 

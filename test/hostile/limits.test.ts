@@ -1,10 +1,14 @@
 /** H-24: an account that fails, and fails, and one that wants everything at once. */
 import t from "tap";
+import { dns01 } from "../../src/acme/challenges/dns01.ts";
+import { createTurns } from "../../src/acme/limits/turns.ts";
+import { loadConfiguration } from "../../src/config/load.ts";
 import { acmeDriver, dns, type AcmeClient, type Authorization, type Reply } from "../support/acmeDriver.ts";
 import { challengeOf, http01Target, query, settled, show, validate } from "../support/acmeFlows.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
+import { startDnsServer } from "../support/dnsServer.ts";
 import { refused } from "../support/refused.ts";
-import { httpTarget } from "../support/validationTargets.ts";
+import { httpTarget, plainly, testOutbound } from "../support/validationTargets.ts";
 
 t.test("H-24 validations that fail", async (t) => {
   const clock = { offsetMs: 0 };
@@ -137,3 +141,31 @@ t.test("H-24 validations of one account at once are bounded, and another account
   for (const url of urls) t.equal((await settled(alice, url)).status, "invalid", "and each gets its turn");
   t.ok(most <= 3, `${most} at most`);
 });
+
+t.test(
+  "H-24 three accounts with a hundred silent names each, by default: another's lookup does not wait",
+  async (t) => {
+    const server = await startDnsServer((name) => (name.endsWith("silent.test") ? "silence" : []));
+    t.teardown(() => server.close());
+    const outbound = testOutbound({ dnsResolver: server.address, timeoutMs: 2_000 });
+    const turns = createTurns(loadConfiguration(undefined, {}).acme.rateLimits.validationsPerAccount);
+    const stop = new AbortController();
+    const attempt = async (account: string, value: string) => {
+      const leave = await turns.take(account, stop.signal);
+      const validation = {
+        ...plainly,
+        identifier: { type: "dns", value },
+        token: "t",
+        keyAuthorization: "t.k",
+      } as const;
+      return dns01(validation, outbound, stop.signal).finally(leave);
+    };
+    const crowd = Array.from({ length: 300 }, (_, index) => attempt(`${index % 3}`, `n${index}.silent.test`));
+    const ended = Promise.allSettled(crowd);
+    const begun = performance.now();
+    t.match(await attempt("victim", "good.test"), { problem: "unauthorized", detail: /no TXT record/ }, "an answer");
+    t.ok(performance.now() - begun < 300, "at once");
+    stop.abort();
+    await ended;
+  },
+);

@@ -19,27 +19,29 @@ export interface CaaQuestion {
   readonly method: ChallengeType;
 }
 
+/**
+ * Answers a question: undefined where the records permit, or there are none; a `caa` failure where they do not, a `dns` failure where
+ * they could not be had, which is no permission (RFC 8659 §3). Rejects with an `OutboundFailure` of the kind `ours` when nothing was
+ * found out, and with the signal's reason.
+ */
+export type AskCaa = (question: CaaQuestion) => Promise<ValidationFailure | undefined>;
+
 export interface CaaCheck {
-  /**
-   * Answers each question: undefined where the records permit, or there are none; a `caa` failure where they do not, a `dns` failure
-   * where they could not be had, which is no permission (RFC 8659 §3).
-   * @throws {OutboundFailure} `ours` when nothing was found out · `signal.reason`
-   */
-  check(questions: readonly CaaQuestion[], signal: AbortSignal): Promise<(ValidationFailure | undefined)[]>;
+  /** For the questions of one certificate: names above several of them are asked about once. */
+  asker(signal: AbortSignal): AskCaa;
 }
 
 /** @param identities issuer domain names of this CA, lower-case; at least one */
 export function createCaaCheck(outbound: Pick<Outbound, "caa">, identities: readonly string[]): CaaCheck {
   return {
-    check(questions, signal) {
-      // Names of one certificate have ancestors in common.
+    asker(signal) {
       const known = new Map<string, Promise<CaaRecord[]>>();
       const lookUp = (name: string): Promise<CaaRecord[]> => {
         const found = known.get(name) ?? outbound.caa(name, signal);
         known.set(name, found);
         return found;
       };
-      return Promise.all(questions.map((question) => answer(question, lookUp, identities)));
+      return (question) => answer(question, lookUp, identities);
     },
   };
 }

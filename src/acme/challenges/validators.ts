@@ -34,7 +34,7 @@ export function createValidate(ground: ValidationGround, caa: CaaCheck | undefin
       ground.timeoutMs,
       signal,
       async (lifetime) => {
-        const [failure] = await caa.check([question], lifetime);
+        const failure = await caa.asker(lifetime)(question);
         if (failure !== undefined) throw failure;
       },
       "dns",

@@ -109,11 +109,10 @@ function world(zone: Record<string, string[] | Error>) {
     },
     identities,
   );
-  const check = (...names: string[]) =>
-    caa.check(
-      names.map((name) => ({ ...asked, name })),
-      signal,
-    );
+  const check = (...names: string[]) => {
+    const ask = caa.asker(signal);
+    return Promise.all(names.map((name) => ask({ ...asked, name })));
+  };
   return { lookups, check };
 }
 
