@@ -1,4 +1,4 @@
-/** Which profile an order is made under (draft-ietf-acme-profiles §4). */
+/** Which profile an order is made under (draft-ietf-acme-profiles-01 §4). */
 import type { Profile } from "../authority/profile.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";

@@ -34,7 +34,7 @@ export interface MayflyClientOptions {
 export interface CertificateRequest {
   readonly spiffeId: string;
   readonly evidence: Evidence;
-  /** Certificate profile (draft-ietf-acme-profiles); the server's choice when absent. */
+  /** Certificate profile (draft-ietf-acme-profiles-01); the server's choice when absent. */
   readonly profile?: string;
   readonly notAfter?: Date;
   /** Private key to be certified. A fresh P-256 key when absent, which is the better habit. */

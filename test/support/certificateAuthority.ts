@@ -1,4 +1,5 @@
 /** A whole authority in this process, on real Postgres and a real TLS listener at a free port, gone with the test. */
+import { randomInt } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { createServer } from "node:net";
 import os from "node:os";
@@ -41,18 +42,26 @@ export interface TestAuthorityOptions extends Replacements {
   readonly port?: number;
 }
 
-/** A TCP port of loopback that nobody uses at the moment. */
+/**
+ * A TCP port that nobody uses at the moment, on either address of loopback. From below the ports that the system hands out by itself, so
+ * that no connection of another test takes it before the server does.
+ */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    if ((await canListen("127.0.0.1", port)) && (await canListen("::1", port))) return port;
+  }
+}
+
+function canListen(host: string, port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
   const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, "127.0.0.1", resolve);
-  await promise;
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const closed = Promise.withResolvers<void>();
-  server.close(() => closed.resolve());
-  await closed.promise;
-  return address.port;
+  // A machine without IPv6 has nobody there either.
+  server.once("error", ({ code }: NodeJS.ErrnoException) =>
+    resolve(code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT"),
+  );
+  server.listen(port, host, () => server.close(() => resolve(true)));
+  return promise;
 }
 
 type Tree = Readonly<Record<string, unknown>>;

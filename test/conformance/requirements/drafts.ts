@@ -4,7 +4,7 @@ import { must, notApplicable, own, type RequirementList } from "../requirement.t
 const hardware = "hardware identities and attestation objects come with hardware evidence";
 
 export const profiles: RequirementList = {
-  document: "draft-ietf-acme-profiles",
+  document: "draft-ietf-acme-profiles-01",
   requirements: {
     "RPROF-1": must("meta profiles: name → description"),
     "RPROF-2": must("A named profile is honoured and shown in the order"),
