@@ -1,6 +1,6 @@
 /**
- * `npm run conformance`: runs the tests that carry requirement ids and writes docs/acme-conformance.md. With `check FILE` it runs nothing:
- * it compares the page with what another run recorded into the file (test/run.js).
+ * `npm run conformance`: runs the tests that carry requirement ids and writes docs/acme-conformance.md. With `check FILE` or `write FILE` it
+ * runs nothing: it compares the page with what another run recorded into the file (test/run.js), or writes the page from it.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -19,8 +19,9 @@ const testMsMax = 300_000;
 const [action = "write", file] = process.argv.slice(2);
 if (action === "check" && file !== undefined) check(file);
 else if (action === "write" && file === undefined) write();
+else if (action === "write" && file !== undefined) report(writePage(file));
 else {
-  console.error("usage: node test/conformance/command.ts [write | check FILE]");
+  console.error("usage: npm run conformance [-- write FILE | -- check FILE]");
   process.exitCode = 2;
 }
 
@@ -45,13 +46,19 @@ function write(): void {
       ["--test", "--test-concurrency=2", `--test-timeout=${testMsMax}`, ...reporters, ...filesWithIds()],
       { cwd: root, stdio: "inherit", env: { TAP_TIMEOUT: String(testMsMax / 1000), ...process.env } },
     );
-    const { markdown, faults } = fromRecord(recordedFile);
-    writeFileSync(pageFile, markdown);
-    console.log(`\nwritten: docs/acme-conformance.md`);
+    const faults = writePage(recordedFile);
     report(status === 0 ? faults : [...faults, "tests failed"]);
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** @returns what is wrong with what the page says */
+function writePage(recordedFile: string): readonly string[] {
+  const { markdown, faults } = fromRecord(recordedFile);
+  writeFileSync(pageFile, markdown);
+  console.log("\nwritten: docs/acme-conformance.md");
+  return faults;
 }
 
 /** Every test file that may have tests for the table, wherever below test/ it is. */
