@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 
 import { longestPauseMs } from "./acme/challenges/attempts.ts";
 import type { ValidationRunner } from "./acme/challenges/runner.ts";
+import { keptEveryMs } from "./acme/challenges/waiting.ts";
 import { firstIdOf } from "./acme/id.ts";
 import type { Configuration } from "./config/load.ts";
 import type { Issuing } from "./authority/issue.ts";
@@ -37,11 +38,11 @@ const graceMs = 5_000;
 const intentAgeMs = 5_000;
 
 /**
- * A validation that was not heard of for so long has no process behind it: whoever runs one says so after every attempt, and before
- * the pause that follows.
+ * A validation that was not heard of for so long has no process behind it: whoever runs one says so after every attempt, before
+ * the pause that follows, and while it waits for its turn. CAA records have the time of an attempt once more.
  */
 function validationAgeMs({ validation }: Configuration): number {
-  return longestPauseMs(validation) + validation.timeoutMs + graceMs;
+  return longestPauseMs(validation) + keptEveryMs + 2 * validation.timeoutMs + graceMs;
 }
 
 export interface LeftBehind {

@@ -239,6 +239,8 @@ export interface OrderStore {
    * authorization is not pending any more.
    */
   retrying(authorizationId: string, challenge: Challenge): Promise<boolean>;
+  /** Keeps validations that wait in this process its own for another while, where they are still to be made. */
+  keepValidations(authorizationIds: readonly string[]): Promise<void>;
   /** Challenge and authorization `valid`, the order one step nearer to `ready`. False when the authorization was not pending. */
   validated(authorizationId: string, challenge: Challenge, expiresAt: Date): Promise<boolean>;
   /**

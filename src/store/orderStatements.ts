@@ -180,6 +180,16 @@ export const retrying = statement(
    returning z.id`,
 );
 
+// Whatever holds one of them just now is about to end it, or has heard of it: nobody waits here, and nobody is locked out.
+export const keepValidations = statement(
+  "authorization_keep_validations",
+  `update acme_authorization z set validating_since = now()
+   where z.id in (
+     select id from acme_authorization
+     where id = any($1::uuid[]) and status = 'pending' and validating_since is not null for update skip locked
+   )`,
+);
+
 export const validated = statement(
   "authorization_validated",
   `with z as (

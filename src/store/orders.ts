@@ -216,6 +216,9 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
       const values = [authorizationId, challenge.type, JSON.stringify(challenge)];
       return (await db.run(sql.retrying, values)).length === 1;
     },
+    async keepValidations(authorizationIds) {
+      await db.run(sql.keepValidations, [authorizationIds]);
+    },
     async validated(authorizationId, challenge, expiresAt) {
       const values = [authorizationId, challenge.type, JSON.stringify(challenge), expiresAt];
       return (await db.run(sql.validated, values)).length === 1;

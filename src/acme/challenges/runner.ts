@@ -18,6 +18,7 @@ import {
 import { keyAuthorization } from "./keyAuthorization.ts";
 import type { ProvingAccount, Validation, ValidationOutcome } from "./validation.ts";
 import type { ValidationType } from "./validators.ts";
+import { createWaiting } from "./waiting.ts";
 
 export interface ValidationRunnerParts {
   readonly orders: OrderStore;
@@ -67,6 +68,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
   const { orders, now, retries } = parts;
   const stopping = new AbortController();
   const running = new Map<string, Running>();
+  const queue = createWaiting((ids) => orders.keepValidations(ids), parts.onError);
 
   /** Attempts, until one decides or nothing is left to decide. */
   async function run(signer: Signer, authorization: Authorization, challenge: Challenge, own: () => Running) {
@@ -77,7 +79,7 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
     let made = counted;
     let troubles = 0;
     for (;;) {
-      const outcome = await attempt(signer, type, validation);
+      const outcome = await attempt(signer, authorization, type, validation);
       if (stopping.signal.aborted) return own().current; // Nobody's fault: taken up after the restart.
       let pause = 0;
       if (outcome instanceof OutboundFailure) {
@@ -123,11 +125,12 @@ export function createValidationRunner(parts: ValidationRunnerParts): Validation
 
   /** One attempt; our own trouble is an outcome of its own kind, which says nothing of the identifier. */
   async function attempt(
-    { id }: Signer,
+    { id: accountId }: Signer,
+    { id }: Authorization,
     type: ValidationType,
     validation: Validation,
   ): Promise<ValidationOutcome | OutboundFailure> {
-    const leave = await parts.turns.take(id, stopping.signal);
+    const leave = await queue.during(id, parts.turns.take(accountId, stopping.signal));
     try {
       return await parts.validate(type, validation, stopping.signal);
     } catch (error) {

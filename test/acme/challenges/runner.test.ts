@@ -3,6 +3,7 @@ import t from "tap";
 import { createTurns } from "../../../src/acme/limits/turns.ts";
 import { createValidationRunner, type ValidationRunnerParts } from "../../../src/acme/challenges/runner.ts";
 import type { ValidationOutcome } from "../../../src/acme/challenges/validation.ts";
+import { keptEveryMs } from "../../../src/acme/challenges/waiting.ts";
 import type { Authorization, Challenge, OrderStore } from "../../../src/acme/ports.ts";
 import { plainly } from "../../support/validationTargets.ts";
 import { OutboundFailure } from "../../../src/outbound/failure.ts";
@@ -30,7 +31,14 @@ type Step = ValidationOutcome | Error | (() => Promise<ValidationOutcome>);
 
 /** A runner whose attempts have these outcomes, the last one for ever, and a store that remembers one challenge. */
 function world(steps: readonly Step[], options: Partial<ValidationRunnerParts> & { ended?: boolean } = {}) {
-  const seen = { attempts: 0, stored: [] as Challenge[], ended: [] as Challenge[], errors: 0, troubles: 0 };
+  const seen = {
+    attempts: 0,
+    stored: [] as Challenge[],
+    ended: [] as Challenge[],
+    errors: 0,
+    troubles: 0,
+    kept: [] as string[],
+  };
   const note = (moved: Challenge): Promise<boolean> => {
     seen.stored.push(moved);
     return Promise.resolve(options.ended !== true);
@@ -39,6 +47,7 @@ function world(steps: readonly Step[], options: Partial<ValidationRunnerParts> &
     retrying: (_: string, moved: Challenge) => note(moved),
     validated: (_: string, moved: Challenge) => note(moved),
     failed: (_: string, moved: Challenge) => note(moved),
+    keepValidations: (ids: readonly string[]) => Promise.resolve(void seen.kept.push(...ids)),
     readAuthorization: () =>
       Promise.resolve({
         status: "valid",
@@ -207,3 +216,19 @@ t.test("a validation that is under way here is not taken up a second time", asyn
   await sleep(10);
   t.match(seen.ended, [{ status: "valid" }]);
 });
+
+t.test(
+  "H-33 a validation that waits for its account's turn is kept, so that no other process takes it up",
+  async (t) => {
+    const turns = createTurns(1);
+    const leave = await turns.take(signer.id, new AbortController().signal);
+    const { seen, runner } = world([ok], { turns, patienceMs: 10 });
+    await runner.start(signer, authorization, challenge);
+    await sleep(keptEveryMs + 1_500);
+    t.same(seen.kept, [authorization.id]);
+    t.equal(seen.attempts, 0);
+    leave();
+    await sleep(20);
+    t.match(seen.ended, [{ status: "valid" }]);
+  },
+);
