@@ -21,7 +21,10 @@ import { createInventoryStore } from "./store/inventory.ts";
 import { pingDatabase } from "./store/maintenance.ts";
 import { createPauseStore } from "./store/pauses.ts";
 
-/** REST for operators below /api/v1: the inventory, and the state that they administer; resolves to the file of the operator's token. */
+/**
+ * REST below /api/v1, for whoever has the operator's token: the inventory, and the state that operators administer. Resolves to the
+ * token's file.
+ */
 export async function mountOperatorRest(
   server: FastifyInstance,
   { configuration, foundation, limits, externalAccounts, now }: Parts,
@@ -31,14 +34,12 @@ export async function mountOperatorRest(
   const access = await openOperatorAccess(operatorTokenFile);
   const inventory = inventoryRoutes({
     store: createInventoryStore(foundation.db),
-    access,
     externalUrl,
     chainPemOf: (issuerId) => foundation.hierarchy.chainsOf(issuerId, now())[0]?.pem,
     now,
   });
   const incidents = incidentRoutes({
     store: createIncidentStore(foundation.db),
-    access,
     externalUrl,
     now,
     newId: () => newId(now()),
@@ -47,20 +48,27 @@ export async function mountOperatorRest(
     rates: administrationOf(limits),
     pauses: createPauseStore(foundation.db),
     onResumed: (resumed) => forgetFailures(limits, resumed),
-    access,
   });
-  const blockedKeys = blockedKeyRoutes({ store: createBlockedKeyStore(foundation.db), access, externalUrl });
+  const blockedKeys = blockedKeyRoutes({ store: createBlockedKeyStore(foundation.db), externalUrl });
   const externalAccountKeys = externalAccountRoutes({
     store: externalAccounts,
-    access,
     externalUrl,
     trustDomain: configuration.trustDomain,
     directories: new Map(configuration.directories.map(({ name, profiles }) => [name, new Set(profiles.keys())])),
     now,
     newId: () => newId(now()),
   });
-  for (const routes of [inventory, incidents, limitAdministration, blockedKeys, externalAccountKeys])
-    await server.register(routes, { prefix: "/api/v1" });
+  await server.register(
+    async (rest) => {
+      rest.addHook("onRequest", async (request, reply) => {
+        access.require(request.headers.authorization);
+        reply.header("cache-control", "no-store");
+      });
+      for (const routes of [inventory, incidents, limitAdministration, blockedKeys, externalAccountKeys])
+        await rest.register(routes);
+    },
+    { prefix: "/api/v1" },
+  );
   return operatorTokenFile;
 }
 

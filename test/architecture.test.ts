@@ -32,8 +32,9 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   acme: ["attestation", "authority", "encoding", "outbound", "problem", "x509"],
   outbound: [],
   access: ["problem"],
-  administration: ["access", "problem", "x509"],
-  inventory: ["access", "encoding", "problem", "x509"],
+  rest: ["problem", "x509"],
+  administration: ["problem", "rest", "x509"],
+  inventory: ["encoding", "problem", "rest", "x509"],
   events: [],
   jobs: [],
   // Only what the consumers declare: ports, the states they speak of, the problems that ports carry.
@@ -57,6 +58,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   yaml: ["config"],
   typebox: [
     "config",
+    "rest",
     "administration",
     "inventory/routes.ts",
     "attestation/sources.ts",

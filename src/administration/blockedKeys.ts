@@ -5,38 +5,24 @@
 import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 
-import type { OperatorAccess } from "../access/operatorToken.ts";
 import { problem } from "../problem/problem.ts";
+import { pageLimit, readPage } from "../rest/page.ts";
+import { digest, oneLine, readDigest } from "../rest/parameters.ts";
 import type { BlockedKey, BlockedKeyStore } from "./limitPorts.ts";
 
-const digest = Type.String({ pattern: "^[0-9a-fA-F]{64}$" });
 const blockSchema = Type.Object(
-  {
-    spkiSha256: digest,
-    note: Type.Optional(Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]+$", maxLength: 1000 })),
-  },
+  { spkiSha256: digest, note: Type.Optional(oneLine(1000)) },
   { additionalProperties: false },
 );
-const listQuery = Type.Object(
-  { limit: Type.Optional(Type.String({ pattern: "^([1-9][0-9]{0,2}|1000)$" })), cursor: Type.Optional(digest) },
-  { additionalProperties: false },
-);
-
-const pageDefault = 100;
+const listQuery = Type.Object({ limit: pageLimit, cursor: Type.Optional(digest) }, { additionalProperties: false });
 
 export interface BlockedKeyRoutesOptions {
   readonly store: BlockedKeyStore;
-  readonly access: OperatorAccess;
   readonly externalUrl: string;
 }
 
-export function blockedKeyRoutes({ store, access, externalUrl }: BlockedKeyRoutesOptions) {
+export function blockedKeyRoutes({ store, externalUrl }: BlockedKeyRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
-    server.addHook("onRequest", async (request, reply) => {
-      access.require(request.headers.authorization);
-      reply.header("cache-control", "no-store");
-    });
-
     server.post<{ Body: Static<typeof blockSchema> }>(
       "/blocked-keys",
       { schema: { body: blockSchema } },
@@ -51,17 +37,14 @@ export function blockedKeyRoutes({ store, access, externalUrl }: BlockedKeyRoute
     server.get<{ Querystring: Static<typeof listQuery> }>(
       "/blocked-keys",
       { schema: { querystring: listQuery } },
-      async ({ query: { limit, cursor } }) => {
-        const size = limit === undefined ? pageDefault : Number(limit);
-        const found = await store.listBlockedKeys(
-          cursor === undefined ? undefined : Buffer.from(cursor, "hex"),
-          size + 1,
+      async ({ query }) => {
+        const after = query.cursor === undefined ? undefined : Buffer.from(query.cursor, "hex");
+        const { entries, next } = await readPage(
+          query.limit,
+          (most) => store.listBlockedKeys(after, most),
+          (last) => last.spkiSha256.toString("hex"),
         );
-        const page = found.slice(0, size);
-        return {
-          blockedKeys: page.map(keyJson),
-          ...(found.length > size && { next: page.at(-1)?.spkiSha256.toString("hex") }),
-        };
+        return { blockedKeys: entries.map(keyJson), next };
       },
     );
 
@@ -79,8 +62,9 @@ export function blockedKeyRoutes({ store, access, externalUrl }: BlockedKeyRoute
 }
 
 function digestOf(text: string): Buffer {
-  if (!/^[0-9a-fA-F]{64}$/.test(text)) throw notBlocked();
-  return Buffer.from(text, "hex");
+  const found = readDigest(text);
+  if (found === undefined) throw notBlocked();
+  return found;
 }
 
 const notBlocked = () => problem("restNotFound", "this key is not blocked");

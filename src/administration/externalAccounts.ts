@@ -6,30 +6,30 @@ import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 
-import type { OperatorAccess } from "../access/operatorToken.ts";
 import { problem } from "../problem/problem.ts";
-import { parseRfc3339 } from "../x509/time.ts";
+import { pageLimit, readPage } from "../rest/page.ts";
+import { oneLine, readTime, time } from "../rest/parameters.ts";
 import { readAllowed } from "./allowedIdentifiers.ts";
 import type { ExternalAccountKey, ExternalAccountKeyStore } from "./externalAccountPorts.ts";
 
 const idPattern = /^[A-Za-z0-9._~-]{1,100}$/;
 const macKeyOctets = 32;
 const name = Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" });
-const entries = Type.Array(Type.String({ minLength: 1, maxLength: 2048 }), { minItems: 1, maxItems: 100 });
+const allowed = Type.Array(Type.String({ minLength: 1, maxLength: 2048 }), { minItems: 1, maxItems: 100 });
 
 const keySchema = Type.Object(
   {
     directory: Type.Optional(name),
-    description: Type.Optional(Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]+$", maxLength: 200 })),
+    description: Type.Optional(oneLine(200)),
     uses: Type.Optional(
       Type.Union([Type.Integer({ minimum: 1, maximum: 1_000_000 }), Type.Null()], {
         description: "Accounts that it may make; null for any number. Default: 1.",
       }),
     ),
-    expiresAt: Type.Optional(Type.String({ maxLength: 40, description: "RFC 3339" })),
+    expiresAt: Type.Optional(time),
     identifiers: Type.Optional(
       Type.Object(
-        { dns: Type.Optional(entries), ip: Type.Optional(entries), spiffe: Type.Optional(entries) },
+        { dns: Type.Optional(allowed), ip: Type.Optional(allowed), spiffe: Type.Optional(allowed) },
         { additionalProperties: false, minProperties: 1 },
       ),
     ),
@@ -42,7 +42,7 @@ const listQuery = Type.Object(
   {
     directory: Type.Optional(name),
     usable: Type.Optional(Type.Enum(["true", "false"])),
-    limit: Type.Optional(Type.String({ pattern: "^([1-9][0-9]{0,2}|1000)$" })),
+    limit: pageLimit,
     cursor: Type.Optional(Type.String({ pattern: idPattern.source })),
   },
   { additionalProperties: false },
@@ -53,14 +53,11 @@ const revokeQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** Keys in a page where the request says nothing. */
-const pageDefault = 100;
 /** Accounts that a key's own page names, the newest. */
 const accountsShown = 100;
 
 export interface ExternalAccountRoutesOptions {
   readonly store: ExternalAccountKeyStore;
-  readonly access: OperatorAccess;
   readonly externalUrl: string;
   readonly trustDomain: string;
   /** Names of the profiles of each directory. */
@@ -70,13 +67,8 @@ export interface ExternalAccountRoutesOptions {
 }
 
 export function externalAccountRoutes(options: ExternalAccountRoutesOptions) {
-  const { store, access, externalUrl, now, newId } = options;
+  const { store, externalUrl, now, newId } = options;
   return async function plugin(server: FastifyInstance): Promise<void> {
-    server.addHook("onRequest", async (request, reply) => {
-      access.require(request.headers.authorization);
-      reply.header("cache-control", "no-store");
-    });
-
     server.post<{ Body: Static<typeof keySchema> }>(
       "/external-account-keys",
       { schema: { body: keySchema } },
@@ -101,15 +93,17 @@ export function externalAccountRoutes(options: ExternalAccountRoutesOptions) {
     server.get<{ Querystring: Static<typeof listQuery> }>(
       "/external-account-keys",
       { schema: { querystring: listQuery } },
-      async ({ query: { directory, usable, limit, cursor } }) => {
-        const size = limit === undefined ? pageDefault : Number(limit);
+      async ({ query: { directory, usable, cursor, ...query } }) => {
         const filter = {
           ...(directory !== undefined && { directory }),
           ...(usable !== undefined && { usable: usable === "true" }),
         };
-        const found = await store.listKeys(filter, cursor, size + 1);
-        const page = found.slice(0, size);
-        return { externalAccountKeys: page.map(keyJson), ...(found.length > size && { next: page.at(-1)?.id }) };
+        const { entries, next } = await readPage(
+          query.limit,
+          (most) => store.listKeys(filter, cursor, most),
+          (last) => last.id,
+        );
+        return { externalAccountKeys: entries.map(keyJson), next };
       },
     );
 
@@ -145,10 +139,9 @@ function placeOf(
 /** @throws {Problem} restInvalid */
 function expiryOf(text: string | undefined, now: Date): Date | null {
   if (text === undefined) return null;
-  const time = parseRfc3339(text);
-  if (time === undefined) throw problem("restInvalid", "expiresAt is not an RFC 3339 time");
-  if (time <= now) throw problem("restInvalid", "expiresAt lies in the past");
-  return time;
+  const expiresAt = readTime(text, "expiresAt");
+  if (expiresAt <= now) throw problem("restInvalid", "expiresAt lies in the past");
+  return expiresAt;
 }
 
 function idOf(text: string): string {

@@ -5,22 +5,16 @@
 import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 
-import type { OperatorAccess } from "../access/operatorToken.ts";
 import { problem } from "../problem/problem.ts";
-import { readSerialHex } from "../x509/certificate.ts";
-import { parseRfc3339 } from "../x509/time.ts";
+import { pageLimit, readPage } from "../rest/page.ts";
+import { digest, nameText, oneLine, readSerial, readTime, readUuid, time, uuid } from "../rest/parameters.ts";
 import type { Coverage, Incident, IncidentStore, Selection } from "./incidentPorts.ts";
-
-const uuidPattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
-const uuid = Type.String({ pattern: uuidPattern });
-const time = Type.String({ maxLength: 40, description: "RFC 3339" });
 
 const selectionSchema = Type.Object(
   {
     serials: Type.Optional(Type.Array(Type.String({ maxLength: 80 }), { minItems: 1, maxItems: 1000 })),
-    // No text in Postgres holds NUL, so no name does.
-    identity: Type.Optional(Type.String({ pattern: "^[^\\u0000]+$", maxLength: 2048 })),
-    spkiSha256: Type.Optional(Type.String({ pattern: "^[0-9a-fA-F]{64}$" })),
+    identity: Type.Optional(nameText(2048)),
+    spkiSha256: Type.Optional(digest),
     account: Type.Optional(uuid),
     issuer: Type.Optional(uuid),
     issuedAfter: Type.Optional(time),
@@ -31,7 +25,7 @@ const selectionSchema = Type.Object(
 
 const incidentSchema = Type.Object(
   {
-    reason: Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]+$", maxLength: 1000 }),
+    reason: oneLine(1000),
     explanationUrl: Type.Optional(Type.String({ pattern: "^https?://[\\x21-\\x7e]+$", maxLength: 2048 })),
     certificates: selectionSchema,
     dryRun: Type.Optional(Type.Boolean()),
@@ -42,30 +36,21 @@ const incidentSchema = Type.Object(
 const listQuery = Type.Object(
   {
     open: Type.Optional(Type.Enum(["true", "false"])),
-    limit: Type.Optional(Type.String({ pattern: "^([1-9][0-9]{0,2}|1000)$" })),
+    limit: pageLimit,
     cursor: Type.Optional(uuid),
   },
   { additionalProperties: false },
 );
 
-/** Incidents in a page where the request says nothing. */
-const pageDefault = 100;
-
 export interface IncidentRoutesOptions {
   readonly store: IncidentStore;
-  readonly access: OperatorAccess;
   readonly externalUrl: string;
   readonly now: () => Date;
   readonly newId: () => string;
 }
 
-export function incidentRoutes({ store, access, externalUrl, now, newId }: IncidentRoutesOptions) {
+export function incidentRoutes({ store, externalUrl, now, newId }: IncidentRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
-    server.addHook("onRequest", async (request, reply) => {
-      access.require(request.headers.authorization);
-      reply.header("cache-control", "no-store");
-    });
-
     server.post<{ Body: Static<typeof incidentSchema> }>(
       "/incidents",
       { schema: { body: incidentSchema } },
@@ -85,11 +70,13 @@ export function incidentRoutes({ store, access, externalUrl, now, newId }: Incid
       "/incidents",
       { schema: { querystring: listQuery } },
       async ({ query }) => {
-        const size = query.limit === undefined ? pageDefault : Number(query.limit);
         const filter = query.open === undefined ? {} : { open: query.open === "true" };
-        const found = await store.listIncidents(filter, query.cursor, size + 1);
-        const page = found.slice(0, size);
-        return { incidents: page.map(incidentJson), ...(found.length > size && { next: page.at(-1)?.id }) };
+        const { entries, next } = await readPage(
+          query.limit,
+          (most) => store.listIncidents(filter, query.cursor, most),
+          (last) => last.id,
+        );
+        return { incidents: entries.map(incidentJson), next };
       },
     );
 
@@ -113,7 +100,7 @@ function selectionOf(written: Static<typeof selectionSchema>, now: Date): Select
   if (issuedBefore !== null && issuedBefore > now)
     throw problem("restInvalid", "issuedBefore lies in the future: what is renewed would be covered again");
   return {
-    serials: serials?.map(serialOf) ?? null,
+    serials: serials?.map(readSerial) ?? null,
     identity: identity ?? null,
     spkiSha256: spkiSha256 === undefined ? null : Buffer.from(spkiSha256, "hex"),
     accountId: account ?? null,
@@ -123,23 +110,10 @@ function selectionOf(written: Static<typeof selectionSchema>, now: Date): Select
   };
 }
 
-function serialOf(text: string): Buffer {
-  const serial = readSerialHex(text);
-  if (serial === undefined) throw problem("restInvalid", "a serial is up to 20 octets in hexadecimal");
-  return serial;
-}
+const timeOf = (text: string | undefined, parameter: string): Date | null =>
+  text === undefined ? null : readTime(text, parameter);
 
-function timeOf(text: string | undefined, what: string): Date | null {
-  if (text === undefined) return null;
-  const value = parseRfc3339(text);
-  if (value === undefined) throw problem("restInvalid", `${what} is not an RFC 3339 time`);
-  return value;
-}
-
-function idOf(text: string): string {
-  if (!new RegExp(uuidPattern).test(text)) throw noSuchIncident();
-  return text;
-}
+const idOf = (text: string): string => required(readUuid(text));
 
 /** A name that there is not would leave a part of the selection out, and so cover more than was meant. */
 function known<T>(made: T | undefined): T {

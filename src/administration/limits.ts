@@ -5,22 +5,24 @@
 import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 
-import type { OperatorAccess } from "../access/operatorToken.ts";
 import { problem } from "../problem/problem.ts";
+import { pageLimit, readPage } from "../rest/page.ts";
+import { nameText, uuid } from "../rest/parameters.ts";
 import type { PausedIdentifier, PauseStore, RateAdministration, RateState } from "./limitPorts.ts";
 
-const text = Type.Optional(Type.String({ pattern: "^[^\\u0000]+$", maxLength: 2400 }));
+const text = Type.Optional(nameText(2400));
 const resetQuery = Type.Object({ key: text }, { additionalProperties: false });
 const selection = {
-  account: Type.Optional(Type.String({ pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" })),
+  account: Type.Optional(uuid),
   type: Type.Optional(Type.Enum(["dns", "ip", "uri"])),
   value: text,
 };
 const pauseQuery = Type.Object(
   {
     ...selection,
-    limit: Type.Optional(Type.String({ pattern: "^([1-9][0-9]{0,2}|1000)$" })),
-    offset: Type.Optional(Type.String({ pattern: "^(0|[1-9][0-9]{0,6})$" })),
+    limit: pageLimit,
+    // How many pauses came before: they end, so that none of them could say where to go on.
+    cursor: Type.Optional(Type.String({ pattern: "^(0|[1-9][0-9]{0,6})$" })),
   },
   { additionalProperties: false },
 );
@@ -28,23 +30,16 @@ const resumeQuery = Type.Object(selection, { additionalProperties: false });
 
 /** Keys over a limit that are listed. */
 const exceededListed = 100;
-const pageDefault = 100;
 
 export interface LimitRoutesOptions {
   readonly rates: RateAdministration;
   readonly pauses: PauseStore;
   /** Told of every identifier that was resumed: what this process counted against it is to be forgotten too. */
   readonly onResumed: (resumed: Pick<PausedIdentifier, "accountId" | "identifier">) => void;
-  readonly access: OperatorAccess;
 }
 
-export function limitRoutes({ rates, pauses, onResumed, access }: LimitRoutesOptions) {
+export function limitRoutes({ rates, pauses, onResumed }: LimitRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
-    server.addHook("onRequest", async (request, reply) => {
-      access.require(request.headers.authorization);
-      reply.header("cache-control", "no-store");
-    });
-
     server.get("/limits", async () => ({ limits: rates.list(exceededListed).map(rateJson) }));
 
     server.delete<{ Params: { limit: string }; Querystring: Static<typeof resetQuery> }>(
@@ -61,13 +56,13 @@ export function limitRoutes({ rates, pauses, onResumed, access }: LimitRoutesOpt
       "/pauses",
       { schema: { querystring: pauseQuery } },
       async ({ query: { account, type, value, ...page } }) => {
-        const size = page.limit === undefined ? pageDefault : Number(page.limit);
-        const offset = Number(page.offset ?? 0);
-        const found = await pauses.listPauses({ accountId: account, type, value }, offset, size + 1);
-        return {
-          pauses: found.slice(0, size).map(pauseJson),
-          ...(found.length > size && { next: String(offset + size) }),
-        };
+        const before = Number(page.cursor ?? 0);
+        const { entries, next } = await readPage(
+          page.limit,
+          (most) => pauses.listPauses({ accountId: account, type, value }, before, most),
+          (_last, size) => String(before + size),
+        );
+        return { pauses: entries.map(pauseJson), next };
       },
     );
 

@@ -1,12 +1,11 @@
 /** `mayfly eab list`: the external account keys, newest first. */
 import { type CommandContext, defineCommand } from "./command.ts";
-import { restOptions, tableOf, withRest } from "./rest.ts";
+import { listOptions, tableOf, withRest } from "./rest.ts";
 
 const options = {
   usable: { type: "boolean", description: "only those that may make another account now" },
   directory: { type: "string", value: "NAME", description: "only those of this directory" },
-  ...restOptions,
-  json: { type: "boolean", description: "print them as JSON, one in a line" },
+  ...listOptions,
 } as const;
 
 export const command = defineCommand({
@@ -33,17 +32,10 @@ interface Key {
 
 async function list(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout } = context;
-  const asked = { limit: "1000", directory: values.directory, usable: values.usable ? "true" : undefined };
-  const found = await withRest(context, async (rest) => {
-    const keys: Key[] = [];
-    let cursor: string | undefined;
-    do {
-      const page = await rest.get("/external-account-keys", { ...asked, cursor });
-      keys.push(...(page["externalAccountKeys"] as Key[]));
-      cursor = page["next"] as string | undefined;
-    } while (cursor !== undefined);
-    return keys;
-  });
+  const asked = { directory: values.directory, usable: values.usable ? "true" : undefined };
+  const found = await withRest(context, (rest) =>
+    rest.list<Key>("/external-account-keys", "externalAccountKeys", asked),
+  );
   if (values.json) for (const key of found) stdout.write(`${JSON.stringify(key)}\n`);
   else stdout.write(tableOf(["ID", "DIRECTORY", "STATE", "USES", "EXPIRES", "DESCRIPTION"], found.map(row)));
 }

@@ -1,11 +1,10 @@
 /** `mayfly incident list`: the incidents, newest first. */
 import { type CommandContext, defineCommand } from "./command.ts";
-import { restOptions, tableOf, withRest } from "./rest.ts";
+import { listOptions, tableOf, withRest } from "./rest.ts";
 
 const options = {
   open: { type: "boolean", description: "only those that have not ended" },
-  ...restOptions,
-  json: { type: "boolean", description: "print them as JSON, one in a line" },
+  ...listOptions,
 } as const;
 
 export const command = defineCommand({
@@ -27,16 +26,8 @@ interface Incident {
 
 async function list(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout } = context;
-  const found = await withRest(context, async (rest) => {
-    const incidents: Incident[] = [];
-    let cursor: string | undefined;
-    do {
-      const page = await rest.get("/incidents", { limit: "1000", cursor, open: values.open ? "true" : undefined });
-      incidents.push(...(page["incidents"] as Incident[]));
-      cursor = page["next"] as string | undefined;
-    } while (cursor !== undefined);
-    return incidents;
-  });
+  const open = values.open ? "true" : undefined;
+  const found = await withRest(context, (rest) => rest.list<Incident>("/incidents", "incidents", { open }));
   if (values.json) for (const incident of found) stdout.write(`${JSON.stringify(incident)}\n`);
   else stdout.write(tableOf(["ID", "MADE", "STATE", "REASON"], found.map(row)));
 }

@@ -1,8 +1,8 @@
 /** `mayfly keys list`: the keys that are blocked. */
 import { type CommandContext, defineCommand } from "./command.ts";
-import { restOptions, tableOf, withRest } from "./rest.ts";
+import { listOptions, tableOf, withRest } from "./rest.ts";
 
-const options = { ...restOptions } as const;
+const options = listOptions;
 
 export const command = defineCommand({
   name: "keys list",
@@ -24,16 +24,7 @@ interface Key {
 
 async function list(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout } = context;
-  const found = await withRest(context, async (rest) => {
-    const keys: Key[] = [];
-    let cursor: string | undefined;
-    do {
-      const page = await rest.get("/blocked-keys", { limit: "1000", cursor });
-      keys.push(...(page["blockedKeys"] as readonly Key[]));
-      cursor = page["next"] as string | undefined;
-    } while (cursor !== undefined);
-    return keys;
-  });
+  const found = await withRest(context, (rest) => rest.list<Key>("/blocked-keys", "blockedKeys"));
   if (values.json) for (const key of found) stdout.write(`${JSON.stringify(key)}\n`);
   else stdout.write(tableOf(["SPKI SHA-256", "SINCE", "BY", "WHY"], found.map(row)));
 }

@@ -1,11 +1,11 @@
 /** `mayfly pauses list`: identifiers that failed too often in a row, and for whose account. */
 import { type CommandContext, defineCommand } from "./command.ts";
-import { restOptions, tableOf, withRest } from "./rest.ts";
+import { listOptions, tableOf, withRest } from "./rest.ts";
 
 const options = {
   account: { type: "string", value: "ID", description: "only of this account" },
   value: { type: "string", value: "NAME", description: "only of this identifier" },
-  ...restOptions,
+  ...listOptions,
 } as const;
 
 export const command = defineCommand({
@@ -29,16 +29,7 @@ interface Pause {
 async function list(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout } = context;
   const { account, value } = values;
-  const found = await withRest(context, async (rest) => {
-    const pauses: Pause[] = [];
-    let offset: string | undefined;
-    do {
-      const page = await rest.get("/pauses", { limit: "1000", offset, account, value });
-      pauses.push(...(page["pauses"] as readonly Pause[]));
-      offset = page["next"] as string | undefined;
-    } while (offset !== undefined);
-    return pauses;
-  });
+  const found = await withRest(context, (rest) => rest.list<Pause>("/pauses", "pauses", { account, value }));
   if (values.json) for (const pause of found) stdout.write(`${JSON.stringify(pause)}\n`);
   else stdout.write(tableOf(["ACCOUNT", "IDENTIFIER", "FAILURES", "SINCE"], found.map(row)));
 }

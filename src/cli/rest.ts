@@ -27,11 +27,19 @@ export const restOptions = {
   json: { type: "boolean", description: "print the server's answer as JSON" },
 } as const satisfies CommandOptions;
 
+/** The same for commands that list something. */
+export const listOptions = {
+  ...restOptions,
+  json: { type: "boolean", description: "print them as JSON, one in a line" },
+} as const satisfies CommandOptions;
+
 /** One request and its JSON. Paths begin behind `/api/v1`; what the server refuses is thrown with its own sentence. */
 export interface Rest {
   /** URL, without a trailing slash. */
   readonly server: string;
   get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<Json>;
+  /** All entries of a list, page by page; `member` holds them in each. */
+  list<Entry>(path: string, member: string, query?: Readonly<Record<string, string | undefined>>): Promise<Entry[]>;
   post(path: string, body?: object): Promise<Json>;
   delete(path: string): Promise<Json>;
 }
@@ -69,10 +77,23 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
     throw new Error(typeof detail === "string" ? detail : `the server answered with status ${answer.status}`);
   }
 
+  const get: Rest["get"] = (path, query = {}) => ask("GET", `${path}${queryOf(query)}`);
+
+  async function list<Entry>(path: string, member: string, query: Parameters<Rest["list"]>[2] = {}): Promise<Entry[]> {
+    const entries: Entry[] = [];
+    for (let cursor: string | undefined; ;) {
+      const page = await get(path, { limit: "1000", ...query, cursor });
+      entries.push(...(page[member] as readonly Entry[]));
+      if (page["next"] === undefined) return entries;
+      cursor = page["next"] as string;
+    }
+  }
+
   try {
     return await action({
       server,
-      get: (path, query = {}) => ask("GET", `${path}${queryOf(query)}`),
+      get,
+      list,
       post: (path, body) => ask("POST", path, body),
       delete: (path) => ask("DELETE", path),
     });

@@ -83,7 +83,7 @@ t.test("limits and pauses over REST", async (t) => {
     t.same(await pauses("?type=uri"), []);
     const first = (await send("GET", "/pauses?limit=2")).json<{ pauses: unknown[]; next: string }>();
     t.same([first.pauses.length, first.next], [2, "2"]);
-    t.equal((await pauses("?limit=2&offset=2")).length, 1);
+    t.equal((await pauses("?limit=2&cursor=2")).length, 1);
 
     await send("DELETE", "/limits/ordersPerAccount");
     t.equal(await order(bob, "x.localhost"), 429);
@@ -115,7 +115,7 @@ t.test("limits and pauses over REST", async (t) => {
       ["DELETE", "/pauses?value=%00", 400],
       ["GET", "/pauses?limit=1001", 400],
       ["GET", "/pauses?limit=0", 400],
-      ["GET", "/pauses?offset=-1", 400],
+      ["GET", "/pauses?cursor=-1", 400],
       ["GET", "/pauses?type=email", 400],
       ["POST", "/pauses", 405],
     ];
