@@ -4,6 +4,7 @@
  * commit to slow down the few that should be. What must be exact (orders that are pending) is counted by the store.
  */
 import { problem, type Problem } from "../../problem/problem.ts";
+import { createLru, type LRU } from "../lru.ts";
 import { isUnused, record, refund, spend, waitMs, type Bucket, type Rate } from "./gcra.ts";
 
 /** What is counted, and how it reads in a sentence. */
@@ -73,8 +74,9 @@ export interface RateLimitsOptions {
 
 /** Empty at first: a restart forgets what was used. */
 export function createRateLimits({ rates, bucketsMax, helpUrl, now, onRefused }: RateLimitsOptions): RateLimits {
-  const stores = new Map(limitNames.map((limit) => [limit, createStore(rates[limit], bucketsMax)]));
-  const storeOf = (limit: LimitName): Store => stores.get(limit) ?? createStore(undefined, 0);
+  const opened = (rate: Rate | undefined): Store => ({ rate, refused: 0, arrivalsUs: createLru(bucketsMax) });
+  const stores = new Map(limitNames.map((limit) => [limit, opened(rates[limit])]));
+  const storeOf = (limit: LimitName): Store => stores.get(limit) ?? opened(undefined);
 
   function refusal(limit: string, detail: string, retryAfterSeconds: number): Problem {
     onRefused(limit);
@@ -86,7 +88,7 @@ export function createRateLimits({ rates, bucketsMax, helpUrl, now, onRefused }:
     const open: { store: Store; key: string; bucket: Bucket; limit: LimitName }[] = [];
     for (const { limit, key } of uses) {
       const store = storeOf(limit);
-      if (store.rate !== undefined) open.push({ store, key, limit, bucket: store.bucket(store.rate, key) });
+      if (store.rate !== undefined) open.push({ store, key, limit, bucket: bucketOf(store, store.rate, key) });
     }
     const outcome = spend(
       open.map(({ bucket }) => bucket),
@@ -104,76 +106,48 @@ export function createRateLimits({ rates, bucketsMax, helpUrl, now, onRefused }:
     refusal,
     spend(uses) {
       const { open, arrivalsUs } = attempt(uses);
-      for (const [index, { store, key }] of open.entries()) store.set(key, arrivalsUs[index] ?? 0);
+      for (const [index, { store, key }] of open.entries()) store.arrivalsUs.set(key, arrivalsUs[index] ?? 0);
     },
     check: (uses) => void attempt(uses),
     record({ limit, key }) {
       const store = storeOf(limit);
-      if (store.rate !== undefined) store.set(key, record(store.bucket(store.rate, key), now().getTime()));
+      if (store.rate === undefined) return;
+      store.arrivalsUs.set(key, record(bucketOf(store, store.rate, key), now().getTime()));
     },
     refund({ limit, key }) {
       const store = storeOf(limit);
-      if (store.rate !== undefined) store.set(key, refund(store.bucket(store.rate, key), now().getTime()));
+      if (store.rate === undefined) return;
+      store.arrivalsUs.set(key, refund(bucketOf(store, store.rate, key), now().getTime()));
     },
     list: (most) => [...stores].map(([limit, store]) => stateOf(limit, store, most, now().getTime())),
-    sizes: () => [...stores].map(([limit, store]) => ({ limit, buckets: store.size() })),
-    reset: (limit, key) => storeOf(limit).reset(key),
-  };
-}
-
-/** The buckets of one limit. */
-interface Store {
-  readonly rate: Rate | undefined;
-  refused: number;
-  /** How many there are. */
-  size(): number;
-  /** Keys with their arrival times. */
-  entries(): Iterable<[string, number]>;
-  bucket(rate: Rate, key: string): Bucket;
-  set(key: string, arrivalUs: number): void;
-  reset(key: string | undefined): number;
-}
-
-/**
- * Two generations: what is used is young, and when half of the places are young the older half is forgotten as a whole. So the half that
- * was used last is always there, and a flood of new keys costs no more than a Map's insertion each. (A Map from which the oldest entry
- * is taken each time is searched from its beginning over all that were taken before.)
- */
-function createStore(rate: Rate | undefined, bucketsMax: number): Store {
-  const generation = Math.max(1, Math.floor(bucketsMax / 2));
-  let young = new Map<string, number>();
-  let old = new Map<string, number>();
-  return {
-    rate,
-    refused: 0,
-    size: () => young.size + old.size,
-    entries: () => [...young, ...old],
-    bucket: (of, key) => ({ rate: of, arrivalUs: young.get(key) ?? old.get(key) }),
-    set(key, arrivalUs) {
-      old.delete(key);
-      young.set(key, arrivalUs);
-      if (young.size < generation) return;
-      old = young;
-      young = new Map();
-    },
-    reset(key) {
-      if (key !== undefined) return young.delete(key) || old.delete(key) ? 1 : 0;
-      const size = young.size + old.size;
-      young = new Map();
-      old = new Map();
+    sizes: () => [...stores].map(([limit, store]) => ({ limit, buckets: store.arrivalsUs.size })),
+    reset(limit, key) {
+      const { arrivalsUs } = storeOf(limit);
+      if (key !== undefined) return arrivalsUs.delete(key) ? 1 : 0;
+      const { size } = arrivalsUs;
+      arrivalsUs.clear();
       return size;
     },
   };
 }
 
+/** One limit: the arrival times of its buckets. */
+interface Store {
+  readonly rate: Rate | undefined;
+  refused: number;
+  readonly arrivalsUs: LRU<string, number>;
+}
+
+const bucketOf = ({ arrivalsUs }: Store, rate: Rate, key: string): Bucket => ({ rate, arrivalUs: arrivalsUs.get(key) });
+
 const sentence = (limit: LimitName, { count, periodMs, burst }: Rate): string =>
   `${counted[limit]}: ${burst} at once and ${count} in ${periodMs / 1000} seconds are allowed`;
 
-function stateOf(limit: LimitName, { rate, refused, ...store }: Store, most: number, nowMs: number): LimitState {
+function stateOf(limit: LimitName, { rate, refused, arrivalsUs }: Store, most: number, nowMs: number): LimitState {
   if (rate === undefined) return { limit, rate, sentence: undefined, buckets: 0, refused, exceeded: [] };
   let buckets = 0;
   const exceeded: { key: string; retryAfterSeconds: number }[] = [];
-  for (const [key, arrivalUs] of store.entries()) {
+  for (const [key, arrivalUs] of arrivalsUs.entries()) {
     const bucket = { rate, arrivalUs };
     if (isUnused(bucket, nowMs)) continue;
     buckets += 1;
