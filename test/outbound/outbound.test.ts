@@ -1,4 +1,6 @@
+import { lookup } from "node:dns/promises";
 import { createServer, Socket } from "node:net";
+import { hostname } from "node:os";
 import t from "tap";
 import { firstConnected } from "../../src/outbound/outbound.ts";
 import { startDnsServer } from "../support/dnsServer.ts";
@@ -174,7 +176,7 @@ t.test("R10.4-1 H-12 of one target, eight connections at a time; the ninth waits
     socket.once("close", () => (now -= 1));
     socket.resume();
   });
-  const outbound = testOutbound({});
+  const outbound = testOutbound({ timeoutMs: 8_000 }); // Nobody's patience ends here, on a busy machine either.
   const lifetimes = Array.from({ length: 20 }, () => new AbortController());
   const ended = lifetimes.map(async (lifetime) => {
     const socket = await outbound.connect("127.0.0.1", port, lifetime.signal);
@@ -190,4 +192,17 @@ t.test("a connection attempt ends with its signal", async (t) => {
   controller.abort(new Error("gave up"));
   const port = await tcpTarget(t, () => {});
   await t.rejects(testOutbound({}).connect("127.0.0.1", port, controller.signal), { message: "gave up" });
+});
+
+t.test("by the system where the operator named the host: the resolver for validations is not asked", async (t) => {
+  const own = hostname().toLowerCase();
+  const known = await lookup(own).catch(() => undefined);
+  if (known === undefined) return void t.pass("this machine does not know its own name");
+  const port = await listen(t, createServer(), known.address);
+  const dns = await startDnsServer(() => "NXDOMAIN");
+  t.teardown(() => dns.close());
+  const asked = { dnsResolver: dns.address, allowPrivate: true, allowLocalhostNames: true, timeoutMs: 2_000 };
+  (await testOutbound({ ...asked, bySystem: true }).connect(own, port, signal)).destroy();
+  t.same(dns.questions, []);
+  await t.rejects(testOutbound(asked).connect(own, port, signal), { name: "OutboundFailure", problem: "dns" });
 });
