@@ -41,7 +41,7 @@ export function allowedProfiles(
 }
 
 /** True when an entry of the identifier's type covers it; a wildcard is as its base name. */
-export function isAllowed(allowed: AllowedIdentifiers, { type, value }: Identifier): boolean {
+function isAllowed(allowed: AllowedIdentifiers, { type, value }: Identifier): boolean {
   switch (type) {
     case "dns": {
       const name = value.startsWith("*.") ? value.slice(2) : value;

@@ -53,7 +53,7 @@ export const acmePaths: AcmePaths = {
 };
 
 /** Below the external URL: the directory that is always there. Further ones lie at `/acme/<name>`. */
-export const acmePrefix = "/acme";
+const acmePrefix = "/acme";
 
 export type Urls = ReturnType<typeof createUrls>;
 

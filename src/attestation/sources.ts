@@ -10,7 +10,7 @@ export const evidenceFormats = ["jwt", "k8s", "atc"] as const;
 export type EvidenceFormat = (typeof evidenceFormats)[number];
 
 /** JWS algorithms a source may be allowed (RFC 7518 §3.1, RFC 8037 §3.1). Symmetric ones and `none` cannot be named at all. */
-export const sourceAlgorithms = [
+const sourceAlgorithms = [
   "RS256",
   "RS384",
   "RS512",
@@ -138,7 +138,7 @@ export const k8sClaimNames = [
 /** The segments of the path that grants can name; a longer path is derived by fixed text only. */
 export const atcPathClaimNames = Array.from({ length: 16 }, (_, index) => `path${index + 1}`);
 /** Claims of the format `atc`, flat. `sub` is absent where the authority states none. */
-export const atcClaimNames = [...atcPathClaimNames, "jti", "sub"];
+const atcClaimNames = [...atcPathClaimNames, "jti", "sub"];
 
 const algorithmsDefault = ["RS256", "PS256", "ES256", "ES384", "EdDSA"] as const;
 const maxAgeSecondsDefault: Record<EvidenceFormat, number> = { jwt: 3600, k8s: 86_400, atc: 3600 };

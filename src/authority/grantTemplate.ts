@@ -12,7 +12,7 @@ import { isPathSegment, parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts
 export type ClaimReference = string;
 
 /** Changes that a placeholder may ask for: lower-case letters, or the SHA-256 of the UTF-8 text as 64 hex digits. */
-export const templateTransforms = ["lower", "sha256hex"] as const;
+const templateTransforms = ["lower", "sha256hex"] as const;
 export type TemplateTransform = (typeof templateTransforms)[number];
 
 interface Placeholder {

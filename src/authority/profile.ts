@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
 
 export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
-export const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;
+const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;
 export const identifierTypes = ["uri", "dns", "ip"] as const;
 
 const oneOf = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.Enum([...values]));

@@ -1,5 +1,5 @@
 /** The section `acme.rateLimits`: 0 switches a limit off. */
-import { Type, type Static } from "typebox";
+import { Type } from "typebox";
 import { integer, section } from "./sections.ts";
 
 const most = 1_000_000;
@@ -35,5 +35,3 @@ export const rateLimitsSection = section({
   validationsPerAccount: integer("Validations and CAA checks of one account under way at once.", 1, 10_000, 16),
   finalizesUnderWay: integer("Finalize requests under way at once; one more gets 503.", 1, 100_000, 1_000),
 });
-
-export type RateLimitsConfiguration = Static<typeof rateLimitsSection>;

@@ -6,7 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { KeyUnavailable } from "../keys/signer.ts";
 import { Problem, problem, problemDocument } from "../problem/problem.ts";
 
-export const problemContentType = "application/problem+json";
+const problemContentType = "application/problem+json";
 
 /** Installs the handlers for errors and for unknown paths. */
 export function installProblems(server: FastifyInstance): void {
@@ -35,7 +35,7 @@ export function sendProblem(refusal: Problem, request: FastifyRequest, reply: Fa
 }
 
 /** @returns what the client may see; the original error stays in `cause` for the log */
-export function asProblem(error: unknown, request: Pick<FastifyRequest, "url">): Problem {
+function asProblem(error: unknown, request: Pick<FastifyRequest, "url">): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof KeyUnavailable) {
     return problem("unavailable", "the signing key is not available right now", { retryAfterSeconds: 5, cause: error });

@@ -7,7 +7,7 @@ const utcForm = /^[0-9]{12}Z$/;
 const generalizedForm = /^[0-9]{14}Z$/;
 
 /** First instant that GeneralizedTime has to carry. */
-export const generalizedTimeStart = new Date("2050-01-01T00:00:00Z");
+const generalizedTimeStart = new Date("2050-01-01T00:00:00Z");
 const utcTimeStart = new Date("1950-01-01T00:00:00Z");
 /** The time that says "no well-defined expiration" (RFC 5280 §4.1.2.5); later ones cannot be written. */
 const lastTime = new Date("9999-12-31T23:59:59Z");
