@@ -68,8 +68,8 @@ t.test("npm run fuzz: what it is told, and what it says", async (t) => {
   const run = fuzz("--target", "base64url", "--seconds", "1", "--seed", "7");
   t.equal(run.status, 0, run.stderr);
   t.match(
-    run.stdout,
-    /^seed 7, 1 s for each of 1 targets\nbase64url: \d+ cases, \d+ accepted, \d+ refused, 0 findings\nnothing found\n$/,
+    run.stdout, // On a busy machine it says in between how far it is.
+    /^seed 7, 1 s for each of 1 targets\n(?: {2}base64url: \d+ cases\n)*base64url: \d+ cases, \d+ accepted, \d+ refused, 0 findings\nnothing found\n$/,
   );
   t.match(fuzz("--target", "base64url", "--input", "QUFBQQ").stdout, "AAAA\naccepted");
   for (const wrong of [
