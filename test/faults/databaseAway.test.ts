@@ -1,6 +1,5 @@
 /** The database dies in the middle of a flow: 503 with Retry-After and nothing spoilt; and all goes on once it is back. */
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -26,7 +25,7 @@ import {
   type TestAuthorityOptions,
 } from "../support/certificateAuthority.ts";
 import { returning } from "../support/processFlows.ts";
-import { listen } from "../support/validationTargets.ts";
+import { hesitantTarget } from "../support/validationTargets.ts";
 
 t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
 
@@ -147,23 +146,16 @@ t.test(
 );
 
 t.test("H-29 while a validation runs: neither valid nor invalid, and validated after the restart", async (t) => {
-  const asked = Promise.withResolvers<void>();
-  const answering = Promise.withResolvers<void>();
-  let answer = "";
-  const target = createServer((_request, response) => {
-    asked.resolve();
-    void answering.promise.then(() => response.end(answer));
-  });
-  const configuration = { validation: { http01Port: await listen(t, target), patienceMs: 0 } };
+  const target = await hesitantTarget(t);
+  const configuration = { validation: { http01Port: target.port, patienceMs: 0 } };
   const ca = await authority(t, { configuration });
   const alice = await (await acmeDriver(t, ca)).account();
   const order = await alice.newOrder(dns("away.localhost"));
   const challenge = challengeOf(await alice.readAuthorization(order.authorizations[0]), "http-01");
-  answer = `${challenge.token}.${alice.key.thumbprint}`;
   t.equal((await alice.post(challenge.url, {})).json()["status"], "processing");
-  await asked.promise;
+  await target.asked;
   await away();
-  answering.resolve();
+  target.answer(`${challenge.token}.${alice.key.thumbprint}`);
   unavailable(t, await alice.postAsGet(order.url), "the order meanwhile");
 
   await back();

@@ -1,5 +1,4 @@
 /** One of two servers is killed in the middle of its work, and the other one, which goes on all the time, finishes it. */
-import { createServer, type ServerResponse } from "node:http";
 import t from "tap";
 
 import { acmeDriver, dns, type AcmeClient } from "../support/acmeDriver.ts";
@@ -9,23 +8,16 @@ import { temporaryPostgres } from "../support/postgres.ts";
 import { finalize, readyOrder } from "../support/processFlows.ts";
 import { sibling } from "../support/replicas.ts";
 import { serverPlace, startServer } from "../support/serverProcess.ts";
-import { listen } from "../support/validationTargets.ts";
+import { hesitantTarget } from "../support/validationTargets.ts";
 
 t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
 
 const { url: databaseUrl } = await temporaryPostgres(t);
 const place = await serverPlace(t, { MAYFLY_DATABASE_URL: databaseUrl });
 
-/** The name's web server: it takes a request and says nothing until it is told to. */
-const held: ServerResponse[] = [];
-let answer: string | undefined;
-const arrived = Promise.withResolvers<void>();
-const target = createServer((_request, response) => {
-  if (answer === undefined) held.push(response);
-  else response.end(answer);
-  arrived.resolve();
-});
-const http01Port = await listen(t, target);
+/** The name's web server. */
+const target = await hesitantTarget(t);
+const http01Port = target.port;
 
 /** It dies at its first issuance, when the intent is committed. */
 const dying = await startServer(t, place, {
@@ -55,11 +47,11 @@ t.test(
     const named = await alice.newOrder(dns("killed.localhost"));
     const challenge = challengeOf(await alice.readAuthorization(named.authorizations[0]), "http-01");
     t.equal((await alice.post(challenge.url, {})).json()["status"], "processing");
-    await arrived.promise;
+    await target.asked;
     const flow = await readyOrder(place, alice);
     await t.rejects(finalize(alice, flow), "the client gets no answer");
     t.equal(await dying.ended, null, "the server was killed");
-    answer = `${challenge.token}.${alice.key.thumbprint}`;
+    target.answer(`${challenge.token}.${alice.key.thumbprint}`);
 
     t.equal((await aliceThere.readOrder(flow.order.url)).status, "processing");
     t.equal(await statusAfterwards(aliceThere, flow.order.url, "processing"), "valid");

@@ -1,6 +1,5 @@
 /** A second server starts while the first one is in the middle of its work: it leaves that work alone, and what is nobody's it finishes. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,20 +15,13 @@ import { temporaryPostgres } from "../support/postgres.ts";
 import { runMayfly } from "../support/program.ts";
 import { sibling } from "../support/replicas.ts";
 import { serverPlace, startServer } from "../support/serverProcess.ts";
-import { listen } from "../support/validationTargets.ts";
+import { hesitantTarget } from "../support/validationTargets.ts";
 
 t.setTimeout(240_000); // tap's own 30 seconds are too few for real servers on a busy machine.
 
 t.test("a live server's issuance and validation are not taken from it", async (t) => {
-  const held: ServerResponse[] = [];
-  let answer: string | undefined;
-  const arrived = Promise.withResolvers<void>();
-  const target = createServer((_request, response) => {
-    if (answer === undefined) held.push(response);
-    else response.end(answer);
-    arrived.resolve();
-  });
-  const validation = { http01Port: await listen(t, target), timeoutMs: 10_000, patienceMs: 0 };
+  const target = await hesitantTarget(t);
+  const validation = { http01Port: target.port, timeoutMs: 10_000, patienceMs: 0 };
   const signing = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   let hold = false;
@@ -50,7 +42,7 @@ t.test("a live server's issuance and validation are not taken from it", async (t
   const named = await alice.newOrder(dns("slow.localhost"));
   const challenge = challengeOf(await alice.readAuthorization(named.authorizations[0]), "http-01");
   t.equal((await alice.post(challenge.url, {})).json()["status"], "processing");
-  await arrived.promise;
+  await target.asked;
   const flow = await attested(ca, alice);
   hold = true;
   const finalizing = alice.post(flow.order.finalize, { csr: flow.key.csr({ uri: [flow.spiffeId] }) });
@@ -81,8 +73,7 @@ t.test("a live server's issuance and validation are not taken from it", async (t
   started.resolve();
   t.equal((await finalizing).json()["status"], "valid", "the first server's certificate counts");
   t.same(taken, [], "nor is its validation taken up");
-  answer = `${challenge.token}.${alice.key.thumbprint}`;
-  for (const response of held) response.end(answer);
+  target.answer(`${challenge.token}.${alice.key.thumbprint}`);
   t.equal((await settled(alice, named.authorizations[0])).status, "valid");
   t.equal((await second.as(alice)).account, alice.account);
 });

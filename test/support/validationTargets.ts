@@ -64,6 +64,26 @@ export async function httpTarget(t: Teardown, listener: RequestListener, host = 
   return listen(t, server, host);
 }
 
+/** A name's web server that takes requests and says nothing until it is told to. */
+export interface HesitantTarget {
+  readonly port: number;
+  /** When the first request is there. */
+  readonly asked: Promise<void>;
+  /** Answers those that wait, and all later ones, with this. */
+  answer(text: string): void;
+}
+
+/** Such a server, on 127.0.0.1. */
+export async function hesitantTarget(t: Teardown): Promise<HesitantTarget> {
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<string>();
+  const port = await httpTarget(t, (_request, response) => {
+    asked.resolve();
+    void answer.promise.then((text) => response.end(text));
+  });
+  return { port, asked: asked.promise, answer: answer.resolve };
+}
+
 /** A TCP server on 127.0.0.1; resolves to its port. */
 export async function tcpTarget(t: Teardown, onConnection: (socket: Socket) => void): Promise<number> {
   return listen(t, createTcpServer(onConnection));
