@@ -2,12 +2,12 @@
 import path from "node:path";
 import type { FastifyInstance } from "fastify";
 
-import { createIssuing } from "./authority/issue.ts";
+import { createIssuing, type Issuing } from "./authority/issue.ts";
 import type { Hierarchy } from "./authority/issuer.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
 import type { Configuration } from "./config/load.ts";
 import { openDevIssuer } from "./development/devIssuer.ts";
-import { createMetrics } from "./http/metrics.ts";
+import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { createServer } from "./http/server.ts";
 import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
@@ -74,16 +74,7 @@ async function build(
     finalizesUnderWay: () => limits.finalizes.underWay(),
   });
   const limits = openLimits(configuration, now, (limit) => metrics.limitRefused(limit));
-  const issuing = createIssuing({
-    ledger: (replacements.ledger ?? ((real) => real))(createIssuanceLedger(db)),
-    issuer: () => hierarchy.issuing,
-    issuerById: (id) => (id === hierarchy.issuing.id ? hierarchy.issuing : undefined),
-    now,
-    onUnfinished: (serial, error) => {
-      metrics.issuanceUnfinished();
-      log.error({ err: error, serial: serial.toString("hex") }, "an issuance is unfinished and will be settled");
-    },
-  });
+  const issuing = openIssuing(foundation, metrics, now, replacements);
   // What an earlier process left in the middle is finished before anything new begins; what a live one is at, it finishes itself.
   const left = siblings.alone ? { intents: now(), validations: now() } : leftBehind(now(), configuration);
   await issuing.settle(left.intents);
@@ -135,4 +126,23 @@ async function build(
         () => foundation.close(),
       ),
   };
+}
+
+/** The way to a signature, by the one issuer that is active. */
+function openIssuing(
+  { db, hierarchy, log }: Foundation,
+  metrics: Metrics,
+  now: () => Date,
+  { ledger = (real) => real }: Replacements,
+): Issuing {
+  return createIssuing({
+    ledger: ledger(createIssuanceLedger(db)),
+    issuer: () => hierarchy.issuing,
+    issuerById: (id) => (id === hierarchy.issuing.id ? hierarchy.issuing : undefined),
+    now,
+    onUnfinished(serial, error) {
+      metrics.issuanceUnfinished();
+      log.error({ err: error, serial: serial.toString("hex") }, "an issuance is unfinished and will be settled");
+    },
+  });
 }
