@@ -8,6 +8,8 @@ const statements = [
   `alter table account add column directory text not null default 'default'`,
   `alter table account drop constraint account_jwk_thumbprint_key`,
   `alter table account add constraint account_key unique (jwk_thumbprint, directory)`,
+  // Whether newOrder has to look for authorizations that are there already.
+  `alter table account add column pre_authorizes boolean not null default false`,
 
   `create table account_former_key (
      jwk_thumbprint bytea not null check (length(jwk_thumbprint) = 32),
@@ -34,6 +36,7 @@ export async function down(db: Kysely<unknown>): Promise<void> {
     `alter table account drop constraint account_key`,
     `alter table account add constraint account_jwk_thumbprint_key unique (jwk_thumbprint)`,
     `alter table account drop column directory`,
+    `alter table account drop column pre_authorizes`,
   ]) {
     await sql.raw(statement).execute(db);
   }

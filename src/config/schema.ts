@@ -74,7 +74,7 @@ export const configurationSchema = section({
       }),
     ),
     urlFile: file("File that holds the URL, where it contains a password."),
-    poolSize: integer("Connections.", 2, 200, 16),
+    poolSize: integer("Connections, a quarter of them for searches.", 3, 200, 16),
     statementTimeoutMs: integer("Postgres cancels a statement that takes longer.", 100, 600_000, 10_000),
   }),
   keys: section({

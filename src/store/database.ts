@@ -54,6 +54,12 @@ export function statement(name: string, text: string): Statement {
 // timestamptz as Date, bigint as number: counts and ids stay far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/**
+ * How named statements are planned: once per connection, and by their keys. Planning some of them anew each time, as Postgres would like
+ * to, costs more than running them; and what it plans while its tables are small reads them whole when they have grown.
+ */
+const planning = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off";
+
 /** Opens the pool; connects lazily, so a database that is away shows at the first statement as 503, not as a crash. */
 export function openDatabase({ address, poolSize, statementTimeoutMs, onError }: DatabaseOptions): Database {
   const connection = {
@@ -63,12 +69,20 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
     keepAlive: true,
     application_name: "mayfly",
   };
-  const pool = new pg.Pool({ ...connection, max: poolSize });
+  // Searches have connections of their own: their plans depend on what is searched for, those of the named statements must not.
+  const searching = Math.max(1, Math.floor(poolSize / 4));
+  const pool = new pg.Pool({
+    ...connection,
+    max: Math.max(2, poolSize - searching), // Whoever holds a lock on one of them needs another.
+    // The pool waits for the promise, which its types do not say.
+    onConnect: (client): void => client.query(planning) as unknown as void,
+  });
+  const searchPool = new pg.Pool({ ...connection, max: searching });
   let closing = false;
   // An idle connection that breaks must not end the process; one that breaks while all are closed is no news.
-  pool.on("error", (error) => closing || onError(error));
+  for (const each of [pool, searchPool]) each.on("error", (error) => closing || onError(error));
   const statistics = { statements: 0 };
-  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: searchPool }) });
   return {
     kysely,
     statistics,
@@ -104,9 +118,9 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
         client.release(true);
       }
     },
-    close() {
+    async close() {
       closing = true;
-      return kysely.destroy();
+      await Promise.all([pool.end(), kysely.destroy()]);
     },
   };
 }

@@ -89,9 +89,30 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
    ) p
    returning status, authorization_ids, expires_at`;
 
+/**
+ * For an account that has made no pre-authorization, and where orders share none: nothing is there that could be taken up. A third of the
+ * price of the other one, which decides where this one makes no order.
+ * $1 to $17 as above · $18 the authorization of each identifier · $19 to $23 see `admittedSigner`
+ */
+export const insertPlainOrder = statement(
+  "order_insert_plain",
+  `with owner as (${admittedSigner(19)} and not a.pre_authorizes
+   ), made as (
+     insert into acme_authorization
+       (id, account_id, order_id, identifier_type, identifier_value, wildcard, subdomains, profile, status, expires_at, challenges)
+     select z.id, owner.id, $1, z.type, z.value, z.wildcard, z.subdomains, $6, 'pending', z.expires_at, z.challenges
+     from owner, unnest($11::uuid[], $12::text[], $13::text[], $14::boolean[], $15::boolean[], $16::timestamptz[], $17::jsonb[])
+       as z(id, type, value, wildcard, subdomains, expires_at, challenges)
+   )
+   insert into acme_order (id, account_id, status, identifiers, authorization_ids, authorizations_pending, profile, profile_hash,
+                           not_before, not_after, expires_at, pending_slot)
+   select $1, owner.id, 'pending', $5, $18, cardinality($11::uuid[]), $6, $7, $8, $9, $10, owner.slot from owner
+   returning status, authorization_ids, expires_at`,
+);
+
 export const insertOrder = statement(
   "order_insert",
-  insertion(`owner as (${admittedSigner})`, { columns: "", values: "" }),
+  insertion(`owner as (${admittedSigner(23)})`, { columns: "", values: "" }),
 );
 
 /** $28-$33: see `replacingOwner`. */
@@ -100,12 +121,18 @@ export const insertReplacingOrder = statement(
   insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $28, $29" }),
 );
 
+// That the account has one is written down with it: only then newOrder looks for some.
 export const insertAuthorization = statement(
   "authorization_insert",
-  `insert into acme_authorization
+  `with owner as (
+     select a.id, a.pre_authorizes from account a
+     where ${isSigner("a", 1)} and a.status = 'valid' and ${agreed("a", "$11")}
+   ), noted as (
+     update account a set pre_authorizes = true from owner where a.id = owner.id and not owner.pre_authorizes
+   )
+   insert into acme_authorization
      (id, account_id, identifier_type, identifier_value, wildcard, subdomains, profile, status, expires_at, challenges)
-   select $4, a.id, $5, $6, false, $7, $8, 'pending', $9, $10 from account a
-   where ${isSigner("a", 1)} and a.status = 'valid' and ${agreed("a", "$11")}
+   select $4, owner.id, $5, $6, false, $7, $8, 'pending', $9, $10 from owner
    returning id`,
 );
 

@@ -101,27 +101,31 @@ const unlimited: OrderLimits = { pendingOrdersPerAccount: 0, pauseAfterFailures:
 export function createOrderStore(db: Database, limits: OrderLimits = unlimited): OrderStore {
   type MadeRow = Pick<OrderRow, "status" | "authorization_ids" | "expires_at">;
   async function insertOrder(signer: Signer, order: NewOrder, tries: number): Promise<MadeRow | undefined> {
-    const values = insertValues(signer, order);
-    const terms = order.termsOfService ?? null;
     const limit = limits.pendingOrdersPerAccount;
     for (let attempt = 1; ; attempt++) {
       const place = [limit, limit > 0 ? randomInt(limit) : 0, Math.min(limit, tries)];
+      const admission = [order.accountSpkiSha256, ...place, order.termsOfService ?? null];
       try {
-        const [row] =
-          order.replaces === null
-            ? await db.run<MadeRow>(sql.insertOrder, [...values, ...place, terms])
-            : await db.run<MadeRow>(sql.insertReplacingOrder, [
-                ...values,
-                ...place,
-                terms,
-                ...replacedBy(order, order.replaces),
-              ]);
-        return row;
+        return await insert(signer, order, admission);
       } catch (error) {
         // Another order took the same place at the same time: this one has made nothing, and looks for another.
         if (violatedConstraint(error) !== limitSql.placeConstraint || attempt === placeAttempts) throw error;
       }
     }
+  }
+  async function insert(signer: Signer, order: NewOrder, admission: unknown[]): Promise<MadeRow | undefined> {
+    const values = insertValues(signer, order);
+    if (order.replaces === null && !order.reuse) {
+      const ids = order.authorizationOf.map((index) => order.authorizations[index]?.id);
+      const [plain] = await db.run<MadeRow>(sql.insertPlainOrder, [...values, ids, ...admission]);
+      if (plain !== undefined) return plain;
+    }
+    const whole = [...values, ...instead(order), ...admission];
+    const [row] =
+      order.replaces === null
+        ? await db.run<MadeRow>(sql.insertOrder, whole)
+        : await db.run<MadeRow>(sql.insertReplacingOrder, [...whole, ...replacedBy(order, order.replaces)]);
+    return row;
   }
   async function pendingOrders(accountId: string, most: number): Promise<number> {
     const [row] = await db.run<{ pending: number }>(limitSql.pendingOrders, [accountId, most]);
@@ -278,10 +282,9 @@ function replacedBy({ identifiers }: NewOrder, { serial, id, issuerIds }: Replac
   return [serial, id, issuerIds, of("dns"), of("ip"), of("uri")];
 }
 
-/** The parameters of both statements that make an order, but for its place. */
+/** The parameters that all statements that make an order begin with. */
 function insertValues(signer: Signer, order: NewOrder): unknown[] {
   const { authorizations } = order;
-  const instead = authorizations.flatMap(alternatives);
   return [
     order.id,
     ...signerValues(signer),
@@ -298,12 +301,18 @@ function insertValues(signer: Signer, order: NewOrder): unknown[] {
     authorizations.map(({ subdomains }) => subdomains),
     authorizations.map(({ expiresAt }) => expiresAt),
     authorizations.map(({ challenges }) => JSON.stringify(challenges)),
-    instead.map(({ n }) => n),
-    instead.map(({ value }) => value),
-    instead.map(({ subdomains }) => subdomains),
+  ];
+}
+
+/** The parameters that say what may be taken up. */
+function instead(order: NewOrder): unknown[] {
+  const usable = order.authorizations.flatMap(alternatives);
+  return [
+    usable.map(({ n }) => n),
+    usable.map(({ value }) => value),
+    usable.map(({ subdomains }) => subdomains),
     order.authorizationOf.map((index) => index + 1), // ordinality counts from 1
     order.reuse,
-    order.accountSpkiSha256,
   ];
 }
 

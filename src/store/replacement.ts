@@ -11,7 +11,8 @@ import { admittedSigner } from "./orderLimits.ts";
  * here, where it still is waiting when its row is ours: its finalize cannot win beside us.
  */
 export const replacingOwner = `signer as (
-${admittedSigner}   ), predecessor as (
+${admittedSigner(23)}
+   ), predecessor as (
      select c.serial from signer join certificate c on c.serial = $28 and c.account_id = signer.id
      where c.issuer_id = any($30::uuid[])
        and (c.dns_names && $31::text[] or c.ip_addresses && $32::text[] or c.spiffe_id = any($33::text[]))

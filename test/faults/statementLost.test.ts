@@ -32,7 +32,7 @@ t.setTimeout(280_000);
 
 const { url: databaseUrl } = await temporaryPostgres(t);
 const proxy = await postgresProxy(t, databaseUrl);
-const ca = await certificateAuthority(t, { databaseUrl: proxy.url, configuration: { database: { poolSize: 2 } } });
+const ca = await certificateAuthority(t, { databaseUrl: proxy.url, configuration: { database: { poolSize: 3 } } });
 const driver = await acmeDriver(t, ca);
 const { directory } = driver;
 
