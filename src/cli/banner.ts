@@ -2,15 +2,7 @@
 import path from "node:path";
 
 import type { Authority } from "../compose.ts";
-
-/** Quotes a path for a shell where it needs it. */
-const shell = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
-
-/** Paths below the folder that the person stands in are shown relative to it. */
-function shown(file: string): string {
-  const relative = path.relative(process.cwd(), file);
-  return shell(relative.startsWith("..") ? file : relative);
-}
+import { certbotLine, legoLine, shell, shown } from "./clientLines.ts";
 
 export function banner(authority: Authority): string {
   const { configuration, keys, operatorTokenFile, firstStart } = authority;
@@ -45,14 +37,15 @@ function copyPaste({ configuration }: Authority, root: string, token: string): s
   const { externalUrl, validation, trustDomain } = configuration;
   const directory = `${externalUrl}/acme/directory`;
   const tries = shown(path.join(configuration.dataDir, "try"));
+  const line = { directory, root, folder: tries, http01Port: validation.http01Port };
   return [
     "Copy and paste, in another terminal:",
     "",
     "# certbot",
-    `REQUESTS_CA_BUNDLE=${root} certbot certonly --standalone --http-01-port ${validation.http01Port} --server ${directory} -d certbot.localhost --agree-tos -m you@example.com --non-interactive --config-dir ${tries}/certbot --work-dir ${tries}/certbot --logs-dir ${tries}/certbot`,
+    certbotLine({ ...line, name: "certbot.localhost" }),
     "",
     "# lego",
-    `LEGO_CA_CERTIFICATES=${root} lego --server ${directory} --path ${tries}/lego --email you@example.com --accept-tos --domains lego.localhost --http --http.port :${validation.http01Port} run`,
+    legoLine({ ...line, name: "lego.localhost" }),
     "",
     "# an agent with evidence of what it is",
     `${agentEnvironment(configuration)}npx mayfly request --directory ${directory} --root ${root} --spiffe-id spiffe://${trustDomain}/dev/agent-1 --evidence 'exec:npx mayfly dev-token --subject agent-1' --out ${tries}/agent-1`,

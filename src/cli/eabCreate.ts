@@ -1,6 +1,9 @@
 /** `mayfly eab create`: makes an external account key and says how clients use it. The MAC key is printed here and nowhere else. */
+import { join } from "node:path";
+
+import { certbotLine, type ClientLine, legoLine, shown } from "./clientLines.ts";
 import { type CommandContext, defineCommand, UsageError, wholeNumber } from "./command.ts";
-import { type Json, restOptions, withRest } from "./rest.ts";
+import { type Json, type Rest, restOptions, withRest } from "./rest.ts";
 
 const usesMost = 1_000_000;
 const daysMost = 36_500;
@@ -10,7 +13,7 @@ const options = {
     type: "string",
     value: "NUMBER",
     default: "1",
-    description: "accounts that it may make, up to 1000000; or unlimited",
+    description: "accounts that it may make, up to 1000000, or 'unlimited'",
   },
   "expires-in-days": { type: "string", value: "DAYS", description: "after this it makes no more accounts" },
   "expires-at": { type: "string", value: "TIME", description: "the same as a time, RFC 3339" },
@@ -55,7 +58,7 @@ async function create(context: CommandContext<typeof options>): Promise<void> {
   const asked = wanted(values);
   await withRest(context, async (rest) => {
     const made = await rest.post("/external-account-keys", asked);
-    stdout.write(values.json ? `${JSON.stringify(made)}\n` : told(made, rest.server));
+    stdout.write(values.json ? `${JSON.stringify(made)}\n` : told(made, rest));
   });
 }
 
@@ -70,12 +73,17 @@ function wanted(values: CommandContext<typeof options>["values"]): object {
   const identifiers = Object.fromEntries(Object.entries({ dns, ip, spiffe }).filter(([, names]) => names.length > 0));
   return {
     directory,
-    uses: uses === "unlimited" ? null : wholeNumber("uses", uses, { least: 1, most: usesMost, unit: "accounts" }),
+    uses: uses === "unlimited" ? null : usesOf(uses),
     ...(expiresAt !== undefined && { expiresAt }),
     ...(Object.keys(identifiers).length > 0 && { identifiers }),
     ...(profile.length > 0 && { profiles: profile }),
     ...(description !== undefined && { description }),
   };
+}
+
+function usesOf(text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text) && Number(text) <= usesMost) return Number(text);
+  throw new UsageError(`--uses is "${text}", expected a whole number of accounts from 1 to ${usesMost}, or unlimited`);
 }
 
 function inDays(text: string): string {
@@ -84,18 +92,30 @@ function inDays(text: string): string {
 }
 
 /** For people: both halves, and the lines that hand them to a client. */
-function told({ id, macKey, directory, expiresAt }: Json, server: string): string {
+function told({ id, macKey, directory, expiresAt }: Json, { server, rootFile, configuration }: Rest): string {
   const [kid, hmac] = [String(id), String(macKey)];
   const url = `${server}/acme${directory === "default" ? "" : `/${String(directory)}`}/directory`;
+  const line: ClientLine = {
+    directory: url,
+    root: rootFile && shown(rootFile),
+    // A folder for each key: a client that has an account already would not use the key.
+    folder: shown(join(configuration?.dataDir ?? "", "try", kid)),
+    name: "NAME",
+    http01Port: configuration?.validation.http01Port ?? 80,
+    externalAccount: { kid, hmac },
+  };
   return [
     `Key id    ${kid}`,
     `MAC key   ${hmac}`,
     ...(typeof expiresAt === "string" ? [`Expires   ${expiresAt}`] : []),
     "",
-    "The MAC key is not shown again. With it a client registers:",
+    "The MAC key is not shown again. With it a client registers; put the name of the certificate in the place of NAME:",
     "",
-    `  certbot register --server ${url} --eab-kid ${kid} --eab-hmac-key ${hmac}`,
-    `  lego --server ${url} --eab --kid ${kid} --hmac ${hmac} … run`,
+    "# certbot",
+    certbotLine(line),
+    "",
+    "# lego",
+    legoLine(line),
     "",
   ].join("\n");
 }

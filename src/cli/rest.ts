@@ -5,6 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import type { ClientError } from "../client/errors.ts";
+import type { Configuration } from "../config/load.ts";
 import type { CommandContext, CommandOptions } from "./command.ts";
 import { configOption } from "./configurationOption.ts";
 
@@ -37,6 +39,10 @@ export const listOptions = {
 export interface Rest {
   /** URL, without a trailing slash. */
   readonly server: string;
+  /** PEM file of what its TLS leads to; undefined for the system's roots. */
+  readonly rootFile: string | undefined;
+  /** The server's, where it had to be read. */
+  readonly configuration: Configuration | undefined;
   get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<Json>;
   /** All entries of a list, page by page; `member` holds them in each. */
   list<Entry>(path: string, member: string, query?: Readonly<Record<string, string | undefined>>): Promise<Entry[]>;
@@ -55,12 +61,12 @@ const timeoutMs = 30_000;
  * @throws {Error} with a sentence: no token file, no answer, or what the server said
  */
 export async function withRest<T>(context: RestContext, action: (rest: Rest) => Promise<T>): Promise<T> {
-  const { server, trustAnchors, token } = await readWhere(context);
+  const { server, rootFile, configuration, trustAnchors, token } = await readWhere(context);
   const { httpsTransport } = await import("../client/http.ts");
   const transport = httpsTransport({ trustAnchors, userAgent: "mayfly", answerBytesMax });
 
   async function ask(method: "GET" | "POST" | "DELETE", path: string, body?: object): Promise<Json> {
-    const answer = await transport.send({
+    const exchange = {
       method,
       url: `${server}/api/v1${path}`,
       headers: {
@@ -70,6 +76,9 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(timeoutMs),
+    };
+    const answer = await transport.send(exchange).catch((error: unknown) => {
+      throw untrusted(error) && rootFile !== undefined ? otherRoot(error, rootFile) : error;
     });
     const read = jsonOf(answer.body);
     if (answer.status >= 200 && answer.status < 300) return read;
@@ -92,6 +101,8 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
   try {
     return await action({
       server,
+      rootFile,
+      configuration,
       get,
       list,
       post: (path, body) => ask("POST", path, body),
@@ -118,8 +129,19 @@ function jsonOf(body: Buffer): Json {
   return {};
 }
 
+/** The server's TLS certificate does not lead to the root: often that is the root of another data directory. */
+const untrusted = (error: unknown): error is ClientError =>
+  error instanceof Error && "code" in error && error.code === "tls";
+
+function otherRoot(error: ClientError, rootFile: string): Error {
+  const advice = "name the right one with --root, or the server's data directory with MAYFLY_DATA_DIR";
+  return new Error(`${error.message}; the root was read from ${rootFile}: ${advice}`, { cause: error });
+}
+
 interface Where {
   readonly server: string;
+  readonly rootFile: string | undefined;
+  readonly configuration: Configuration | undefined;
   readonly trustAnchors: string;
   readonly token: string;
 }
@@ -149,6 +171,8 @@ async function readWhere({ values, env }: RestContext): Promise<Where> {
   };
   return {
     server: (server ?? configuration?.externalUrl ?? "").replace(/\/+$/, ""),
+    rootFile,
+    configuration,
     trustAnchors:
       rootFile === undefined
         ? (await import("node:tls")).rootCertificates.join("\n")

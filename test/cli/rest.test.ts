@@ -77,6 +77,11 @@ t.test("REST from the command line", async (t) => {
     const files = ["--root", join(ca.dataDir, "root.pem"), "--token-file", join(ca.dataDir, "operator-token")];
     const away = await runWords(table, ["thing", "list", ...files, "--server", "https://localhost:9"]);
     t.match(away, { status: 1, stderr: /^mayfly: .*localhost:9/ });
+    const other = join(t.testdir(), "root.pem");
+    await writeFile(other, (await import("node:tls")).rootCertificates[0] ?? "");
+    const untrusted = await runWords(table, ["thing", "list", "--config", config, "--root", other]);
+    t.equal(untrusted.status, 1);
+    for (const part of ["not trusted", other, "--root", "MAYFLY_DATA_DIR"]) t.ok(untrusted.stderr.includes(part), part);
   });
 });
 
