@@ -80,6 +80,7 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
   await server.register(
     publicRoutes({
       home: {
+        directories: parts.configuration.directories.map(({ prefix }) => prefix),
         externalUrl: configuration.externalUrl,
         trustDomain: configuration.trustDomain,
         rootName: root.subject.replaceAll("\n", ", "),

@@ -8,6 +8,8 @@ export interface HomeFacts {
   readonly rootFingerprint: string;
   readonly development: boolean;
   readonly termsOfService: string | undefined;
+  /** Paths of the ACME directories, without `/directory`. */
+  readonly directories: readonly string[];
 }
 
 const escape = (text: string): string =>
@@ -50,10 +52,11 @@ openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
 <p>This server says that it is <code>${fingerprint}</code></p>
 <h2>Where things are</h2>
 <table>
-<tr><th>ACME directory</th><td><a href="${url}/acme/directory">${url}/acme/directory</a></td></tr>
+<tr><th>ACME directory</th><td>${facts.directories.map((at) => `<a href="${url}${escape(at)}/directory">${url}${escape(at)}/directory</a>`).join("<br>")}</td></tr>
 <tr><th>SPIFFE bundle</th><td><a href="${url}/spiffe/bundle.json">${url}/spiffe/bundle.json</a></td></tr>
 <tr><th>Root certificate</th><td><a href="${url}/root.pem">${url}/root.pem</a></td></tr>
-<tr><th>Inventory (REST)</th><td>${url}/api/v1/certificates<br>${url}/api/v1/identities<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
+<tr><th>Limits</th><td><a href="${url}/limits">${url}/limits</a></td></tr>
+<tr><th>Inventory and administration (REST)</th><td>${url}/api/v1/certificates<br>${["identities", "incidents", "external-account-keys", "limits", "pauses", "blocked-keys"].map((name) => `${url}/api/v1/${name}`).join("<br>")}<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
 <tr><th>Health</th><td><a href="${url}/healthz">healthz</a> · <a href="${url}/readyz">readyz</a> · <a href="${url}/metrics">metrics</a></td></tr>
 </table>
 ${facts.termsOfService === undefined ? "" : terms(escape(facts.termsOfService))}</main>
@@ -66,5 +69,10 @@ ${facts.termsOfService === undefined ? "" : terms(escape(facts.termsOfService))}
 const terms = (url: string): string => `<h2 id="terms-of-service">Terms of service</h2>
 <p>Read <a href="${url}">${url}</a>. An account agrees when its client registers with <code>termsOfServiceAgreed</code>. After a
 change of the terms, let the client register once more with the key that it has: that agrees for the account that is there, and
-changes nothing else. Certificates and everything ordered before stay as they are.</p>
+changes nothing else. Until then the account orders nothing, renewals included. Certificates and everything ordered before stay as they are.</p>
+<ul>
+<li>lego: remove <code>accounts/…/account.json</code> below its <code>--path</code>, not the key beside it, and run it with <code>-a</code>.</li>
+<li>certbot has no command for it: <code>certbot unregister</code>, then <code>certbot certonly … --agree-tos --force-renewal</code> for each certificate, with a new account.</li>
+<li>Other clients: a newAccount request with the key of the account and <code>"termsOfServiceAgreed": true</code>.</li>
+</ul>
 `;

@@ -28,8 +28,12 @@ seconds. Nothing was made or changed by it.</p>
 ${sentences.map((sentence) => `<li>${escape(sentence)}</li>`).join("\n")}
 </ul>
 <p>An identifier that failed too often in a row is paused for its account. Mend what made it fail; then prove it by a pre-authorization
-(newAuthz, RFC 8555 §7.4.1), or ask the operator of this server to resume it. The operator can reset every other limit as well.</p>
+(newAuthz, RFC 8555 §7.4.1), or ask the operator of this server to resume it. The operator can reset the rates
+as well.</p>
+<p>Orders that wait for authorizations are counted as they are, so nobody can reset them: one is no longer counted when it is ready, is invalid or
+expires. Prove its names, deactivate an authorization of an order that is not wanted, or wait until it expires.</p>
 <p>Status 503 says that the server has too much to do, whoever asks. <code>Retry-After</code> counts there too.</p>
+<p><a href="/">About this server</a></p>
 </main>
 </body>
 </html>

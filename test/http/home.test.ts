@@ -8,6 +8,7 @@ const facts: HomeFacts = {
   rootFingerprint: "0a".repeat(32),
   development: false,
   termsOfService: undefined,
+  directories: ["/acme", "/acme/servers"],
 };
 
 t.test("tells what this is, how to trust the root, where everything is", async (t) => {
@@ -17,6 +18,9 @@ t.test("tells what this is, how to trust the root, where everything is", async (
     "O=Mayfly, CN=Mayfly Root CA",
     Array<string>(32).fill("0A").join(":"),
     "https://ca.test:8443/acme/directory",
+    "https://ca.test:8443/acme/servers/directory",
+    "https://ca.test:8443/limits",
+    "https://ca.test:8443/api/v1/blocked-keys",
     "https://ca.test:8443/spiffe/bundle.json",
     "https://ca.test:8443/root.pem",
     "https://ca.test:8443/api/v1/certificates",

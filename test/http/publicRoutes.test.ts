@@ -10,6 +10,7 @@ const home = {
   rootFingerprint: "ab".repeat(32),
   development: false,
   termsOfService: undefined,
+  directories: ["/acme"],
 };
 
 async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {

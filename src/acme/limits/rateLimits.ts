@@ -9,8 +9,8 @@ import { isUnused, record, refund, spend, waitMs, type Bucket, type Rate } from 
 
 /** What is counted, and how it reads in a sentence. */
 const counted = {
-  requestsPerAddress: "requests from this source address",
-  newAccountsPerAddress: "new accounts from this source address",
+  requestsPerAddress: "requests from one source address",
+  newAccountsPerAddress: "new accounts from one source address",
   ordersPerAccount: "orders and authorizations of this account",
   certificatesPerIdentity: "certificates for this identity",
   failedValidationsPerIdentifier: "failed validations of this identifier by this account",
