@@ -47,6 +47,8 @@ function asProblem(error: unknown, request: Pick<FastifyRequest, "url">): Proble
     return problem("unsupportedMediaType", "the content type is not supported here");
   }
   if (validation !== undefined) return problem("restInvalid", validationDetail(validation));
+  if (code === "FST_ERR_CTP_INVALID_JSON_BODY" || code === "FST_ERR_CTP_EMPTY_JSON_BODY")
+    return problem(isRest(request) ? "restInvalid" : "malformed", "the body is not JSON");
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return problem(isRest(request) ? "restInvalid" : "malformed", "the request is malformed", { status: statusCode });
   }
@@ -56,6 +58,9 @@ function asProblem(error: unknown, request: Pick<FastifyRequest, "url">): Proble
 /** The first fault of a query, by the parameter's name and with what was expected. */
 function validationDetail([first]: NonNullable<FastifyError["validation"]>): string {
   if (first === undefined) return "the request is not valid";
+  // A pattern says little to people.
+  if (first.instancePath === "/limit" && first.keyword === "pattern")
+    return "limit must be a whole number from 1 to 1000";
   const { additionalProperty, allowedValues } = first.params as {
     additionalProperty?: string;
     allowedValues?: string[];

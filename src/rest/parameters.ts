@@ -37,7 +37,11 @@ export const readDigest = (text: string): Buffer | undefined =>
 /** @throws {Problem} restInvalid naming the parameter */
 export function readTime(text: string, parameter: string): Date {
   const value = parseRfc3339(text);
-  if (value === undefined) throw problem("restInvalid", `${parameter} is not an RFC 3339 time`);
+  if (value === undefined)
+    throw problem(
+      "restInvalid",
+      `${parameter} is not an RFC 3339 time such as 2026-01-31T12:00:00Z (in a query, write + as %2B)`,
+    );
   return value;
 }
 

@@ -13,7 +13,7 @@ const { values, positionals } = parseArgs({
     get: { type: "boolean", short: "G" },
     header: { type: "string", short: "H", multiple: true, default: [] },
     cacert: { type: "string" },
-    json: { type: "string" },
+    data: { type: "string" },
     "data-urlencode": { type: "string", multiple: true, default: [] },
   },
 });
@@ -30,12 +30,11 @@ const headers = Object.fromEntries(
   ]),
 );
 
-if (values.json !== undefined) headers["content-type"] = "application/json";
 const asking = request(
   url,
   {
     headers,
-    method: values.json === undefined ? "GET" : "POST",
+    method: values.data === undefined ? "GET" : "POST",
     ...(values.cacert !== undefined && { ca: readFileSync(values.cacert) }),
   },
   (answer) => {
@@ -47,4 +46,4 @@ asking.on("error", (error) => {
   console.error(error.message);
   process.exitCode = 7;
 });
-asking.end(values.json);
+asking.end(values.data);
