@@ -47,7 +47,10 @@ export function limitRoutes({ rates, pauses, onResumed }: LimitRoutesOptions) {
       { schema: { querystring: resetQuery } },
       async ({ params, query }) => {
         const reset = rates.reset(params.limit, query.key);
-        if (reset === undefined) throw problem("restNotFound", "there is no such limit");
+        if (reset === undefined) {
+          const names = rates.list(0).map(({ limit }) => limit);
+          throw problem("restNotFound", `there is no such limit, only ${names.join(", ")}`);
+        }
         return { reset };
       },
     );

@@ -73,7 +73,7 @@ async function create(context: CommandContext<typeof options>): Promise<void> {
       stdout.write(covering("It covers", (await rest.get(`/incidents/${id}`)) as unknown as Coverage));
     } else {
       stdout.write(covering("This would cover", answer as unknown as Coverage));
-      stdout.write("Nothing was made. With --confirm the incident is.\n");
+      stdout.write("Nothing was made: with --confirm the incident is.\n");
     }
   });
 }
@@ -81,7 +81,7 @@ async function create(context: CommandContext<typeof options>): Promise<void> {
 function covering(what: string, { certificates, replaced, serials = [] }: Coverage): string {
   const counted = `${what} ${certificates} ${certificates === 1 ? "certificate" : "certificates"} in force`;
   const listed = serials.map((one) => `  ${one}\n`).join("");
-  return `${counted}, ${replaced} of them replaced already${listed === "" ? "" : "; the newest"}.\n${listed}`;
+  return `${counted}, ${replaced} of them replaced already${listed === "" ? "." : "; the newest:"}\n${listed}`;
 }
 
 const defined = (members: Readonly<Record<string, unknown>>): Record<string, unknown> =>

@@ -20,7 +20,10 @@ export async function keyDigest(values: {
   if ((digest === undefined) === (file === undefined))
     throw new UsageError("the key is named by one of --spki-sha256 and --file");
   if (file === undefined) return digest ?? "";
-  const pem = await readFile(file, "utf8");
+  const pem = await readFile(file, "utf8").catch((error: unknown) => {
+    const reason = (error as NodeJS.ErrnoException).code === "ENOENT" ? "is not there" : "cannot be read";
+    throw new Error(`the file ${file} ${reason}`, { cause: error });
+  });
   try {
     const spki = createPublicKey(pem).export({ type: "spki", format: "der" });
     return createHash("sha256").update(spki).digest("hex");

@@ -14,6 +14,21 @@ export interface ChallengeConfiguration {
 }
 
 /**
+ * A domain namespace is proved by DNS alone (RFC 9444 §4.1).
+ * @throws {Error} naming key, value and what was expected
+ */
+export function checkSubdomainChallenges({ challenges, subdomainAuthorizations }: SubdomainConfiguration): void {
+  if (!subdomainAuthorizations || challenges.some((name) => name.startsWith("dns-"))) return;
+  const dns = offerableChallenges.filter((name) => name.startsWith("dns-")).join(", ");
+  throw new Error(`acme.subdomainAuthorizations: true: expected one of ${dns} in acme.challenges, which it needs`);
+}
+
+export interface SubdomainConfiguration {
+  readonly challenges: readonly string[];
+  readonly subdomainAuthorizations: boolean;
+}
+
+/**
  * Issuer domain names of dns-persist-01 (draft-ietf-acme-dns-persist-02 §3.2): the configured ones, or those of CAA, or the host of
  * the external URL.
  * @throws {Error} naming key, value and what was expected

@@ -10,7 +10,7 @@ import { checkSource, configureSource, type SourceConfiguration } from "../attes
 import { parseGrants, type Grant, type GrantConfiguration, type GrantSource } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
-import { readIssuerDomainNames } from "./challenges.ts";
+import { checkSubdomainChallenges, readIssuerDomainNames } from "./challenges.ts";
 import { readDirectories, type Directory } from "./directories.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
 import { isNetwork } from "./trustedProxies.ts";
@@ -180,6 +180,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     throw new ConfigurationError(`externalUrl: ${shown(externalUrl)}: expected an https URL of host and port`);
   checkResolver(raw);
   checkProxies(raw);
+  wrapped(() => checkSubdomainChallenges(raw.acme));
   const profiles = new Map(
     Object.entries(raw.profiles).map(([name, profile]) => [name, wrapped(() => readProfile(name, profile))]),
   );

@@ -22,7 +22,7 @@ t.test("mayfly incident create, list, end", async (t) => {
     const asked = ["create", "--reason", "key exposed", "--identity", spiffeId];
     t.strictSame(await incident(...asked), {
       status: 0,
-      stdout: `This would cover 1 certificate in force, 0 of them replaced already; the newest.\n  ${serial}\nNothing was made. With --confirm the incident is.\n`,
+      stdout: `This would cover 1 certificate in force, 0 of them replaced already; the newest:\n  ${serial}\nNothing was made: with --confirm the incident is.\n`,
       stderr: "",
     });
     t.ok((await windowEnd()) > Date.now());

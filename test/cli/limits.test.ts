@@ -39,7 +39,10 @@ t.test("mayfly limits, pauses, keys", async (t) => {
       stderr: "",
     });
     t.equal((await mayfly("limits", "reset", "--limit", "ordersPerAccount")).stdout, "Forgotten: 0.\n");
-    t.match(await mayfly("limits", "reset", "--limit", "../x"), { status: 1, stderr: /there is no such/ });
+    t.match(await mayfly("limits", "reset", "--limit", "../x"), {
+      status: 1,
+      stderr: /there is no such limit, only .*ordersPerAccount/,
+    });
     t.match(await mayfly("limits", "reset"), { status: 2, stderr: /--limit/ });
     const challenge = show(target, alice, authorization);
     target.set(challenge.token, "wrong");
@@ -80,6 +83,10 @@ t.test("mayfly limits, pauses, keys", async (t) => {
     t.notMatch(blocked.stdout, root, "of that one");
     await writeFile(file, "nothing");
     t.match(await mayfly("keys", "block", "--file", file), { status: 1, stderr: /no public key in PEM/ });
+    t.match(await mayfly("keys", "block", "--file", `${file}x`), {
+      status: 1,
+      stderr: /^mayfly: the file \S+ is not there\n$/,
+    });
     t.match(await mayfly("keys", "block"), { status: 2, stderr: /--spki-sha256 and --file/ });
     t.match(await mayfly("keys", "block", "--spki-sha256", "ab"), { status: 1 });
   });

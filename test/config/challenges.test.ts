@@ -1,5 +1,5 @@
 import t from "tap";
-import { readIssuerDomainNames } from "../../src/config/challenges.ts";
+import { checkSubdomainChallenges, readIssuerDomainNames } from "../../src/config/challenges.ts";
 
 const none = { challenges: ["http-01"], caaIdentities: [], issuerDomainNames: [] };
 const persist = { ...none, challenges: ["dns-persist-01"] };
@@ -21,4 +21,13 @@ t.test("RDP-1 what the draft forbids stops the start", async (t) => {
   t.throws(() => readIssuerDomainNames(foreign, "https://ca.example"), {
     message: /^acme\.issuerDomainNames: "c\.example": expected a name that acme\.caaIdentities has/,
   });
+});
+
+t.test("subdomain authorizations need a challenge by DNS", async (t) => {
+  const http = { challenges: ["http-01", "tls-alpn-01"], subdomainAuthorizations: true };
+  t.throws(() => checkSubdomainChallenges(http), {
+    message: /^acme\.subdomainAuthorizations: true: expected one of dns-01, /,
+  });
+  t.doesNotThrow(() => checkSubdomainChallenges({ ...http, challenges: ["http-01", "dns-persist-01"] }));
+  t.doesNotThrow(() => checkSubdomainChallenges({ ...http, subdomainAuthorizations: false }));
 });

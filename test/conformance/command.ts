@@ -17,11 +17,21 @@ const pageFile = path.join(root, "docs", "acme-conformance.md");
 const testMsMax = 300_000;
 
 const [action = "write", file] = process.argv.slice(2);
-if (action === "check" && file !== undefined) check(file);
+const usage = `usage: npm run conformance [-- write FILE | -- check FILE]
+
+Without anything it runs every test that carries a requirement id, which takes ten minutes or more on two cores, and writes
+docs/acme-conformance.md from their results.
+
+  write FILE   runs nothing: writes the page from what another run recorded into FILE (npm test does)
+  check FILE   runs nothing: says whether the page is what FILE yields
+  --help       this text`;
+
+if (action === "--help" || action === "-h") console.log(usage);
+else if (action === "check" && file !== undefined) check(file);
 else if (action === "write" && file === undefined) write();
 else if (action === "write" && file !== undefined) report(writePage(file));
 else {
-  console.error("usage: npm run conformance [-- write FILE | -- check FILE]");
+  console.error(usage);
   process.exitCode = 2;
 }
 

@@ -14,6 +14,7 @@ t.test("certbot", async (t) => {
     client: "certbot",
     version,
     cannot: { "tls-alpn-01": "has none", "IP address": "takes names only" },
+    remark: "shows any refusal of an order as `AttributeError`; the reason is in letsencrypt.log",
   });
   const { folder } = ground;
   const options = { cwd: folder, env: { HOME: folder, REQUESTS_CA_BUNDLE: ground.rootFile, ...ground.hookEnv } };

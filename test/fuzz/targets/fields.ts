@@ -18,7 +18,7 @@ const values = [
 const accountUrl = "https://ca.example/acme/account/1";
 
 const issueValue: Target = {
-  name: "issue-value",
+  name: "issue-value-objection",
   about: "values of CAA records, and records of dns-persist-01",
   cases: 10_000,
   slowMs: 200,
