@@ -121,6 +121,15 @@ t.test("limits and pauses over REST", async (t) => {
     ];
     for (const [method, path, status] of table)
       t.equal((await send(method, path)).statusCode, status, `${method} ${path.slice(0, 80)}`);
+    const detail = (await send("GET", "/pauses?limit=0")).json<{ detail: string }>().detail;
+    t.equal(detail, "limit must be a whole number from 1 to 1000");
+    const broken = await ca.authority.server.inject({
+      method: "POST",
+      url: "/api/v1/blocked-keys",
+      headers: { authorization: `Bearer ${ca.operatorToken}`, "content-type": "application/json" },
+      payload: "{",
+    });
+    t.match(broken.json(), { status: 400, type: "urn:mayfly:error:invalidRequest", detail: "the body is not JSON" });
     for (const [method, path] of [
       ["GET", "/limits"],
       ["DELETE", "/limits/ordersPerAccount"],
