@@ -19,11 +19,11 @@ const testMsMax = 300_000;
 const [action = "write", file] = process.argv.slice(2);
 const usage = `usage: npm run conformance [-- write FILE | -- check FILE]
 
-Without anything it runs every test that carries a requirement id, which takes ten minutes or more on two cores, and writes
+Without anything it runs every test that carries a requirement id, which takes several minutes, and writes
 docs/acme-conformance.md from their results.
 
-  write FILE   runs nothing: writes the page from what another run recorded into FILE (npm test does)
-  check FILE   runs nothing: says whether the page is what FILE yields
+  write FILE   runs nothing: writes the page from what another run recorded into FILE
+  check FILE   runs nothing: says whether the page is what FILE yields (npm test does)
   --help       this text`;
 
 if (action === "--help" || action === "-h") console.log(usage);
