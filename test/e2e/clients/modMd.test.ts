@@ -30,6 +30,9 @@ t.test("Apache with mod_md", async (t) => {
   ] as const;
   const root = join(folder, "root.pem");
   await copyFile(ground.rootFile, root);
+  // The checkout may lie where nobody but its owner comes, below /root for instance.
+  const hook = join(folder, "hook.sh");
+  await copyFile(hookOf("modMd"), hook);
   const modules = ["mpm_event", "authz_core", "ssl", "md", "socache_shmcb"].map(
     (name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`,
   );
@@ -54,7 +57,7 @@ t.test("Apache with mod_md", async (t) => {
     "MDRenewWindow 30d",
     "MDRenewViaARI off",
     "MDCheckInterval 1s",
-    `MDChallengeDns01 ${hookOf("modMd")}`,
+    `MDChallengeDns01 ${hook}`,
     ...cases.flatMap(({ what, names }) => [
       `<MDomainSet ${names.join(" ")}>`,
       `MDCAChallenges ${what[0]}`,
