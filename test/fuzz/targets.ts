@@ -1,4 +1,4 @@
-/** Every parser that the network reaches. CBOR comes with the evidence that needs it. */
+/** Every parser that the network reaches. */
 import type { Target } from "./target.ts";
 import { dnsTargets } from "./targets/dns.ts";
 import { encodingTargets } from "./targets/encoding.ts";

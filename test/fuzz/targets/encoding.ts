@@ -1,11 +1,14 @@
-/** base64url, JSON and cursors. */
+/** base64url, JSON, CBOR and cursors. */
 import { isDeepStrictEqual } from "node:util";
+import { decode as decodeWithWitness } from "cborg";
 import { parseDocument } from "yaml";
 import { readCertificateId, writeCertificateId } from "../../../src/acme/certificateId.ts";
 import { decodeBase64url } from "../../../src/encoding/base64url.ts";
+import { CborError, decodeCbor, type CborValue } from "../../../src/encoding/cbor.ts";
 import { JsonRefused, parseJsonObject } from "../../../src/encoding/json.ts";
 import { readCursor, writeCursor } from "../../../src/inventory/cursor.ts";
 import { Problem } from "../../../src/problem/problem.ts";
+import { encodeCbor, type Writable } from "../../support/cborWriter.ts";
 import { base64urlText, bendBytes, bendJson, bendText, jsonText, type Json } from "../mutate.ts";
 import type { Random } from "../random.ts";
 import { holds, readOrRefuse, type Target } from "../target.ts";
@@ -128,7 +131,64 @@ const certificateId: Target = {
   },
 };
 
-export const encodingTargets: readonly Target[] = [json, base64url, cursor, certificateId];
+/** Shapes that evidence has: a signed document, a COSE key, an attestation object. */
+const cborSamples: readonly Writable[] = [
+  [Buffer.from("a1013822", "hex"), new Map(), Buffer.alloc(40, 7), Buffer.alloc(96, 9)],
+  new Map<number | string, Writable>([
+    [1, 2],
+    [3, -7],
+    [-1, 1],
+    [-2, Buffer.alloc(32, 1)],
+    [-3, Buffer.alloc(32, 2)],
+  ]),
+  new Map<string, Writable>([
+    ["module_id", "i-0"],
+    ["timestamp", 1_665_651_482_136],
+    ["pcrs", new Map([0, 1, 2, 300, 70_000].map((index) => [index, Buffer.alloc(48, index)]))],
+    ["cabundle", [Buffer.alloc(3), Buffer.alloc(300)]],
+    ["nonce", null],
+    ["fmt", true],
+  ]),
+];
+
+const cborStrict = { strict: true, useMaps: true, rejectDuplicateMapKeys: true, allowIndefinite: false };
+
+function cborOfWitness(input: Buffer): { readonly value: unknown } | undefined {
+  try {
+    return { value: decodeWithWitness(input, cborStrict) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Octets as text: the witness has Uint8Arrays where we have Buffers. */
+function comparable(value: unknown): unknown {
+  if (value instanceof Uint8Array) return `h'${Buffer.from(value).toString("hex")}'`;
+  if (value instanceof Map) return [...(value as Map<unknown, unknown>)].map((member) => member.map(comparable));
+  return Array.isArray(value) ? value.map(comparable) : value;
+}
+
+const cbor: Target = {
+  name: "cbor",
+  about: "CBOR, as attestation documents have it; the writer and cborg are the witnesses",
+  cases: 12_000,
+  slowMs: 200,
+  make(random) {
+    const octets = encodeCbor(random.pick(cborSamples));
+    return random.chance(0.1) ? octets : bendBytes(random, octets, 1);
+  },
+  check(input) {
+    const read = readOrRefuse<{ readonly value: CborValue }>(() => ({ value: decodeCbor(input) }), CborError);
+    if (read === undefined) return "refused";
+    holds(encodeCbor(read.value).equals(input), "written again it is something else");
+    const other = cborOfWitness(input);
+    holds(other !== undefined, "the witness refuses it");
+    holds(isDeepStrictEqual(comparable(read.value), comparable(other?.value)), "the witness reads something else");
+    return "accepted";
+  },
+};
+
+export const encodingTargets: readonly Target[] = [json, base64url, cbor, cursor, certificateId];
 
 /** A JSON object for other targets, bent or not. */
 export const bentOrNot = (random: Random, value: Json): Json => (random.chance(0.25) ? value : bendJson(random, value));
