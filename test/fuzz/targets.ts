@@ -6,6 +6,7 @@ import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { signatureTargets } from "./targets/signatures.ts";
+import { tpmTargets } from "./targets/tpm.ts";
 import { x509Targets } from "./targets/x509.ts";
 
 export const targets: readonly Target[] = [
@@ -16,4 +17,5 @@ export const targets: readonly Target[] = [
   ...dnsTargets,
   ...fieldTargets,
   ...httpTargets,
+  ...tpmTargets,
 ];
