@@ -13,8 +13,10 @@ import type { SigningAccount } from "./acme/pipeline.ts";
 import type { NonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
 import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
-import { openSourceKeys, staticKeys } from "./attestation/jwks.ts";
-import { configureSource, type Source } from "./attestation/sources.ts";
+import { verifyJwt } from "./attestation/formats/jwt.ts";
+import { staticKeys } from "./attestation/jwks.ts";
+import { openSource, sourceFacts, type Source } from "./attestation/sources.ts";
+import { configureTokenSource } from "./attestation/tokenSource.ts";
 import { createVerifier } from "./attestation/verify.ts";
 import { createIdentityPolicy } from "./authority/policy.ts";
 import { developmentRef } from "./config/load.ts";
@@ -72,7 +74,7 @@ export async function mountAcme(
     accounts,
     orders,
     certificates: createCertificateStore(db),
-    policy: createIdentityPolicy({ trustDomain, grants: configuration.grants, verifier, onRefused }),
+    policy: createIdentityPolicy({ trustDomain, grants: () => configuration.grants, verifier, onRefused }),
     issuing,
     renewals: createRenewalStore(db),
     externalAccounts: parts.externalAccounts,
@@ -119,15 +121,19 @@ function openSources({ configuration, developmentKey, now }: Parts): Source[] {
   const { allowPrivate } = configuration.attestation;
   const localhost = { allowLocalhostNames: allowPrivate };
   const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
-  const fetchKeys = createFetchBody(outbound, `Mayfly (JWKS; +${configuration.externalUrl})`);
-  const sources = configuration.attestation.sources.map((source) =>
-    configureSource(source, openSourceKeys(source, { fetchKeys, now })),
-  );
-  if (developmentKey === undefined) return sources;
-  const issuer = `${configuration.externalUrl}/dev`;
-  const development = configureSource(
-    { ref: developmentRef, format: "jwt", issuer, jwksFile: "" },
-    staticKeys({ keys: [developmentKey] }),
-  );
-  return [...sources, development];
+  const fetchBody = createFetchBody(outbound, `Mayfly (attestation; +${configuration.externalUrl})`);
+  const surroundings = { fetchBody, now, trustDomain: configuration.trustDomain };
+  const sources = configuration.attestation.sources.map((settings) => openSource(settings, surroundings));
+  return developmentKey === undefined ? sources : [...sources, developmentSource(configuration, developmentKey)];
+}
+
+function developmentSource({ externalUrl }: Parts["configuration"], key: NonNullable<Parts["developmentKey"]>): Source {
+  const settings = { ref: developmentRef, format: "jwt", issuer: `${externalUrl}/dev` };
+  const source = configureTokenSource(settings, staticKeys({ keys: [key] }));
+  return {
+    ...sourceFacts(settings),
+    issuer: settings.issuer,
+    tokenAuthorityUrl: undefined,
+    verify: (item, context) => verifyJwt(item, source, context),
+  };
 }

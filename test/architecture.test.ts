@@ -61,7 +61,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
     "rest",
     "administration",
     "inventory/routes.ts",
-    "attestation/sources.ts",
+    "attestation",
     "authority/profile.ts",
     "authority/grants.ts",
     "authority/grantConditions.ts",

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import t, { type Test } from "tap";
-import { evidenceFormats } from "../src/attestation/sources.ts";
+import { evidenceFormats } from "../src/attestation/registry.ts";
 import { commands } from "../src/cli/commands.ts";
 import { loadConfiguration } from "../src/config/load.ts";
 import { problems } from "../src/problem/problem.ts";

@@ -4,6 +4,7 @@ import type { CurrentGrant } from "../authority/authorize.ts";
 import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
+import type { Pinning } from "../attestation/format.ts";
 import { Problem, problem } from "../problem/problem.ts";
 import type { CaaCheck } from "./challenges/caa.ts";
 import type { NameChallenge } from "./challenges/offered.ts";
@@ -55,7 +56,10 @@ export interface Candidates {
 export interface GrantDecision {
   readonly grant: string;
   readonly grantVersion: string;
-  readonly evidence: VerifiedEvidence;
+  /** What makes the identity first, then what the grant asks for beside it. */
+  readonly evidence: readonly [VerifiedEvidence, ...VerifiedEvidence[]];
+  /** How an instance belongs to the account that showed it, by the source of its evidence. */
+  readonly pinning: ReadonlyMap<string, Pinning>;
   /** The claims that the grant allows to be kept. */
   readonly recordedClaims: VerifiedEvidence["claims"];
 }

@@ -3,6 +3,7 @@
  * an object of another account does not exist. Each method is one statement: atomic, and durable once it resolves.
  */
 import type { BindingLevel, Claims } from "../attestation/evidence.ts";
+import type { Pinning } from "../attestation/format.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import type { AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus } from "./state.ts";
 
@@ -40,6 +41,8 @@ export interface Accept {
   readonly format: string;
   readonly ref: string;
   readonly minBinding: BindingLevel;
+  /** What must be shown together with it. */
+  readonly with?: readonly Omit<Accept, "with">[];
 }
 
 /** A token authority that could vouch for an identifier, by the name of its source. */
@@ -75,20 +78,34 @@ export interface Challenge {
   readonly expires?: string;
 }
 
-/** What a valid workload-attest-01 or tkauth-01 challenge leaves with its authorization; it travels on to the certificate. */
-export interface AttestationRecord {
-  /** workload-attest-01: S, base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
-  readonly spki?: string;
-  /** tkauth-01: base64url thumbprint of the account key that the token names; it signs finalize. */
-  readonly accountKey?: string;
-  /** Where the evidence fixes the key to be certified by itself: its base64url thumbprint. */
-  readonly certificateKey?: string;
+/** What is kept of a piece of evidence. */
+export interface EvidenceRecord {
   readonly source: string;
   readonly format: string;
   /** Hex SHA-256 of the evidence. */
   readonly digest: string;
   readonly bindingLevel: BindingLevel;
   readonly instance?: string;
+}
+
+/** What an attestation uses up. */
+export interface EvidenceUses {
+  /** Each once. */
+  readonly evidence: readonly { oneTimeId: Buffer; source: string; replayUntil: Date }[];
+  /** Running instances, each of another source, and to how many accounts one may belong. */
+  readonly instances: readonly { source: string; instance: string; pinning: Pinning }[];
+}
+
+/** What a valid workload-attest-01 or tkauth-01 challenge leaves with its authorization; it travels on to the certificate. */
+export interface AttestationRecord extends EvidenceRecord {
+  /** workload-attest-01: S, base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
+  readonly spki?: string;
+  /** tkauth-01: base64url thumbprint of the account key that the token names; it signs finalize. */
+  readonly accountKey?: string;
+  /** Where the evidence fixes the key to be certified by itself: its base64url thumbprint. */
+  readonly certificateKey?: string;
+  /** What the grant asked for beside the evidence that made the identity. */
+  readonly with?: readonly EvidenceRecord[];
   readonly grant: string;
   readonly grantVersion: string;
   readonly claims: Claims;
@@ -251,17 +268,18 @@ export interface OrderStore {
     authorization: Pick<Authorization, "id" | "orderId">,
     challenge: Challenge,
   ): Promise<FailedIdentifier | undefined>;
-  /** The same as `validated`, with every piece of evidence marked as used, or nothing at all. */
-  attested(attested: {
-    signer: Signer;
-    authorizationId: string;
-    /** As it was read: one that an order has taken meanwhile is `notPending` here, and is to be read again. */
-    orderId: string | null;
-    challenge: Challenge;
-    expiresAt: Date;
-    attestation: AttestationRecord;
-    evidence: readonly { oneTimeId: Buffer; source: string; replayUntil: Date }[];
-  }): Promise<"attested" | "replayed" | "notPending">;
+  /** The same as `validated`, with every piece of evidence marked as used and every instance pinned, or nothing at all. */
+  attested(
+    attested: EvidenceUses & {
+      signer: Signer;
+      authorizationId: string;
+      /** As it was read: one that an order has taken meanwhile is `notPending` here, and is to be read again. */
+      orderId: string | null;
+      challenge: Challenge;
+      expiresAt: Date;
+      attestation: AttestationRecord;
+    },
+  ): Promise<"attested" | "replayed" | "pinned" | "notPending">;
   /** Authorizations whose validation was begun before `before` and never ended (their process died), claimed by this call. */
   reclaimValidations(before: Date, limit: number): Promise<{ signer: Signer; authorization: Authorization }[]>;
 }

@@ -6,7 +6,7 @@ import { createLocalJWKSet, errors, type CryptoKey } from "jose";
 import { JsonRefused, parseJsonObject } from "../encoding/json.ts";
 import { ecdsaSigValue } from "../x509/ecdsaSigValue.ts";
 import { EvidenceRefused, type Claims, type JsonWebKeySet } from "./evidence.ts";
-import type { EvidenceFormat, Source } from "./sources.ts";
+import type { TokenSource } from "./tokenSource.ts";
 
 /** What `source` signed. */
 export interface VerifiedJws {
@@ -34,7 +34,7 @@ const kidCharactersMax = 256;
 /** Headers that would bring keys along or change what is signed (RFC 7515 §4.1, RFC 7797): no platform token needs them. */
 const forbiddenHeaders = ["crit", "b64", "jwk", "jku", "x5u", "x5c"] as const;
 /** RFC 9447 §4: authority tokens say where their certificate is. Nobody looks there: the keys are those of the source. */
-const ignoredHeaders: Partial<Record<EvidenceFormat, readonly string[]>> = { atc: ["x5u", "x5c"] };
+const ignoredHeaders: Partial<Record<string, readonly string[]>> = { atc: ["x5u", "x5c"] };
 /** RFC 7519 §5.1 and JWT-SVID §2.3: what a token that names no more specific type may say. */
 const plainTypes = ["JWT", "JOSE"];
 
@@ -43,7 +43,7 @@ const plainTypes = ["JWT", "JOSE"];
  * @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid
  * @throws {SourceUnavailable} when it cannot be told, because the source's keys are out of reach
  */
-export async function verifyCompactJws(value: string, source: Source): Promise<VerifiedJws> {
+export async function verifyCompactJws(value: string, source: TokenSource): Promise<VerifiedJws> {
   // Before the value is split: one made of dots would become many strings.
   if (value.length > tokenBytesMax) throw malformed(`The token is larger than ${tokenBytesMax} bytes`);
   const parts = value.split(".");
@@ -69,7 +69,7 @@ export async function verifyCompactJws(value: string, source: Source): Promise<V
   return { payload: verified, signingInput: cut.signingInput };
 }
 
-function readHeader(part: string, source: Source): Header {
+function readHeader(part: string, source: TokenSource): Header {
   const header = isBase64url(part) ? parseObject(Buffer.from(part, "base64url")) : undefined;
   if (header === undefined) throw malformed("The token's header is not a JSON object");
   for (const name of forbiddenHeaders) {

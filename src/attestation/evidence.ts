@@ -2,6 +2,8 @@
  * The vocabulary of attestation: what a workload shows, what a verifier makes of it. RFC 9334 (RATS) terms. Knows no ACME.
  */
 
+import { createHash } from "node:crypto";
+
 /** Binding levels of workload-attest-01, strongest first. */
 export const bindingLevels = ["nonce", "key", "bearer", "document"] as const;
 export type BindingLevel = (typeof bindingLevels)[number];
@@ -15,8 +17,12 @@ export function meetsBindingLevel(reached: BindingLevel, least: BindingLevel): b
 export interface EvidenceItem {
   readonly format: string;
   readonly ref: string;
+  /** A compact JWT, or base64url of a binary format's octets. */
   readonly value: string;
+  /** What goes with the evidence and is no evidence itself: certificates, collateral. Base64url, PEM or JSON texts; undefined is none. */
+  readonly endorsements?: Endorsements;
 }
+export type Endorsements = Readonly<Record<string, string | readonly string[]>>;
 
 /** What verification may look at besides the evidence itself. Verification is pure in all of it. */
 export interface VerificationContext {
@@ -103,6 +109,14 @@ export class EvidenceRefused extends Error {
 /** Trust material could not be had (JWKS unreachable …): our trouble, the challenge stays pending with Retry-After. */
 export class SourceUnavailable extends Error {
   override readonly name = "SourceUnavailable";
+}
+
+/**
+ * What makes evidence usable once where it has no id of its own: its source and the octets that were signed. The signature is left out,
+ * because whoever holds an ECDSA signature can make a second one of it.
+ */
+export function oneTimeIdOfEvidence(ref: string, signed: Uint8Array): Buffer {
+  return createHash("sha256").update(`evidence\0${ref}\0`).update(signed).digest();
 }
 
 /** Key material of one source, behind whatever fetching and caching it needs. */

@@ -5,19 +5,11 @@ import { createPublicKey } from "node:crypto";
 import { readFileSync, statSync, type Stats } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { SourceUnavailable, type JsonWebKeySet, type SourceKeys } from "./evidence.ts";
-import type { SourceConfiguration } from "./sources.ts";
-
-/**
- * The body of a 200 answer of a verified server; `trust` are PEM certificates to verify it by. Must keep to `maxBytes` and `timeoutMs`
- * and follow no redirect. Rejects for anything else.
- */
-export type FetchKeys = (
-  url: string,
-  options: { maxBytes: number; timeoutMs: number; trust?: string | undefined },
-) => Promise<Buffer>;
+import type { FetchBody } from "./format.ts";
+import type { TokenSettings } from "./tokenSource.ts";
 
 export interface SourceKeysOptions {
-  readonly fetchKeys: FetchKeys;
+  readonly fetchBody: FetchBody;
   readonly now: () => Date;
   /** For one fetch as a whole; 5 s unless said. */
   readonly fetchTimeoutMs?: number;
@@ -35,10 +27,10 @@ const staleMs = 3_600_000;
 const retryMs = { withoutKeys: 5_000, withKeys: 30_000 };
 
 /**
- * Opens the key material of a source that passed `checkSource`. A file is read now; nothing is fetched before it is needed.
+ * Opens the key material of a source that passed `checkTokenSource`. A file is read now; nothing is fetched before it is needed.
  * @throws {Error} with a message for people when the file cannot be used
  */
-export function openSourceKeys(source: SourceConfiguration, options: SourceKeysOptions): SourceKeys {
+export function openSourceKeys(source: TokenSettings, options: SourceKeysOptions): SourceKeys {
   const { ref, jwksFile, jwksUrl, jwksCaFile } = source;
   if (jwksFile !== undefined) return fileKeys(ref, jwksFile);
   if (jwksUrl !== undefined) return fetchedKeys(ref, jwksUrl, jwksCaFile, options);
@@ -93,7 +85,7 @@ function fetchedKeys(
   ref: string,
   url: string,
   caFile: string | undefined,
-  { fetchKeys, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
+  { fetchBody, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
 ): SourceKeys {
   // Read once: whoever changes what is trusted restarts.
   const trust = caFile === undefined ? undefined : certificatesIn(caFile);
@@ -110,7 +102,7 @@ function fetchedKeys(
 
   async function load(): Promise<void> {
     try {
-      const body = await fetchKeys(url, { maxBytes: bytesMax, timeoutMs: fetchTimeoutMs, trust });
+      const body = await fetchBody(url, { maxBytes: bytesMax, timeoutMs: fetchTimeoutMs, trust });
       current = { jwks: parseJwkSet(body, url), atMs: now().getTime() };
       failedAtMs = undefined;
     } catch (error) {

@@ -12,7 +12,7 @@ import {
   type EvidenceItem,
   type VerificationContext,
 } from "./evidence.ts";
-import type { Source } from "./sources.ts";
+import type { TokenSource } from "./tokenSource.ts";
 
 /** A token whose signature, issuer, times and audience are good. */
 export interface VerifiedToken {
@@ -45,7 +45,7 @@ const jtiCharactersMax = 256;
  */
 export async function verifyToken(
   { value }: EvidenceItem,
-  source: Source,
+  source: TokenSource,
   context: VerificationContext,
   rules = platformToken,
 ): Promise<VerifiedToken> {
@@ -84,7 +84,7 @@ function requireShallow(claims: object): void {
 }
 
 /** RFC 7519 §4.1.4–4.1.6, with `exp` mandatory and both age and lifetime limited. Returns `exp` in seconds. */
-function requireTimes(claims: Claims, source: Source, now: Date, rules: TokenRules): number {
+function requireTimes(claims: Claims, source: TokenSource, now: Date, rules: TokenRules): number {
   const nowSeconds = now.getTime() / 1000;
   const skewSeconds = source.clockSkewSeconds;
   const exp = requireNumericDate(claims, "exp");
@@ -111,7 +111,7 @@ function requireNumericDate(claims: Claims, name: string): number {
 /** Exactly one audience, which is ours and nobody else's: a token for two could be used by either at the other. */
 function bindingLevelOf(
   aud: ClaimValue | undefined,
-  source: Source,
+  source: TokenSource,
   { audience, binding }: VerificationContext,
   rules: TokenRules,
 ): BindingLevel {

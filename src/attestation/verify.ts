@@ -4,17 +4,8 @@
  */
 import { EvidenceRefused } from "./evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
-import { namedIssuer, verifyAtc } from "./formats/atc.ts";
-import { verifyJwt } from "./formats/jwt.ts";
-import { verifyK8s } from "./formats/k8s.ts";
-import type { EvidenceFormat, Source } from "./sources.ts";
-
-/** Verification of one format: pure in evidence, source, key material and context. */
-export type FormatVerifier = (
-  item: EvidenceItem,
-  source: Source,
-  context: VerificationContext,
-) => Promise<VerifiedEvidence>;
+import { namedIssuer } from "./formats/atc.ts";
+import type { Source } from "./sources.ts";
 
 export interface Verifier {
   /**
@@ -29,12 +20,6 @@ export interface Verifier {
   /** The configured sources by `ref`. */
   readonly sources: ReadonlyMap<string, Source>;
 }
-
-const verifiers: Record<EvidenceFormat, FormatVerifier> = {
-  jwt: verifyJwt,
-  k8s: verifyK8s,
-  atc: verifyAtc,
-};
 
 /**
  * A verifier of evidence from these sources, and no others.
@@ -52,7 +37,7 @@ export function createVerifier(sources: readonly Source[]): Verifier {
       if (item.format !== source.format) {
         throw new EvidenceRefused("formatNotAccepted", "The source does not take evidence of this format");
       }
-      return verifiers[source.format](item, source, context);
+      return source.verify(item, context);
     },
     authorityOf(token, refs) {
       const issuer = namedIssuer(token);

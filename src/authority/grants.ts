@@ -1,30 +1,36 @@
-/**
- * Grants: standing permissions, and the question whether one of them gives an identity to this evidence. Pure; what no grant
- * allows is refused.
- */
+/** Grants: standing permissions, as they are written and read. Whether one gives an identity is `grantDecision.ts`. Pure. */
 import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
+import { bindingLevels, meetsBindingLevel, type BindingLevel } from "../attestation/evidence.ts";
+import { pinningFault, pinningSchema, pinsAsStrictlyAs, type Pinning } from "../attestation/format.ts";
+import type { SourceFacts } from "../attestation/sources.ts";
+import { conditionFault, conditionSchema, type Condition } from "./grantConditions.ts";
 import {
-  bindingLevels,
-  meetsBindingLevel,
-  type BindingLevel,
-  type Claims,
-  type ClaimValue,
-  type EvidenceRefusal,
-  type VerifiedEvidence,
-} from "../attestation/evidence.ts";
-import { conditionFault, conditionSchema, meets, type Condition } from "./grantConditions.ts";
-import {
-  couldDerive,
-  derive,
   isClaimReference,
   parseTemplate,
-  readClaim,
   TemplateError,
   templateClaims,
   type IdentityTemplate,
 } from "./grantTemplate.ts";
 import type { Profile } from "./profile.ts";
+
+const claimName = Type.String({ minLength: 1, maxLength: 256 });
+
+/** Evidence that a grant asks for beside the one that makes the identity. */
+const furtherEvidenceSchema = Type.Object(
+  {
+    source: Type.String({ minLength: 1, maxLength: 40, description: "The `ref` of its source." }),
+    minBinding: Type.Enum(bindingLevels, { description: "Least binding level accepted." }),
+    conditions: Type.Optional(Type.Array(conditionSchema, { maxItems: 32, description: "All of them must hold." })),
+    sameAs: Type.Optional(
+      Type.Array(Type.Object({ claim: claimName, as: claimName }, { additionalProperties: false }), {
+        maxItems: 8,
+        description: "Claims of it that must equal a claim of the evidence that makes the identity.",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
 
 /** One configured grant. What a schema cannot say is checked by `parseGrant`. */
 export const grantSchema = Type.Object(
@@ -39,6 +45,14 @@ export const grantSchema = Type.Object(
     source: Type.String({ minLength: 1, maxLength: 40, description: "The `ref` of the evidence source." }),
     conditions: Type.Optional(Type.Array(conditionSchema, { maxItems: 32, description: "All of them must hold." })),
     minBinding: Type.Enum(bindingLevels, { description: "Least binding level accepted." }),
+    allOf: Type.Optional(
+      Type.Array(furtherEvidenceSchema, {
+        minItems: 1,
+        maxItems: 3,
+        description: "Further evidence that must come with it, each from another source.",
+      }),
+    ),
+    pinning: Type.Optional(pinningSchema),
     profile: Type.String({ minLength: 1, maxLength: 64, description: "Profile of the certificates." }),
     maxLifetimeSeconds: Type.Optional(
       Type.Integer({ minimum: 60, description: "Limits lifetimes further than the profile does." }),
@@ -57,6 +71,14 @@ export const grantSchema = Type.Object(
 
 export type GrantConfiguration = Static<typeof grantSchema>;
 
+export interface FurtherEvidence {
+  readonly source: string;
+  readonly minBinding: BindingLevel;
+  readonly conditions: readonly Condition[];
+  /** A claim of it, and the claim of the identity's evidence that it must equal. */
+  readonly sameAs: readonly { readonly claim: string; readonly as: string }[];
+}
+
 export interface Grant {
   readonly name: string;
   /** First 16 hex digits of the SHA-256 over the grant's canonical JSON: names the rule that allowed a certificate. */
@@ -65,24 +87,19 @@ export interface Grant {
   readonly source: string;
   readonly conditions: readonly Condition[];
   readonly minBinding: BindingLevel;
+  /** All of it must come with the evidence of `source`. */
+  readonly allOf: readonly FurtherEvidence[];
+  /** How an instance is pinned, by the source of its evidence. */
+  readonly pinning: ReadonlyMap<string, Pinning>;
   readonly profile: string;
   readonly maxLifetimeSeconds?: number;
   readonly owner?: string;
   readonly recordClaims: readonly string[];
 }
 
-/** What grants need to know of an evidence source. */
-export interface GrantSource {
-  readonly format: string;
-  /** The only claims it yields; undefined where its issuer decides. */
-  readonly claimNames: readonly string[] | undefined;
-  /** Claims that tell the tenants of a shared issuer apart; undefined where the issuer has one tenant. */
-  readonly tenantClaims: readonly string[] | undefined;
-}
-
 export interface GrantSurroundings {
   readonly trustDomain: string;
-  readonly sources: ReadonlyMap<string, GrantSource>;
+  readonly sources: ReadonlyMap<string, SourceFacts>;
   readonly profiles: ReadonlyMap<string, Pick<Profile, "identifiers" | "lifetimeMinSeconds" | "lifetimeMaxSeconds">>;
 }
 
@@ -100,36 +117,24 @@ export function parseGrants(configurations: readonly GrantConfiguration[], surro
   return grants;
 }
 
+type Refuse = (key: string, value: unknown, expected: string) => never;
+
 /**
  * Reads one grant that has passed `grantSchema`.
  * @throws {Error} naming key, value and what was expected
  */
-export function parseGrant(
-  configuration: GrantConfiguration,
-  { trustDomain, sources, profiles }: GrantSurroundings,
-): Grant {
+export function parseGrant(configuration: GrantConfiguration, surroundings: GrantSurroundings): Grant {
   const { name, conditions = [], recordClaims = [], maxLifetimeSeconds, owner, ...rest } = configuration;
-  const refuse = (key: string, value: unknown, expected: string): never => {
+  const refuse: Refuse = (key, value, expected) => {
     throw new Error(`grants.${name}.${key}: ${JSON.stringify(value)}: ${expected}`);
   };
   const template = readTemplate(configuration.spiffeId, (fault) => refuse("spiffeId", rest.spiffeId, fault));
-  if (template.trustDomain !== trustDomain) {
-    refuse("spiffeId", rest.spiffeId, `expected the trust domain ${trustDomain}`);
+  if (template.trustDomain !== surroundings.trustDomain) {
+    refuse("spiffeId", rest.spiffeId, `expected the trust domain ${surroundings.trustDomain}`);
   }
-  const source = sources.get(rest.source) ?? refuse("source", rest.source, "expected the ref of a configured source");
-  const requireClaim = (key: string, claim: string): void => {
-    if (!isClaimReference(claim)) refuse(key, claim, "expected a claim's name or a JSON Pointer");
-    if (source.claimNames !== undefined && !source.claimNames.includes(claim)) {
-      refuse(key, claim, `expected a claim of format ${source.format}: ${source.claimNames.join(", ")}`);
-    }
-  };
-  for (const claim of templateClaims(template)) requireClaim("spiffeId", claim);
-  for (const [index, condition] of conditions.entries()) {
-    requireClaim(`conditions[${index}].claim`, condition.claim);
-    const fault = conditionFault(condition);
-    if (fault !== undefined) refuse(`conditions[${index}]`, condition, fault);
-  }
-  for (const [index, claim] of recordClaims.entries()) requireClaim(`recordClaims[${index}]`, claim);
+  const source = readSource("", { ...rest, conditions }, surroundings, refuse);
+  for (const claim of templateClaims(template)) requireClaim("spiffeId", claim, source, refuse);
+  for (const [index, claim] of recordClaims.entries()) requireClaim(`recordClaims[${index}]`, claim, source, refuse);
   if (conditions.length === 0 && templateClaims(template).length === 0) {
     refuse(
       "conditions",
@@ -137,22 +142,8 @@ export function parseGrant(
       "expected a condition, or a placeholder in spiffeId: this grant would take any evidence of its source",
     );
   }
-
-  if (source.tenantClaims !== undefined && !conditions.some((condition) => pinsOneOf(condition, source.tenantClaims))) {
-    const claims = source.tenantClaims.join(", ");
-    refuse(
-      "conditions",
-      conditions,
-      `expected equals, oneOf or prefix for the tenant of this shared issuer: one of ${claims}`,
-    );
-  }
-
-  const profile = profiles.get(rest.profile) ?? refuse("profile", rest.profile, "expected the name of a profile");
-  if (!profile.identifiers.includes("uri")) refuse("profile", rest.profile, "expected a profile with uri identifiers");
-  const { lifetimeMinSeconds: least, lifetimeMaxSeconds: most } = profile;
-  if (maxLifetimeSeconds !== undefined && (maxLifetimeSeconds < least || maxLifetimeSeconds > most)) {
-    refuse("maxLifetimeSeconds", maxLifetimeSeconds, `expected ${least} to ${most}, as profile ${rest.profile} allows`);
-  }
+  const allOf = readAllOf(configuration, source, surroundings, refuse);
+  requireProfile(configuration, surroundings, refuse);
   return Object.freeze({
     name,
     version: versionOf({ ...configuration, conditions, recordClaims }),
@@ -160,11 +151,104 @@ export function parseGrant(
     source: rest.source,
     conditions,
     minBinding: rest.minBinding,
+    allOf,
+    pinning: readPinning(configuration, surroundings, refuse),
     profile: rest.profile,
     ...(maxLifetimeSeconds === undefined ? {} : { maxLifetimeSeconds }),
     ...(owner === undefined ? {} : { owner }),
     recordClaims,
   });
+}
+
+/** What evidence of one source must say, whether it makes the identity or comes with what does. */
+function readSource(
+  at: string,
+  asked: Pick<FurtherEvidence, "source" | "minBinding" | "conditions">,
+  { sources }: GrantSurroundings,
+  refuse: Refuse,
+): SourceFacts {
+  const { conditions, minBinding } = asked;
+  const source =
+    sources.get(asked.source) ?? refuse(`${at}source`, asked.source, "expected the ref of a configured source");
+  for (const [index, condition] of conditions.entries()) {
+    requireClaim(`${at}conditions[${index}].claim`, condition.claim, source, refuse);
+    const fault = conditionFault(condition);
+    if (fault !== undefined) refuse(`${at}conditions[${index}]`, condition, fault);
+  }
+  if (!source.levels.some((level) => meetsBindingLevel(level, minBinding))) {
+    const reached = source.levels.join(" or ");
+    refuse(`${at}minBinding`, minBinding, `expected ${reached}: evidence of format ${source.format} reaches no more`);
+  }
+  if (source.tenantClaims !== undefined && !conditions.some((condition) => pinsOneOf(condition, source.tenantClaims))) {
+    const claims = source.tenantClaims.join(", ");
+    const expected = `expected equals, oneOf or prefix for the tenant of this shared issuer: one of ${claims}`;
+    refuse(`${at}conditions`, conditions, expected);
+  }
+  return source;
+}
+
+function requireClaim(key: string, claim: string, source: SourceFacts, refuse: Refuse): void {
+  if (!isClaimReference(claim)) refuse(key, claim, "expected a claim's name or a JSON Pointer");
+  if (source.claimNames !== undefined && !source.claimNames.includes(claim)) {
+    refuse(key, claim, `expected a claim of format ${source.format}: ${source.claimNames.join(", ")}`);
+  }
+}
+
+function readAllOf(
+  { source, allOf = [] }: GrantConfiguration,
+  primary: SourceFacts,
+  surroundings: GrantSurroundings,
+  refuse: Refuse,
+): FurtherEvidence[] {
+  const seen = new Set([source]);
+  return allOf.map(({ conditions = [], sameAs = [], ...asked }, index) => {
+    const at = `allOf[${index}].`;
+    if (seen.has(asked.source)) refuse(`${at}source`, asked.source, "expected a source that this grant names once");
+    seen.add(asked.source);
+    const further = readSource(at, { ...asked, conditions }, surroundings, refuse);
+    for (const [position, { claim, as }] of sameAs.entries()) {
+      requireClaim(`${at}sameAs[${position}].claim`, claim, further, refuse);
+      requireClaim(`${at}sameAs[${position}].as`, as, primary, refuse);
+    }
+    if (conditions.length === 0 && sameAs.length === 0) {
+      const expected = "expected a condition, or sameAs: any evidence of this source would do";
+      refuse(`${at}conditions`, conditions, expected);
+    }
+    return { ...asked, conditions, sameAs };
+  });
+}
+
+/** A grant's word counts for the source of the identity; what comes with it is pinned as its own source says. */
+function readPinning(
+  { source, allOf = [], pinning }: GrantConfiguration,
+  { sources }: GrantSurroundings,
+  refuse: Refuse,
+): ReadonlyMap<string, Pinning> {
+  const bySource = new Map<string, Pinning>();
+  for (const ref of [source, ...allOf.map((further) => further.source)]) {
+    const facts = sources.get(ref);
+    if (facts !== undefined) bySource.set(ref, facts.pinning);
+  }
+  if (pinning === undefined) return bySource;
+  const fault = pinningFault(pinning);
+  if (fault !== undefined) refuse("pinning", pinning, fault);
+  const least = sources.get(source)?.leastPinning;
+  if (least !== undefined && !pinsAsStrictlyAs(pinning, least))
+    refuse("pinning", pinning, `expected at least ${least.mode}, as the format of this source asks`);
+  return bySource.set(source, pinning);
+}
+
+function requireProfile(
+  { profile: name, maxLifetimeSeconds }: GrantConfiguration,
+  { profiles }: GrantSurroundings,
+  refuse: Refuse,
+): void {
+  const profile = profiles.get(name) ?? refuse("profile", name, "expected the name of a profile");
+  if (!profile.identifiers.includes("uri")) refuse("profile", name, "expected a profile with uri identifiers");
+  const { lifetimeMinSeconds: least, lifetimeMaxSeconds: most } = profile;
+  if (maxLifetimeSeconds !== undefined && (maxLifetimeSeconds < least || maxLifetimeSeconds > most)) {
+    refuse("maxLifetimeSeconds", maxLifetimeSeconds, `expected ${least} to ${most}, as profile ${name} allows`);
+  }
 }
 
 /** A range or a placeholder would let every tenant of the issuer in. */
@@ -189,118 +273,4 @@ function versionOf(grant: GrantConfiguration): string {
       : value,
   );
   return createHash("sha256").update(canonical).digest("hex").slice(0, 16);
-}
-
-/** True when some evidence could get this SPIFFE ID by this grant. */
-export function couldAllow(grant: Grant, spiffeId: string): boolean {
-  return couldDerive(grant.template, spiffeId);
-}
-
-/** What evidence would do for a SPIFFE ID: `accept` of the challenge. Empty when no grant could allow it. */
-export function acceptFor(
-  grants: readonly Grant[],
-  sources: ReadonlyMap<string, GrantSource>,
-  spiffeId: string,
-): { format: string; ref: string; minBinding: BindingLevel }[] {
-  const least = new Map<string, BindingLevel>();
-  for (const grant of grants) {
-    if (!couldAllow(grant, spiffeId)) continue;
-    const known = least.get(grant.source);
-    if (known === undefined || meetsBindingLevel(known, grant.minBinding)) least.set(grant.source, grant.minBinding);
-  }
-  return [...least].flatMap(([ref, minBinding]) => {
-    const source = sources.get(ref);
-    return source === undefined ? [] : [{ format: source.format, ref, minBinding }];
-  });
-}
-
-/** A grant that gives the identity, and the evidence it gives it to. */
-export interface GrantAllows {
-  readonly grant: Grant;
-  readonly evidence: VerifiedEvidence;
-}
-
-export interface GrantRefuses {
-  readonly refused: EvidenceRefusal;
-  /** For the client: what failed, and nothing of what a grant says. */
-  readonly message: string;
-  /** For the operator's log only: the grant that came nearest and what it missed. */
-  readonly nearest?: { readonly grant: string; readonly version: string; readonly missed: string };
-}
-
-interface Miss {
-  /** How far the evidence got: 0 made no identity, 1 another one, 2 missed a condition, 3 the binding level. */
-  readonly got: 0 | 1 | 2 | 3;
-  readonly grant: Grant;
-  readonly missed: string;
-}
-
-/**
- * Decides whether one of the grants gives this SPIFFE ID to one of these pieces of verified evidence. The ID is derived from the claims
- * and compared byte for byte. Of several grants the first counts; pass only those of the order's profile.
- */
-export function decideGrant(
-  grants: readonly Grant[],
-  spiffeId: string,
-  verified: readonly VerifiedEvidence[],
-): GrantAllows | GrantRefuses {
-  const misses: Miss[] = [];
-  for (const grant of grants) {
-    if (!couldAllow(grant, spiffeId)) continue;
-    for (const evidence of verified) {
-      if (evidence.ref !== grant.source) continue;
-      const miss = missOf(grant, spiffeId, evidence);
-      if (miss === undefined) return { grant, evidence };
-      misses.push(miss);
-    }
-  }
-  return refusalOf(misses);
-}
-
-function missOf(grant: Grant, spiffeId: string, { claims, bindingLevel }: VerifiedEvidence): Miss | undefined {
-  const derived = derive(grant.template, claims);
-  if ("failed" in derived) return { got: 0, grant, missed: derived.failed };
-  if (derived.spiffeId !== spiffeId) return { got: 1, grant, missed: "the claims derive another SPIFFE ID" };
-  const failed = grant.conditions.findIndex((condition) => !meets(claims, condition));
-  if (failed !== -1) return { got: 2, grant, missed: `conditions[${failed}] (${grant.conditions[failed]?.claim})` };
-  if (meetsBindingLevel(bindingLevel, grant.minBinding)) return undefined;
-  return { got: 3, grant, missed: `minBinding ${grant.minBinding} (the evidence reached ${bindingLevel})` };
-}
-
-const refusals = {
-  0: { refused: "identityNotDerived", message: "The claims of the evidence do not make a SPIFFE ID" },
-  1: { refused: "identityNotDerived", message: "The claims of the evidence derive another identity" },
-  2: { refused: "identityNotDerived", message: "The claims of the evidence do not fit this identity" },
-  3: {
-    refused: "bindingMissing",
-    message: "The evidence is not bound to this challenge as strongly as this identity requires",
-  },
-} as const satisfies Record<Miss["got"], GrantRefuses>;
-
-function refusalOf(misses: readonly Miss[]): GrantRefuses {
-  const [first, ...others] = misses;
-  if (first === undefined) {
-    return { refused: "identityNotDerived", message: "Evidence of this source does not lead to this identity" };
-  }
-  const { got, grant, missed } = others.reduce((best, miss) => (miss.got > best.got ? miss : best), first);
-  return { ...refusals[got], nearest: { grant: grant.name, version: grant.version, missed } };
-}
-
-const recordedCharactersMax = 1024;
-
-/**
- * The claims that a grant keeps with a certificate, by the name the grant calls them. One that is long, or that JSON in Postgres cannot
- * hold (NUL, lone surrogates), is kept as `{"sha256": …}` of its JSON.
- */
-export function recordedClaims({ recordClaims }: Grant, claims: Claims): Claims {
-  const recorded: [string, ClaimValue][] = [];
-  for (const name of recordClaims) {
-    const value = readClaim(claims, name);
-    if (value === undefined) continue;
-    const json = JSON.stringify(value);
-    // JSON.stringify writes NUL and lone surrogates as escapes. A text that spells one out is caught too and loses only legibility.
-    const storable = json.length <= recordedCharactersMax && !/\\u(?:0000|d[89a-f])/.test(json);
-    recorded.push([name, storable ? value : { sha256: createHash("sha256").update(json).digest("hex") }]);
-  }
-  return Object.fromEntries(recorded);
 }

@@ -8,7 +8,8 @@ import {
 } from "../attestation/evidence.ts";
 import type { Verifier } from "../attestation/verify.ts";
 import type { CurrentGrant } from "./authorize.ts";
-import { acceptFor, couldAllow, decideGrant, recordedClaims, type Grant } from "./grants.ts";
+import { acceptFor, couldAllow, decideGrant, recordedClaims } from "./grantDecision.ts";
+import type { Grant } from "./grants.ts";
 
 export function createIdentityPolicy({
   trustDomain,
@@ -17,24 +18,31 @@ export function createIdentityPolicy({
   onRefused,
 }: {
   trustDomain: string;
-  grants: readonly Grant[];
+  /** As they read now: configured ones, and those of the database. */
+  grants: () => readonly Grant[];
   verifier: Verifier;
   /** For the operator's log: the grant that came nearest and what it missed. */
   onRefused: (spiffeId: string, nearest: object) => void;
 }) {
-  const current: ReadonlyMap<string, CurrentGrant> = new Map(grants.map((grant) => [grant.name, grant]));
+  let known: { readonly list: readonly Grant[]; readonly map: ReadonlyMap<string, CurrentGrant> } | undefined;
+  /** Made anew only when the grants have changed. */
+  function byName(): ReadonlyMap<string, CurrentGrant> {
+    const list = grants();
+    if (known?.list !== list) known = { list, map: new Map(list.map((grant) => [grant.name, grant])) };
+    return known.map;
+  }
   return {
     trustDomain,
     candidates(spiffeId: string, profile?: string) {
-      const able = grants.filter(
+      const able = grants().filter(
         (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
       );
       const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
         accept,
-        // H-26: a grant that asks for more than a token's binding to the account key makes no authority.
+        // H-26: a grant that asks for more than a token bound to the account key makes no authority.
         authorities: accept
-          .filter(({ format, minBinding }) => format === "atc" && meetsBindingLevel("key", minBinding))
+          .filter((one) => one.format === "atc" && meetsBindingLevel("key", one.minBinding) && one.with === undefined)
           .map(({ ref }) => ({ ref, url: verifier.sources.get(ref)?.tokenAuthorityUrl })),
         profiles: [...new Set(able.map((grant) => grant.profile))],
       };
@@ -45,7 +53,7 @@ export function createIdentityPolicy({
     /** @throws {EvidenceRefused} */
     decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {
       const decision = decideGrant(
-        grants.filter((grant) => grant.profile === profile),
+        grants().filter((grant) => grant.profile === profile),
         spiffeId,
         verified,
       );
@@ -58,9 +66,10 @@ export function createIdentityPolicy({
         grant: grant.name,
         grantVersion: grant.version,
         evidence,
-        recordedClaims: recordedClaims(grant, evidence.claims),
+        pinning: grant.pinning,
+        recordedClaims: recordedClaims(grant, evidence[0].claims),
       };
     },
-    grants: () => current,
+    grants: byName,
   };
 }

@@ -5,9 +5,10 @@ import path from "node:path";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 
-import type { SourceKeys } from "../attestation/evidence.ts";
-import { checkSource, configureSource, type SourceConfiguration } from "../attestation/sources.ts";
-import { parseGrants, type Grant, type GrantConfiguration, type GrantSource } from "../authority/grants.ts";
+import type { SourceSettings } from "../attestation/format.ts";
+import { checkSource, formatNamed, sourceSchemaOf } from "../attestation/registry.ts";
+import { sourceFacts, type SourceFacts } from "../attestation/sources.ts";
+import { parseGrants, type Grant, type GrantConfiguration } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
 import { checkSubdomainChallenges, readIssuerDomainNames } from "./challenges.ts";
@@ -57,10 +58,19 @@ export function loadConfiguration(file: string | undefined, env: Environment = p
   const tree = environmentOverrides(written as Record<string, unknown>, env);
   if (tree["profiles"] === undefined || tree["profiles"] === null) tree["profiles"] = structuredClone(defaultProfiles);
   const complete = Value.Default(configurationSchema, tree);
-  const errors = [...Value.Errors(configurationSchema, complete)];
+  const errors: SchemaError[] = [...Value.Errors(configurationSchema, complete)];
+  if (errors.length === 0) errors.push(...sourceErrors(complete as RawConfiguration));
   if (errors.length > 0) throw new ConfigurationError(describe(errors, complete, env));
   const raw = complete as RawConfiguration;
   return finish(raw, name);
+}
+
+/** What a source may hold depends on its format. */
+function sourceErrors({ attestation: { sources } }: RawConfiguration): SchemaError[] {
+  return sources.flatMap((source, index) => {
+    const errors: SchemaError[] = [...Value.Errors(sourceSchemaOf(formatNamed(source.format)), source)];
+    return errors.map((error) => ({ ...error, instancePath: `/attestation/sources/${index}${error.instancePath}` }));
+  });
 }
 
 function readYaml(file: string): unknown {
@@ -276,36 +286,35 @@ function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string |
 }
 
 function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile>): Grant[] {
-  const sources = new Map<string, GrantSource>();
-  for (const configuration of raw.attestation.sources) {
-    wrapped(() => checkSource(configuration, `attestation.sources.${configuration.ref}`));
-    if (sources.has(configuration.ref) || configuration.ref === developmentRef) {
+  const sources = new Map<string, SourceFacts>();
+  const configured: readonly SourceSettings[] = raw.attestation.sources;
+  for (const settings of configured) {
+    wrapped(() => checkSource(settings, `attestation.sources.${settings.ref}`));
+    if (sources.has(settings.ref) || settings.ref === developmentRef) {
       throw new ConfigurationError(
-        `attestation.sources: ref ${shown(configuration.ref)}: expected a ref that no other source has`,
+        `attestation.sources: ref ${shown(settings.ref)}: expected a ref that no other source has`,
       );
     }
-    requireOneAuthority(configuration, raw.attestation.sources);
-    sources.set(configuration.ref, configureSource(configuration, noKeys));
+    requireOneAuthority(settings, configured);
+    sources.set(settings.ref, sourceFacts(settings));
   }
   const written = [...raw.grants];
   if (raw.attestation.developmentSource) {
-    sources.set(developmentRef, { format: "jwt", claimNames: undefined, tenantClaims: undefined });
+    sources.set(developmentRef, sourceFacts({ ref: developmentRef, format: "jwt" }));
     written.push(...developmentGrants(raw.trustDomain, profiles));
   }
   return wrapped(() => parseGrants(written, { trustDomain: raw.trustDomain, sources, profiles }));
 }
 
 /** A tkauth-01 response names no source: the token's issuer must lead to one. */
-function requireOneAuthority({ ref, format, issuer }: SourceConfiguration, all: readonly SourceConfiguration[]): void {
-  const same = all.filter((other) => other.format === "atc" && other.issuer === issuer);
-  if (format === "atc" && same.length > 1)
+function requireOneAuthority(settings: SourceSettings, all: readonly SourceSettings[]): void {
+  const issuerOf = (one: SourceSettings) => (one as { issuer?: string }).issuer;
+  const same = all.filter((other) => other.format === "atc" && issuerOf(other) === issuerOf(settings));
+  if (settings.format === "atc" && same.length > 1)
     throw new ConfigurationError(
-      `attestation.sources.${ref}.issuer: ${shown(issuer)}: expected one that no other source of format atc has`,
+      `attestation.sources.${settings.ref}.issuer: ${shown(issuerOf(settings))}: expected one that no other source of format atc has`,
     );
 }
-
-/** Reading grants needs what a source is, not its keys. */
-const noKeys: SourceKeys = { jwks: () => Promise.reject(new Error("the configuration has no keys")) };
 
 /** The `ref` of the development evidence source. */
 export const developmentRef = "dev";

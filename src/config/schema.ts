@@ -1,7 +1,7 @@
 /** The configuration's one schema: it validates, types, and explains itself; `config/default.yaml` shows every key with its default. */
 import { Type, type Static } from "typebox";
 
-import { sourceSchema } from "../attestation/sources.ts";
+import { sourceSchema } from "../attestation/registry.ts";
 import { grantSchema } from "../authority/grants.ts";
 import { profileSchema } from "../authority/profile.ts";
 import { offerableChallenges } from "./challenges.ts";

@@ -15,6 +15,13 @@ const pruneEvidence = statement(
   `delete from evidence_use
    where one_time_id in (select one_time_id from evidence_use where replay_until < $1 limit $2 for update skip locked) returning 1`,
 );
+const prunePins = statement(
+  "prune_instance_pin",
+  `delete from instance_pin p using (
+     select source, instance from instance_pin where expires_at < $1 limit $2 for update skip locked
+   ) old
+   where p.source = old.source and p.instance = old.instance returning 1`,
+);
 const pruneOrders = statement(
   "prune_orders",
   `delete from acme_order
@@ -62,6 +69,7 @@ export async function prune(db: Database, now: Date, oldestId: string): Promise<
     [releasePlaces, now],
     [pruneFailures, new Date(now.getTime() - failuresKeptMs)],
     [pruneEvidence, new Date(now.getTime() - evidenceKeptMs)],
+    [prunePins, now],
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],
     [pruneReplacements, oldestId],

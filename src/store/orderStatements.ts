@@ -2,6 +2,7 @@
  * The SQL of orders and authorizations. Each change is one statement whose WHERE holds the state it starts from (`acme/state.ts`):
  * zero rows mean that somebody else was first. The account's status is looked at inside the statement that acts.
  */
+import { pinInstances } from "./instancePins.ts";
 import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
 import { admittedSigner, agreed, countFailure, forgetFailures } from "./orderLimits.ts";
@@ -265,7 +266,7 @@ export const attested = statement(
    ), used as (
      insert into evidence_use (one_time_id, source, authorization_id, replay_until)
      select e.id, e.source, z.id, e.until from z, unnest($10::bytea[], $11::text[], $12::timestamptz[]) as e(id, source, until)
-   ), resumed as (${forgetFailures("z")}), orders as (${countDown("z")})
+   ), ${pinInstances("z", 13)}, resumed as (${forgetFailures("z")}), orders as (${countDown("z")})
    select id from z`,
 );
 

@@ -21,6 +21,7 @@ import { isKeyBlocked } from "./blockedKeys.ts";
 import * as limitSql from "./orderLimits.ts";
 import type { OrderLimits } from "./orderLimits.ts";
 import * as sql from "./orderStatements.ts";
+import { pinConstraint, pinValues, usedValues } from "./instancePins.ts";
 import { signerValues, type WithSigner } from "./signer.ts";
 
 interface OrderRow {
@@ -242,9 +243,7 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
         row && { accountId: row.account_id, identifier: { type: row.identifier_type, value: row.identifier_value } }
       );
     },
-    async attested({ signer, authorizationId, orderId, challenge, expiresAt, attestation, evidence }) {
-      // In one order whoever asks, so that two requests with the same pieces wait for each other instead of locking each other out.
-      const pieces = [...evidence].sort((a, b) => a.oneTimeId.compare(b.oneTimeId));
+    async attested({ signer, authorizationId, orderId, challenge, expiresAt, attestation, ...uses }) {
       try {
         const rows = await db.run(sql.attested, [
           ...signerValues(signer),
@@ -254,13 +253,14 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
           JSON.stringify(challenge),
           expiresAt,
           JSON.stringify(attestation),
-          pieces.map(({ oneTimeId }) => oneTimeId),
-          pieces.map(({ source }) => source),
-          pieces.map(({ replayUntil }) => replayUntil),
+          ...usedValues(uses),
+          ...pinValues(uses),
         ]);
         return rows.length === 1 ? "attested" : "notPending";
       } catch (error) {
-        if (violatedConstraint(error) === "evidence_use_pkey") return "replayed";
+        const violated = violatedConstraint(error);
+        if (violated === "evidence_use_pkey") return "replayed";
+        if (violated === pinConstraint) return "pinned";
         throw error;
       }
     },

@@ -7,8 +7,9 @@ import { gzipSync } from "node:zlib";
 import t from "tap";
 import { SourceUnavailable } from "../../src/attestation/evidence.ts";
 import { verifyJwt } from "../../src/attestation/formats/jwt.ts";
-import { openSourceKeys, staticKeys, type FetchKeys } from "../../src/attestation/jwks.ts";
-import { configureSource, type SourceConfiguration } from "../../src/attestation/sources.ts";
+import type { FetchBody } from "../../src/attestation/format.ts";
+import { openSourceKeys, staticKeys } from "../../src/attestation/jwks.ts";
+import { configureTokenSource, type TokenSettings } from "../../src/attestation/tokenSource.ts";
 import { createFetchBody } from "../../src/outbound/fetchBody.ts";
 import { testOutbound } from "../support/validationTargets.ts";
 import { compact, context, goodClaims, item, now, refusal, testKey } from "./testIssuer.ts";
@@ -16,27 +17,27 @@ import { compact, context, goodClaims, item, now, refusal, testKey } from "./tes
 const key = testKey("key-1");
 const rotated = testKey("key-2");
 const setOf = (...keys: { jwk: object }[]): string => JSON.stringify({ keys: keys.map(({ jwk }) => jwk) });
-const configuration: SourceConfiguration = { ref: "test", format: "jwt", issuer: "https://issuer.example" };
+const configuration: TokenSettings = { ref: "test", format: "jwt", issuer: "https://issuer.example" };
 const jwksUrl = "https://issuer.example/jwks";
 
 function jwkOf({ publicKey }: { publicKey: KeyObject }): Record<string, unknown> {
   return { ...publicKey.export({ format: "jwk" }) };
 }
 
-const fetchKeys = createFetchBody(testOutbound({}), "Mayfly-test/1");
+const fetchBody = createFetchBody(testOutbound({}), "Mayfly-test/1");
 const sendKey: RequestListener = (_request, response) => response.end(setOf(key));
 
 /** A clock and a fetch that the test moves and fills. */
 function fetched() {
   const world = { ms: now.getTime(), body: setOf(key), down: false, fetches: 0 };
-  const fetchOnce: FetchKeys = async () => {
+  const fetchOnce: FetchBody = async () => {
     world.fetches += 1;
     await new Promise((resolve) => void setImmediate(resolve));
     if (world.down) throw new Error("connection refused");
     return Buffer.from(world.body);
   };
-  const keys = openSourceKeys({ ...configuration, jwksUrl }, { fetchKeys: fetchOnce, now: () => new Date(world.ms) });
-  const source = configureSource({ ...configuration, jwksUrl }, keys);
+  const keys = openSourceKeys({ ...configuration, jwksUrl }, { fetchBody: fetchOnce, now: () => new Date(world.ms) });
+  const source = configureTokenSource({ ...configuration, jwksUrl }, keys);
   const verify = (signer = key) => verifyJwt(item(compact(signer, goodClaims())), source, context);
   return { world, keys, verify };
 }
@@ -106,7 +107,7 @@ t.test("the CA certificates of jwksCaFile go with every fetch", async (t) => {
   const jwksCaFile = join(directory, "ca.pem");
   const trusts: unknown[] = [];
   const options = {
-    fetchKeys: async (_: string, { trust }: { trust?: string | undefined }) => {
+    fetchBody: async (_: string, { trust }: { trust?: string | undefined }) => {
       trusts.push(trust);
       return Buffer.from(setOf(key));
     },
@@ -185,8 +186,8 @@ t.test("over HTTP", async (t) => {
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const verify = () => {
     const here = { ...configuration, jwksUrl: `http://127.0.0.1:${port}/jwks` };
-    const keys = openSourceKeys(here, { fetchKeys, now: () => now, fetchTimeoutMs: 200 });
-    return verifyJwt(item(compact(key, goodClaims())), configureSource(here, keys), context);
+    const keys = openSourceKeys(here, { fetchBody, now: () => now, fetchTimeoutMs: 200 });
+    return verifyJwt(item(compact(key, goodClaims())), configureTokenSource(here, keys), context);
   };
   t.ok(await verify());
 
@@ -221,7 +222,7 @@ t.test("a file", async (t) => {
   const directory = await mkdtemp(join(tmpdir(), "jwks-"));
   t.teardown(() => rm(directory, { recursive: true }));
   const jwksFile = join(directory, "jwks.json");
-  const options = { fetchKeys: () => Promise.reject(new Error("no network here")), now: () => now };
+  const options = { fetchBody: () => Promise.reject(new Error("no network here")), now: () => now };
   const open = () => openSourceKeys({ ...configuration, jwksFile }, options);
   t.throws(open, /ENOENT/);
   await writeFile(jwksFile, "not JSON");
@@ -233,7 +234,7 @@ t.test("a file", async (t) => {
 
   await writeFile(jwksFile, setOf(key));
   const keys = open();
-  const source = configureSource({ ...configuration, jwksFile }, keys);
+  const source = configureTokenSource({ ...configuration, jwksFile }, keys);
   const verify = (signer: typeof key) => verifyJwt(item(compact(signer, goodClaims())), source, context);
   t.ok(await verify(key));
   t.equal(await keys.jwks(), await keys.jwks(), "read once");
@@ -259,7 +260,7 @@ t.test("a file", async (t) => {
 t.test("the same kid in two sources", async (t) => {
   const twin = testKey("key-1");
   const [mine, theirs] = [key, twin].map((signer) =>
-    configureSource(configuration, staticKeys({ keys: [signer.jwk] })),
+    configureTokenSource(configuration, staticKeys({ keys: [signer.jwk] })),
   );
   const token = item(compact(key, goodClaims()));
   t.ok(mine && (await verifyJwt(token, mine, context)));

@@ -1,9 +1,20 @@
 import t from "tap";
 import { Value } from "typebox/value";
 import { staticKeys } from "../../src/attestation/jwks.ts";
-import { checkSource, configureSource, sourceSchema, type SourceConfiguration } from "../../src/attestation/sources.ts";
+import type { SourceSettings } from "../../src/attestation/format.ts";
+import { atcFormat } from "../../src/attestation/formats/atc.ts";
+import { k8sFormat } from "../../src/attestation/formats/k8s.ts";
+import {
+  checkSource,
+  evidenceFormats,
+  formatNamed,
+  sourceSchema,
+  sourceSchemaOf,
+} from "../../src/attestation/registry.ts";
+import { sourceFacts } from "../../src/attestation/sources.ts";
+import { configureTokenSource, type TokenSettings } from "../../src/attestation/tokenSource.ts";
 
-const good: SourceConfiguration = {
+const good: TokenSettings = {
   ref: "github",
   format: "jwt",
   issuer: "https://token.actions.githubusercontent.com",
@@ -11,11 +22,16 @@ const good: SourceConfiguration = {
 };
 
 t.test("what the schema takes and refuses", (t) => {
-  t.ok(Value.Check(sourceSchema, good));
-  t.ok(Value.Check(sourceSchema, { ...good, algorithms: ["RS256"], clockSkewSeconds: 60, typ: "at+jwt" }));
+  const accepts = (source: unknown): boolean =>
+    Value.Check(sourceSchema, source) && Value.Check(sourceSchemaOf(formatNamed(source.format)), source);
+  t.ok(accepts(good));
+  t.ok(accepts({ ...good, algorithms: ["RS256"], clockSkewSeconds: 60, typ: "at+jwt" }));
+  t.ok(accepts({ ...good, pinning: { mode: "count", accounts: 3 } }));
   const bad = {
     "an unknown key": { ...good, jwks: "x" },
-    "an unknown format": { ...good, format: "tpm" },
+    "an unknown format": { ...good, format: "sesame" },
+    "an unknown pinning": { ...good, pinning: { mode: "off" } },
+    "another format's key": { ...good, tokenAuthorityUrl: "https://authority.example/" },
     "a ref with a slash": { ...good, ref: "a/b" },
     "a ref in upper case": { ...good, ref: "GitHub" },
     "a long ref": { ...good, ref: "a".repeat(41) },
@@ -27,18 +43,21 @@ t.test("what the schema takes and refuses", (t) => {
     "a negative age": { ...good, maxAgeSeconds: -1 },
     "half a second": { ...good, maxLifetimeSeconds: 0.5 },
   };
-  for (const [name, configuration] of Object.entries(bad)) t.notOk(Value.Check(sourceSchema, configuration), name);
+  for (const [name, configuration] of Object.entries(bad)) t.notOk(accepts(configuration), name);
   t.end();
 });
 
 t.test("combinations that cannot be", (t) => {
-  const refused = (change: Partial<SourceConfiguration>, message: RegExp): void => {
+  const refused = (
+    change: Partial<SourceSettings & TokenSettings> & { tokenAuthorityUrl?: string },
+    message: RegExp,
+  ): void => {
     t.throws(() => checkSource({ ...good, ...change }), { message }, String(message));
   };
   t.doesNotThrow(() => checkSource(good));
-  t.doesNotThrow(() => checkSource({ ...good, jwksUrl: "http://127.0.0.1:9000/jwks" }));
-  t.doesNotThrow(() => checkSource({ ...good, jwksUrl: "http://[::1]:9000/jwks" }));
-  t.doesNotThrow(() => checkSource({ ...good, jwksUrl: "http://issuer.localhost/jwks" }));
+  t.doesNotThrow(() => checkSource<TokenSettings>({ ...good, jwksUrl: "http://127.0.0.1:9000/jwks" }));
+  t.doesNotThrow(() => checkSource<TokenSettings>({ ...good, jwksUrl: "http://[::1]:9000/jwks" }));
+  t.doesNotThrow(() => checkSource<TokenSettings>({ ...good, jwksUrl: "http://issuer.localhost/jwks" }));
 
   const { jwksUrl: _, ...withoutKeys } = good;
   t.throws(() => checkSource(withoutKeys), { message: /^sources\.github: .*exactly one/ });
@@ -61,7 +80,7 @@ t.test("combinations that cannot be", (t) => {
   refused({ audience: good.issuer }, /^sources\.github\.audience: .*issuer/);
   refused({ format: "k8s", issuer: "kubernetes/serviceaccount" }, /^sources\.github\.issuer: .*legacy/);
   const authority = { format: "atc", tokenAuthorityUrl: "https://authority.example/tokens" } as const;
-  t.doesNotThrow(() => checkSource({ ...good, ...authority }));
+  t.doesNotThrow(() => checkSource({ ...good, ...authority } as SourceSettings));
   const elsewhere = [
     "http://authority.example/",
     "http://127.0.0.1/",
@@ -74,24 +93,38 @@ t.test("combinations that cannot be", (t) => {
       /^(?!.*hunter2)sources\.github\.tokenAuthorityUrl: .*expected an https URL/,
     );
   }
-  refused({ ...authority, format: "jwt" }, /^sources\.github\.tokenAuthorityUrl: .*format atc/);
+  refused({ pinning: { mode: "count" } }, /^sources\.github\.pinning: .*expected accounts/);
+  refused({ pinning: { mode: "strict", accounts: 3 } }, /^sources\.github\.pinning: .*expected accounts/);
+  refused({ pinning: { mode: "once", seconds: 60 } }, /^sources\.github\.pinning: .*no seconds/);
   t.end();
 });
 
 t.test("defaults", (t) => {
   const keys = staticKeys({ keys: [] });
-  const jwt = configureSource(good, keys);
-  t.match(jwt, { clockSkewSeconds: 30, maxAgeSeconds: 3600, maxLifetimeSeconds: 86_400, audience: undefined });
-  t.same(jwt.algorithms, ["RS256", "PS256", "ES256", "ES384", "EdDSA"]);
-  t.equal(jwt.claimNames, undefined);
-  t.ok(jwt.tenantClaims?.includes("repository_owner_id"), "an issuer that anybody can get tokens from");
-  const k8s = configureSource({ ...good, format: "k8s", issuer: "https://kubernetes.default.svc" }, keys);
-  t.equal(k8s.maxAgeSeconds, 86_400);
-  t.ok(k8s.claimNames?.includes("podUid"));
-  t.equal(k8s.tenantClaims, undefined);
-  const atc = configureSource({ ...good, format: "atc", tokenAuthorityUrl: "https://authority.example/" }, keys);
-  t.match(atc, { maxAgeSeconds: 3600, tokenAuthorityUrl: "https://authority.example/" });
-  t.strictSame(atc.claimNames, [...Array.from({ length: 16 }, (_, index) => `path${index + 1}`), "jti", "sub"]);
-  t.equal(configureSource({ ...good, clockSkewSeconds: 0 }, keys).clockSkewSeconds, 0);
+  const source = configureTokenSource(good, keys);
+  t.match(source, { clockSkewSeconds: 30, maxAgeSeconds: 3600, maxLifetimeSeconds: 86_400, audience: undefined });
+  t.same(source.algorithms, ["RS256", "PS256", "ES256", "ES384", "EdDSA"]);
+  t.equal(configureTokenSource({ ...good, clockSkewSeconds: 0 }, keys).clockSkewSeconds, 0);
+  t.end();
+});
+
+t.test("what grants know of a source", (t) => {
+  const github = sourceFacts(good);
+  t.match(github, { ref: "github", format: "jwt", claimNames: undefined, levels: ["nonce", "bearer"] });
+  t.ok(github.tenantClaims?.includes("repository_owner_id"), "an issuer that anybody can get tokens from");
+  t.same(github.pinning, { mode: "alert" });
+  t.same(sourceFacts({ ...good, pinning: { mode: "strict" } }).pinning, { mode: "strict" });
+  const cluster = sourceFacts({ ...good, format: "k8s", issuer: "https://kubernetes.default.svc" } as SourceSettings);
+  t.ok(cluster.claimNames?.includes("podUid"));
+  t.equal(cluster.tenantClaims, undefined);
+  t.strictSame(k8sFormat.claimNames, cluster.claimNames);
+  t.strictSame(atcFormat.claimNames, [...Array.from({ length: 16 }, (_, index) => `path${index + 1}`), "jti", "sub"]);
+  t.same(atcFormat.levels, ["key"]);
+  t.end();
+});
+
+t.test("the registry: what it does not list is no format", (t) => {
+  for (const name of evidenceFormats) t.equal(formatNamed(name).name, name);
+  for (const name of ["", "sesame", "JWT", "__proto__", "constructor"]) t.throws(() => formatNamed(name), /no format/);
   t.end();
 });

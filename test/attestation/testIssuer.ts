@@ -4,7 +4,11 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { EvidenceRefused, type EvidenceItem, type VerificationContext } from "../../src/attestation/evidence.ts";
 import { staticKeys } from "../../src/attestation/jwks.ts";
-import { configureSource, type Source, type SourceConfiguration } from "../../src/attestation/sources.ts";
+import { verifyAtc } from "../../src/attestation/formats/atc.ts";
+import { verifyJwt } from "../../src/attestation/formats/jwt.ts";
+import { verifyK8s } from "../../src/attestation/formats/k8s.ts";
+import { sourceFacts, type Source } from "../../src/attestation/sources.ts";
+import { configureTokenSource, type TokenSettings, type TokenSource } from "../../src/attestation/tokenSource.ts";
 
 export const now = new Date("2026-11-24T12:00:00.500Z");
 export const nowSeconds = Math.floor(now.getTime() / 1000);
@@ -56,11 +60,23 @@ function signature({ alg, privateKey }: TestKey, input: Buffer): Buffer {
 }
 
 /** A source whose keys are at hand. */
-export function testSource(keys: readonly TestKey[], configuration: Partial<SourceConfiguration> = {}): Source {
-  return configureSource(
-    { ref: "test", format: "jwt", issuer: "https://issuer.example", ...configuration },
-    staticKeys({ keys: keys.map(({ jwk }) => jwk) }),
-  );
+export function testSource(keys: readonly TestKey[], settings: Partial<TokenSettings> = {}): TokenSource {
+  const whole = { ref: "test", format: "jwt", issuer: "https://issuer.example", ...settings };
+  return configureTokenSource(whole, staticKeys({ keys: keys.map(({ jwk }) => jwk) }), maxAgeSecondsOf[whole.format]);
+}
+
+const maxAgeSecondsOf: Readonly<Record<string, number>> = { k8s: 86_400 };
+const verifiers = { jwt: verifyJwt, k8s: verifyK8s, atc: verifyAtc };
+
+/** The same as a verifier knows it. */
+export function openTestSource(source: TokenSource): Source {
+  const verify = verifiers[source.format as keyof typeof verifiers];
+  return {
+    ...sourceFacts({ ...source, ref: source.ref, format: source.format }),
+    issuer: source.issuer,
+    tokenAuthorityUrl: undefined,
+    verify: (evidence, within) => verify(evidence, source, within),
+  };
 }
 
 /** Claims of a good token, five minutes long. */

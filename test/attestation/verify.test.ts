@@ -6,6 +6,7 @@ import {
   goodClaims,
   goodKubernetesClaims,
   item,
+  openTestSource,
   refusal,
   testKey,
   testSource,
@@ -14,9 +15,9 @@ import {
 const githubKey = testKey("key-1");
 const clusterKey = testKey("key-1");
 const issuer = "https://kubernetes.default.svc.cluster.local";
-const github = testSource([githubKey], { ref: "github" });
-const east = testSource([clusterKey], { ref: "prod-east", format: "k8s", issuer });
-const west = testSource([testKey("key-1")], { ref: "prod-west", format: "k8s", issuer });
+const github = openTestSource(testSource([githubKey], { ref: "github" }));
+const east = openTestSource(testSource([clusterKey], { ref: "prod-east", format: "k8s", issuer }));
+const west = openTestSource(testSource([testKey("key-1")], { ref: "prod-west", format: "k8s", issuer }));
 const verifier = createVerifier([github, east, west]);
 
 t.test("the source is the one that ref names", async (t) => {

@@ -3,28 +3,26 @@ import * as fc from "fast-check";
 import t from "tap";
 import { Value } from "typebox/value";
 import type { BindingLevel, Claims, VerifiedEvidence } from "../../src/attestation/evidence.ts";
+import type { SourceFacts } from "../../src/attestation/sources.ts";
+import { acceptFor, couldAllow, decideGrant, recordedClaims } from "../../src/authority/grantDecision.ts";
 import {
-  acceptFor,
-  couldAllow,
-  decideGrant,
   grantSchema,
   parseGrant,
   parseGrants,
-  recordedClaims,
   type GrantConfiguration,
-  type GrantSource,
   type GrantSurroundings,
 } from "../../src/authority/grants.ts";
+import { sourceFactsOf } from "../support/issuers.ts";
 
 const trustDomain = "mayfly.localhost";
-const anyClaims: GrantSource = { format: "jwt", claimNames: undefined, tenantClaims: undefined };
+const anyClaims = sourceFactsOf({});
 const surroundings: GrantSurroundings = {
   trustDomain,
-  sources: new Map<string, GrantSource>([
+  sources: new Map<string, SourceFacts>([
     ["dev", anyClaims],
     ["other", anyClaims],
     ["shared", { ...anyClaims, tenantClaims: ["owner_id", "sub"] }],
-    ["east", { format: "k8s", claimNames: ["namespace", "serviceAccount", "podUid"], tenantClaims: undefined }],
+    ["east", sourceFactsOf({ format: "k8s", claimNames: ["namespace", "serviceAccount", "podUid"] })],
   ]),
   profiles: new Map([
     ["workload", { identifiers: ["uri"], lifetimeMinSeconds: 60, lifetimeMaxSeconds: 3600 }],
@@ -59,7 +57,7 @@ function outcome(grants: ReturnType<typeof grant>[], spiffeId: string, ...eviden
 
 t.test("the development grant", (t) => {
   const allowed = decideGrant([grant()], id("dev/agent-7"), [verified({ sub: "agent-7" }, "bearer")]);
-  t.match(allowed, { grant: { name: "dev", profile: "workload" }, evidence: { ref: "dev" } });
+  t.match(allowed, { grant: { name: "dev", profile: "workload" }, evidence: [{ ref: "dev" }] });
   t.equal(outcome([grant()], id("dev/agent-8"), verified({ sub: "agent-7" })), "identityNotDerived");
   t.equal(outcome([], id("dev/agent-7"), verified({ sub: "agent-7" })), "identityNotDerived", "no grant, nothing");
   t.equal(outcome([grant()], id("dev/agent-7")), "identityNotDerived", "no evidence, nothing");
@@ -252,9 +250,9 @@ t.test("several grants, several pieces of evidence", (t) => {
   t.match(decideGrant([strict, grant(), elsewhere], id("dev/a"), [verified(claims)]), { grant: { name: "dev" } });
   t.match(decideGrant([elsewhere, grant()], id("dev/a"), [verified(claims), verified(claims, "nonce", "other")]), {
     grant: { name: "elsewhere" },
-    evidence: { ref: "other" },
+    evidence: [{ ref: "other" }],
   });
-  t.match(decideGrant([grant()], id("dev/a"), [verified({ sub: "b" }), verified(claims)]), { evidence: { claims } });
+  t.match(decideGrant([grant()], id("dev/a"), [verified({ sub: "b" }), verified(claims)]), { evidence: [{ claims }] });
 
   const production = { sub: "a", env: "prod" };
   const tooWeak = decideGrant([elsewhere, strict], id("dev/a"), [

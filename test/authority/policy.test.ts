@@ -1,9 +1,9 @@
 import t from "tap";
 import { EvidenceRefused, type VerifiedEvidence } from "../../src/attestation/evidence.ts";
 import { createVerifier } from "../../src/attestation/verify.ts";
-import { parseGrants, type GrantConfiguration, type GrantSource } from "../../src/authority/grants.ts";
+import { parseGrants, type GrantConfiguration } from "../../src/authority/grants.ts";
 import { createIdentityPolicy } from "../../src/authority/policy.ts";
-import { trustDomain, workloadProfile } from "../support/issuers.ts";
+import { sourceFactsOf, trustDomain, workloadProfile } from "../support/issuers.ts";
 
 const dev: GrantConfiguration = {
   name: "dev",
@@ -13,7 +13,7 @@ const dev: GrantConfiguration = {
   profile: "workload",
   recordClaims: ["team"],
 };
-const source: GrantSource = { format: "jwt", claimNames: undefined, tenantClaims: undefined };
+const source = sourceFactsOf({});
 const workload = workloadProfile();
 const grants = parseGrants(
   [dev, { ...dev, name: "slow", profile: "slow" }, { ...dev, name: "bound", minBinding: "nonce", profile: "bound" }],
@@ -27,7 +27,7 @@ const refused: { spiffeId: string; nearest: object }[] = [];
 const verifier = { ...createVerifier([]), sources: new Map([["dev", source]]) };
 const policy = createIdentityPolicy({
   trustDomain,
-  grants,
+  grants: () => grants,
   verifier: verifier as unknown as ReturnType<typeof createVerifier>,
   onRefused: (spiffeId, nearest) => refused.push({ spiffeId, nearest }),
 });
@@ -60,7 +60,7 @@ t.test("candidates: authorities are the sources whose tokens would do by themsel
   );
   const asked = createIdentityPolicy({
     trustDomain,
-    grants: able,
+    grants: () => able,
     verifier: { ...createVerifier([]), sources } as unknown as ReturnType<typeof createVerifier>,
     onRefused: () => undefined,
   });

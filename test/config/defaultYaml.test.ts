@@ -6,6 +6,7 @@ import t from "tap";
 import { Value } from "typebox/value";
 import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, type Node } from "yaml";
 import { loadConfiguration } from "../../src/config/load.ts";
+import { evidenceFormats, formatNamed, sourceSchemaOf } from "../../src/attestation/registry.ts";
 import { configurationSchema, defaultProfiles } from "../../src/config/schema.ts";
 
 const file = fileURLToPath(new URL("../../config/default.yaml", import.meta.url));
@@ -38,7 +39,14 @@ function keysOf(schema: Schema, path = ""): [string, Schema][] {
   return [...named, ...anyName, ...entries];
 }
 
-const schemaKeys = new Map(keysOf(configurationSchema as Schema));
+const sourcesKey = "attestation.sources[]";
+/** What a source may hold depends on its format: here all of them together. Two formats may have a key of one name. */
+const ofSources = evidenceFormats.flatMap((name) =>
+  keysOf(sourceSchemaOf(formatNamed(name)) as Schema, `${sourcesKey}.`).filter(
+    ([key]) => key !== `${sourcesKey}.format`,
+  ),
+);
+const schemaKeys = new Map([...keysOf(configurationSchema as Schema), ...ofSources]);
 
 /** Line numbers (from 0) of every key in the file, by its path in the schema. */
 function linesOf(yaml: string): Map<string, number[]> {
@@ -121,8 +129,10 @@ t.test("every key is explained, with its allowed values", async (t) => {
   for (const [key, schema] of schemaKeys) {
     const explained = (lines.get(key) ?? []).map(explanationAbove).filter((explanation) => explanation !== "");
     if (schema.properties !== undefined && explained.length === 0) continue; // A section's name may speak for itself.
-    if (!t.equal(explained.length, 1, `${key} is explained once`)) continue;
-    const words = (explained[0] ?? "").split(/[^\w-]+/);
+    if (key.startsWith(sourcesKey)) t.ok(explained.length >= 1, `${key} is explained`);
+    else t.equal(explained.length, 1, `${key} is explained once`);
+    if (explained.length === 0) continue;
+    const words = explained.join(" ").split(/[^\w-]+/);
     const limits = [
       schema.minimum,
       schema.maximum,
@@ -137,7 +147,8 @@ t.test("every key is explained, with its allowed values", async (t) => {
     ];
     for (const value of values.filter((limit) => limit !== undefined))
       t.ok(words.includes(String(value)), `${key} tells of ${value}`);
-    for (const [ending, unit] of units) if (key.endsWith(ending)) t.match(explained[0], unit, `${key} tells its unit`);
+    for (const [ending, unit] of units)
+      if (key.endsWith(ending)) t.match(explained.join(" "), unit, `${key} tells its unit`);
   }
 });
 

@@ -5,7 +5,7 @@ import { calculateJwkThumbprint, decodeProtectedHeader } from "jose";
 import t, { type Test } from "tap";
 import { verifyJwt } from "../../src/attestation/formats/jwt.ts";
 import { staticKeys } from "../../src/attestation/jwks.ts";
-import { configureSource } from "../../src/attestation/sources.ts";
+import { configureTokenSource } from "../../src/attestation/tokenSource.ts";
 import { openDevIssuer } from "../../src/development/devIssuer.ts";
 import { boundAudience, context, item, now, nowSeconds, refusal } from "../attestation/testIssuer.ts";
 
@@ -32,7 +32,7 @@ t.test("the key is made once, for its owner only", async (t) => {
 t.test("its tokens are evidence", async (t) => {
   const development = await openDevIssuer(await temporaryFile(t));
   const { publicJwk } = development;
-  const source = configureSource({ ref: "dev", format: "jwt", issuer }, staticKeys({ keys: [publicJwk] }));
+  const source = configureTokenSource({ ref: "dev", format: "jwt", issuer }, staticKeys({ keys: [publicJwk] }));
   const verify = (value: string) => verifyJwt(item(value, "jwt", "dev"), source, context);
   const bound = await development.mint({ subject: "agent-7", audience: boundAudience, issuer, now });
   const { claims, bindingLevel } = await verify(bound);

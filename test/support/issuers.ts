@@ -1,6 +1,7 @@
 /** Keys in memory, and a CA hierarchy on them, for what is tested without token and database. */
 import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 
+import type { SourceFacts } from "../../src/attestation/sources.ts";
 import { establishHierarchy } from "../../src/authority/hierarchy.ts";
 import type { Hierarchy } from "../../src/authority/issuer.ts";
 import type { IssuerStore, StoredIssuer } from "../../src/authority/ports.ts";
@@ -101,6 +102,22 @@ export function serverProfile(changes: Partial<ProfileConfiguration> = {}): Prof
     extendedKeyUsage: ["serverAuth"],
     ...changes,
   });
+}
+
+/** What grants know of a source, with changes: claims are the issuer's affair, and its tenants are one. */
+export function sourceFactsOf(changes: Partial<SourceFacts>): SourceFacts {
+  const pinning = { mode: "alert" } as const;
+  const levels = ["nonce", "key", "bearer"] as const;
+  return {
+    ref: "dev",
+    format: "jwt",
+    claimNames: undefined,
+    tenantClaims: undefined,
+    levels,
+    pinning,
+    leastPinning: pinning,
+    ...changes,
+  };
 }
 
 /** SHA-256. */

@@ -3,7 +3,7 @@ import { EvidenceRefused, SourceUnavailable, type VerifiedEvidence } from "../..
 import { problem, problemDocument, type ProblemCode } from "../../problem/problem.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
 import type { SigningAccount } from "../pipeline.ts";
-import type { AttestationRecord, Authorization, Challenge } from "../ports.ts";
+import type { AttestationRecord, Authorization, Challenge, EvidenceRecord, EvidenceUses } from "../ports.ts";
 import { timestamp } from "../resources.ts";
 
 /** Seconds after which a client may try again when an evidence source could not be reached. */
@@ -68,11 +68,16 @@ async function accept(
       authorizationId: authorization.id,
       orderId,
       challenge: valid,
-      expiresAt: authorizationEnd(decision.evidence, now, context),
+      expiresAt: authorizationEnd(verified, now, context),
       attestation: recordOf(decision, bound),
-      evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
+      ...usesOf(verified, decision),
     });
     if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
+    if (outcome === "pinned")
+      throw new EvidenceRefused(
+        "instancePinned",
+        "the instance that the evidence speaks of belongs to another account",
+      );
     if (outcome === "attested") {
       context.onChallengeEnded(valid);
       return valid;
@@ -83,28 +88,61 @@ async function accept(
   }
 }
 
-function recordOf(
-  { grant, grantVersion, evidence, recordedClaims }: GrantDecision,
-  bound: Judged["bound"],
-): AttestationRecord {
+/** What is used up by judged evidence: all that was shown, once, and the instances of what the grant goes by. */
+export function usesOf(verified: readonly VerifiedEvidence[], { evidence, pinning }: GrantDecision): EvidenceUses {
   return {
-    ...bound,
-    source: evidence.ref,
-    format: evidence.format,
-    digest: evidence.digest.toString("hex"),
-    bindingLevel: evidence.bindingLevel,
-    ...(evidence.instance !== undefined && { instance: evidence.instance }),
-    ...(evidence.certificateKey !== undefined && { certificateKey: evidence.certificateKey }),
-    grant,
-    grantVersion,
-    claims: recordedClaims,
-    ...(evidence.notAfterCap && { notAfterCap: evidence.notAfterCap.toISOString() }),
+    evidence: verified.map(({ oneTimeId, ref, replayUntil }) => ({ oneTimeId, source: ref, replayUntil })),
+    instances: evidence.flatMap(({ ref, instance }) =>
+      instance === undefined ? [] : [{ source: ref, instance, pinning: pinning.get(ref) ?? { mode: "strict" } }],
+    ),
   };
 }
 
+/** What a grant's decision leaves with the authorization and, later, the certificate. */
+export function recordOf(
+  { grant, grantVersion, evidence, recordedClaims }: GrantDecision,
+  bound: Judged["bound"],
+): AttestationRecord {
+  const [primary, ...others] = evidence;
+  const certificateKey = onlyKeyOf(evidence);
+  const notAfterCap = earliest(evidence.map((one) => one.notAfterCap));
+  return {
+    ...bound,
+    ...pieceOf(primary),
+    ...(certificateKey !== undefined && { certificateKey }),
+    ...(others.length > 0 && { with: others.map(pieceOf) }),
+    grant,
+    grantVersion,
+    claims: recordedClaims,
+    ...(notAfterCap && { notAfterCap: notAfterCap.toISOString() }),
+  };
+}
+
+const pieceOf = ({ ref, format, digest, bindingLevel, instance }: VerifiedEvidence): EvidenceRecord => ({
+  source: ref,
+  format,
+  digest: digest.toString("hex"),
+  bindingLevel,
+  ...(instance !== undefined && { instance }),
+});
+
+/** The key that the evidence fixes. Two pieces that fix two keys vouch for no certificate. */
+function onlyKeyOf(evidence: readonly VerifiedEvidence[]): string | undefined {
+  const keys = new Set(evidence.flatMap(({ certificateKey }) => certificateKey ?? []));
+  if (keys.size > 1) throw new EvidenceRefused("bindingMismatch", "the evidence fixes different keys");
+  return [...keys][0];
+}
+
+const earliest = (dates: readonly (Date | undefined)[]): Date | undefined =>
+  dates.reduce(
+    (least, date) => (least === undefined || (date !== undefined && date < least) ? date : least),
+    undefined,
+  );
+
 /** An authorization does not outlive its evidence, but always long enough for the next request. */
-function authorizationEnd({ expires }: VerifiedEvidence, now: Date, { limits }: AcmeContext): Date {
+function authorizationEnd(verified: readonly VerifiedEvidence[], now: Date, { limits }: AcmeContext): Date {
   const end = now.getTime() + limits.attestedAuthorizationSeconds * 1000;
+  const expires = earliest(verified.map((one) => one.expires));
   return new Date(Math.min(end, Math.max(expires?.getTime() ?? end, now.getTime() + 10_000)));
 }
 

@@ -1,10 +1,15 @@
 /** workload-attest-01: evidence in the challenge response proves a SPIFFE ID (docs/workload-attest-01.md). */
-import { EvidenceRefused, type EvidenceItem, type VerifiedEvidence } from "../../attestation/evidence.ts";
+import {
+  EvidenceRefused,
+  type Endorsements,
+  type EvidenceItem,
+  type VerifiedEvidence,
+} from "../../attestation/evidence.ts";
 import { problem } from "../../problem/problem.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import type { AcmeContext } from "../context.ts";
 import type { JsonObject, JsonValue } from "../../encoding/json.ts";
-import type { Challenge } from "../ports.ts";
+import type { Accept, Challenge } from "../ports.ts";
 import { bindingValue, keyAuthorization } from "./keyAuthorization.ts";
 import { answerWith, type Judged, type Responding } from "./verdict.ts";
 
@@ -12,6 +17,10 @@ import { answerWith, type Judged, type Responding } from "./verdict.ts";
 const itemsLimit = 4;
 const valueLimit = 64 * 1024;
 const nameLimit = 64;
+/** Endorsements of all items together; octets as sent. */
+const endorsementsLimit = 256 * 1024;
+const endorsementNamesLimit = 16;
+const endorsementListLimit = 16;
 
 interface EvidenceResponse {
   /** S: SHA-256 of the SubjectPublicKeyInfo to be certified. */
@@ -37,10 +46,21 @@ export async function respondWithEvidence(
 function readResponse({ spki, evidence }: JsonObject): EvidenceResponse {
   const committed = typeof spki === "string" ? decodeBase64url(spki) : undefined;
   if (committed?.length !== 32) throw problem("malformed", "spki is not base64url of a SHA-256 hash");
+  return { spki: committed, evidence: readEvidence(evidence) };
+}
+
+/**
+ * The `evidence` member of a challenge response.
+ * @throws {Problem} malformed
+ */
+export function readEvidence(evidence: JsonValue | undefined): EvidenceItem[] {
   if (!Array.isArray(evidence) || evidence.length === 0 || evidence.length > itemsLimit) {
     throw problem("malformed", `evidence is not a list of one to ${itemsLimit} items`);
   }
-  return { spki: committed, evidence: evidence.map(readItem) };
+  const items = evidence.map(readItem);
+  const octets = items.flatMap(({ endorsements = {} }) => Object.values(endorsements).flat()).join("").length;
+  if (octets > endorsementsLimit) throw problem("malformed", `endorsements have more than ${endorsementsLimit} octets`);
+  return items;
 }
 
 function readItem(item: JsonValue): EvidenceItem {
@@ -55,8 +75,27 @@ function readItem(item: JsonValue): EvidenceItem {
   if (value.length === 0 || value.length > valueLimit) {
     throw problem("malformed", `an evidence item's value must have 1 to ${valueLimit} octets`);
   }
-  return { format, ref, value };
+  const endorsements = readEndorsements(item["endorsements"]);
+  return endorsements === undefined ? { format, ref, value } : { format, ref, value, endorsements };
 }
+
+/** Texts and lists of texts by name; what they mean is the format's affair. */
+function readEndorsements(endorsements: JsonValue | undefined): Endorsements | undefined {
+  if (endorsements === undefined || endorsements === null) return undefined;
+  if (typeof endorsements !== "object" || Array.isArray(endorsements))
+    throw problem("malformed", "an evidence item's endorsements are not an object");
+  const entries = Object.entries(endorsements).map(([name, value]) => {
+    const texts = Array.isArray(value) ? value : [value];
+    if (name.length > nameLimit || texts.length > endorsementListLimit || !texts.every(isText))
+      throw problem("malformed", `endorsements are texts, or lists of up to ${endorsementListLimit} texts`);
+    return [name, Array.isArray(value) ? texts.filter(isText) : (texts.find(isText) ?? "")] as const;
+  });
+  if (entries.length > endorsementNamesLimit)
+    throw problem("malformed", `an evidence item has more than ${endorsementNamesLimit} endorsements`);
+  return Object.fromEntries(entries);
+}
+
+const isText = (value: JsonValue): value is string => typeof value === "string";
 
 /** Every item must verify; then a grant must derive the very identifier from one of them. */
 async function judge(
@@ -68,7 +107,7 @@ async function judge(
   const verified: VerifiedEvidence[] = [];
   for (const item of evidence) {
     // What the challenge does not accept is not looked at: its source may be away, or dear to ask.
-    if (!challenge.accept?.some(({ format, ref }) => format === item.format && ref === item.ref)) {
+    if (!isAccepted(item, challenge.accept ?? [])) {
       if (!policy.hasSource(item.ref))
         throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
       throw new EvidenceRefused("formatNotAccepted", "The challenge does not accept evidence of that format and ref");
@@ -82,4 +121,11 @@ async function judge(
     decision: policy.decide(authorization.identifier.value, authorization.profile, verified),
     bound: { spki: spki.toString("base64url") },
   };
+}
+
+/** Whether a grant could go by it, alone or together with other evidence. */
+function isAccepted({ format, ref }: EvidenceItem, accept: readonly Accept[]): boolean {
+  return accept
+    .flatMap((one) => [one, ...(one.with ?? [])])
+    .some((accepted) => accepted.format === format && accepted.ref === ref);
 }

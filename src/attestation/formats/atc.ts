@@ -5,12 +5,63 @@
  * Our profile of RFC 9447 for the identifier type `uri`: `tktype` is `uri`, `tkvalue` the identifier to the byte, `fingerprint` the JWK
  * thumbprint of the account key (RFC 7638, as in RFC 8555 §8.1), and `iss` is required, because neither `x5u` nor `x5c` is looked at.
  */
+import { Type } from "typebox";
 import { parseSpiffeId } from "../../x509/spiffeId.ts";
 import { parseObject, tokenBytesMax } from "../compactJws.ts";
 import { EvidenceRefused, claimOf, isClaims, type Claims } from "../evidence.ts";
 import type { EvidenceItem, EvidenceRefusal, VerificationContext, VerifiedEvidence } from "../evidence.ts";
-import { atcPathClaimNames, type Source } from "../sources.ts";
+import type { EvidenceFormat } from "../format.ts";
+import {
+  checkTokenSource,
+  openTokenSource,
+  refuseSetting,
+  tokenProperties,
+  withoutUserinfo,
+  type TokenSettings,
+  type TokenSource,
+} from "../tokenSource.ts";
 import { verifyToken, type TokenRules } from "../token.ts";
+
+/** The segments of the path that grants can name; a longer path is derived by fixed text only. */
+const atcPathClaimNames = Array.from({ length: 16 }, (_, index) => `path${index + 1}`);
+
+export interface AtcSettings extends TokenSettings {
+  /** `token-authority` of tkauth-01 (RFC 9447 §3), where one is told. */
+  readonly tokenAuthorityUrl?: string;
+}
+
+export const atcFormat: EvidenceFormat<AtcSettings> = {
+  name: "atc",
+  properties: {
+    ...tokenProperties,
+    tokenAuthorityUrl: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        description:
+          "https URL where clients get tokens, told them in tkauth-01 as token-authority. Never fetched here.",
+      }),
+    ),
+  },
+  check(settings, at) {
+    checkTokenSource(settings, at);
+    const { tokenAuthorityUrl: url } = settings;
+    if (url !== undefined && !isHttps(url)) {
+      refuseSetting(at, "tokenAuthorityUrl", withoutUserinfo(url), "an https URL without user information");
+    }
+  },
+  // sub is absent where the authority states none.
+  claimNames: [...atcPathClaimNames, "jti", "sub"],
+  levels: ["key"],
+  open: (settings, surroundings) =>
+    openTokenSource(settings, surroundings, (item, context, source) => verifyAtc(item, source, context)),
+};
+
+function isHttps(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return protocol === "https:" && username === "" && password === "";
+}
 
 /** RFC 9447 §4 wants `exp` and `jti`; the account key stands in for the audience. */
 const authorityToken: TokenRules = { iat: "optional", aud: "optional", jti: "required" };
@@ -29,7 +80,7 @@ const subCharactersMax = 1024;
  */
 export async function verifyAtc(
   item: EvidenceItem,
-  source: Source,
+  source: TokenSource,
   context: VerificationContext,
 ): Promise<VerifiedEvidence> {
   const token = await verifyToken(item, source, context, authorityToken);

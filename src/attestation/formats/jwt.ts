@@ -3,8 +3,27 @@
  * value, else `bearer`.
  */
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
-import type { Source } from "../sources.ts";
+import type { EvidenceFormat } from "../format.ts";
+import {
+  checkTokenSource,
+  openTokenSource,
+  tenantClaimsOfIssuer,
+  tokenProperties,
+  type TokenSettings,
+  type TokenSource,
+} from "../tokenSource.ts";
 import { verifyToken } from "../token.ts";
+
+export const jwtFormat: EvidenceFormat<TokenSettings> = {
+  name: "jwt",
+  properties: tokenProperties,
+  check: checkTokenSource,
+  claimNames: undefined,
+  tenantClaims: tenantClaimsOfIssuer,
+  levels: ["nonce", "bearer"],
+  open: (settings, surroundings) =>
+    openTokenSource(settings, surroundings, (item, context, source) => verifyJwt(item, source, context)),
+};
 
 /**
  * Yields the claims as they stand in the token.
@@ -16,7 +35,7 @@ import { verifyToken } from "../token.ts";
  */
 export async function verifyJwt(
   item: EvidenceItem,
-  source: Source,
+  source: TokenSource,
   context: VerificationContext,
 ): Promise<VerifiedEvidence> {
   return { format: item.format, ref: item.ref, ...(await verifyToken(item, source, context)) };

@@ -4,8 +4,48 @@
  */
 import { EvidenceRefused, claimOf, isClaims, type Claims } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
-import type { k8sClaimNames, Source } from "../sources.ts";
+import type { EvidenceFormat } from "../format.ts";
+import {
+  checkTokenSource,
+  openTokenSource,
+  refuseSetting,
+  tokenProperties,
+  type TokenSettings,
+  type TokenSource,
+} from "../tokenSource.ts";
 import { verifyToken } from "../token.ts";
+
+/** Flat. The two of the node are absent where the cluster does not state them. */
+const k8sClaimNames = [
+  "namespace",
+  "serviceAccount",
+  "serviceAccountUid",
+  "podName",
+  "podUid",
+  "nodeName",
+  "nodeUid",
+] as const;
+
+/** Tokens of this issuer never expire and are bound to no pod. */
+const legacyKubernetesIssuer = "kubernetes/serviceaccount";
+/** The kubelet renews a projected token when four fifths of its life are over, or when it is a day old. */
+const maxAgeSeconds = 86_400;
+
+export const k8sFormat: EvidenceFormat<TokenSettings> = {
+  name: "k8s",
+  properties: tokenProperties,
+  check(settings, at) {
+    if (settings.issuer === legacyKubernetesIssuer) {
+      const expected = "the issuer of projected tokens; legacy secret tokens are not accepted";
+      refuseSetting(at, "issuer", settings.issuer, expected);
+    }
+    checkTokenSource(settings, at);
+  },
+  claimNames: k8sClaimNames,
+  levels: ["nonce", "bearer"],
+  open: (settings, surroundings) =>
+    openTokenSource(settings, surroundings, (item, context, source) => verifyK8s(item, source, context), maxAgeSeconds),
+};
 
 type K8sClaims = { readonly [name in (typeof k8sClaimNames)[number]]?: string };
 
@@ -17,7 +57,7 @@ type K8sClaims = { readonly [name in (typeof k8sClaimNames)[number]]?: string };
  */
 export async function verifyK8s(
   item: EvidenceItem,
-  source: Source,
+  source: TokenSource,
   context: VerificationContext,
 ): Promise<VerifiedEvidence> {
   const token = await verifyToken(item, source, context);

@@ -12,6 +12,7 @@ import {
   goodAtc,
   goodAtcClaims,
   item,
+  openTestSource,
   nowSeconds,
   refusal,
   testKey,
@@ -202,7 +203,7 @@ t.test("the issuer that a token names finds its source, unverified", async (t) =
 
   const named = (ref: string, from: string, format: "atc" | "jwt") => testSource([key], { ref, format, issuer: from });
   const sources = [named("a", "https://a.example", "atc"), named("j", issuer, "jwt"), named("b", issuer, "atc")];
-  const verifier = createVerifier(sources);
+  const verifier = createVerifier(sources.map(openTestSource));
   t.equal(verifier.authorityOf(token, ["a", "j", "b"])?.ref, "b");
   t.equal(verifier.authorityOf(token, ["a", "j"]), undefined, "not among those that the challenge takes");
   t.equal(verifier.authorityOf("a.b.c", ["a", "j", "b"]), undefined);

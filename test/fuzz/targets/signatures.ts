@@ -16,6 +16,7 @@ import {
   goodAtcClaims,
   goodClaims,
   testKey,
+  openTestSource,
   testSource,
 } from "../../attestation/testIssuer.ts";
 import { clientKey, signature, type ClientKey } from "../../support/acmeDriver.ts";
@@ -100,7 +101,7 @@ const issuers = (["ES256", "ES384", "EdDSA", "RS256", "PS256"] as const).map((al
 );
 const source = testSource(issuers);
 const authority = testSource(issuers, { ref: "authority", format: "atc" });
-const verifier = createVerifier([source, authority]);
+const verifier = createVerifier([source, authority].map(openTestSource));
 
 function token(random: Random): Buffer {
   const key = random.pick(issuers);
