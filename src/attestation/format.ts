@@ -67,7 +67,7 @@ export interface OpenSource {
    * @throws {EvidenceRefused} the evidence is bad
    * @throws {SourceUnavailable} it cannot be judged now
    */
-  verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
+  readonly verify: (item: EvidenceItem, context: VerificationContext) => Promise<VerifiedEvidence>;
 }
 
 /** One format; `registry.ts` lists them all. */

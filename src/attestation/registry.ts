@@ -36,7 +36,7 @@ export const sourceSchemaOf = ({ name, properties }: EvidenceFormat) =>
  * @param at - where it stands, for messages
  * @throws {Error} naming key, value and what was expected
  */
-export function checkSource<S extends SourceSettings>(settings: S, at = `sources.${settings.ref}`): void {
+export function checkSource(settings: SourceSettings, at = `sources.${settings.ref}`): void {
   const format = formatNamed(settings.format);
   const refuse = (expected: string): never => {
     throw new Error(`${at}.pinning: ${JSON.stringify(settings.pinning)}: ${expected}`);

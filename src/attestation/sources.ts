@@ -44,7 +44,7 @@ export function sourceFacts(settings: SourceSettings): SourceFacts {
 
 /** Opens a source. @throws {Error} with a message for people when a file cannot be used */
 export function openSource(settings: SourceSettings, surroundings: SourceSurroundings): Source {
-  const { verify } = formatNamed(settings.format).open(settings, surroundings);
+  const opened = formatNamed(settings.format).open(settings, surroundings);
   const { issuer, tokenAuthorityUrl } = settings as { issuer?: string; tokenAuthorityUrl?: string };
-  return Object.freeze({ ...sourceFacts(settings), issuer, tokenAuthorityUrl, verify });
+  return Object.freeze({ ...sourceFacts(settings), issuer, tokenAuthorityUrl, verify: opened.verify });
 }

@@ -133,8 +133,8 @@ export function configureTokenSource(settings: TokenSettings, keys: SourceKeys, 
 }
 
 /** Opens a source of tokens with the format's own verification. */
-export function openTokenSource<S extends TokenSettings>(
-  settings: S,
+export function openTokenSource(
+  settings: TokenSettings,
   surroundings: SourceSurroundings,
   verify: (...of: [...Parameters<OpenSource["verify"]>, TokenSource]) => ReturnType<OpenSource["verify"]>,
   maxAgeSeconds?: number,
