@@ -27,7 +27,8 @@ export interface EvidenceSample {
   readonly id: string;
   readonly format: string;
   readonly provenance: string;
-  readonly files: readonly string[];
+  /** Paths below the folder, by what they are. */
+  readonly files: Readonly<Record<string, string>>;
   readonly verifyAt?: string;
   readonly validFrom?: string;
   readonly validUntil?: string;
