@@ -7,7 +7,7 @@ import type { ValidationRunner, ValidationRunnerParts } from "./acme/challenges/
 import { newId } from "./acme/id.ts";
 import type { DirectoryFacts } from "./acme/directory.ts";
 import type { Challenge, OrderStore } from "./acme/ports.ts";
-import { createLru } from "./acme/lru.ts";
+import { createLru } from "./cache/lru.ts";
 import { countFailures } from "./acme/limits/orderLimits.ts";
 import type { SigningAccount } from "./acme/pipeline.ts";
 import type { NonceSource } from "./acme/nonce.ts";

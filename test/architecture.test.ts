@@ -25,11 +25,12 @@ const faces = ["cli", "client"];
 const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   problem: [],
   encoding: [],
+  cache: [],
   x509: ["keys/signer.ts"], // Types: which signature algorithms there are.
   keys: ["x509"],
-  attestation: ["encoding", "x509"],
+  attestation: ["cache", "encoding", "x509"],
   authority: ["attestation", "keys", "x509"],
-  acme: ["attestation", "authority", "encoding", "outbound", "problem", "x509"],
+  acme: ["attestation", "authority", "cache", "encoding", "outbound", "problem", "x509"],
   outbound: [],
   access: ["problem"],
   rest: ["problem", "x509"],
@@ -79,7 +80,7 @@ const opensNothing =
   /^import (?:type \{[^}]*\}|\{ (?:(?:isIP|isIPv4|isIPv6|STATUS_CODES|type \w+)(?:, )?)+ \}) from "node:[\w/]+";$/;
 
 /** No I/O, no clock, no randomness. */
-const pure = ["x509", "problem", "encoding", /^authority\/(grant\w*|profile|authorize|prepare|lint)\.ts$/];
+const pure = ["x509", "problem", "cache", "encoding", /^authority\/(grant\w*|profile|authorize|prepare|lint)\.ts$/];
 const impureModules = /^(node:)?(fs|http|https|http2|net|tls|dgram|dns|child_process|worker_threads|os)(\/|$)/;
 const impureCalls =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\brandom(Bytes|UUID|Int|FillSync)\b|\bgetRandomValues\b/;

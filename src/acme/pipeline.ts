@@ -2,7 +2,7 @@
  * The pipeline that every signed request passes (RFC 8555 §6): readBody → parseJws → checkUrl → findKey → verify → spendNonce →
  * parsePayload → answer. One function each, in that order; a row of `routes.ts` says only what differs.
  */
-import type { LRU } from "./lru.ts";
+import type { LRU } from "../cache/lru.ts";
 import { problem } from "../problem/problem.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
 import type { JsonObject } from "../encoding/json.ts";

@@ -60,6 +60,8 @@ export interface Certificate extends Omit<TbsCertificate, "signatureAlgorithm"> 
   readonly serial: string;
   /** See `signatureAlgorithmOf`; undefined for an algorithm that is not ours. */
   readonly signatureAlgorithm: SignatureAlgorithm | undefined;
+  /** DER AlgorithmIdentifier of the signature, whichever it is. */
+  readonly signatureIdentifier: Buffer;
   /** As `verifySignature` takes it. Reading a certificate does not verify it. */
   readonly signature: Buffer;
   /** Of the SubjectAltName; all empty where there is none. */
@@ -129,17 +131,17 @@ export function isSerialNumber(content: Buffer): boolean {
 
 /**
  * Reads exactly one DER certificate of version 3 without unique identifiers. Nothing is verified but the form.
- * @param selfMade takes what no CA may write and many a self-signed certificate has: serial numbers of any size and sign (RFC 5280
- *   §4.1.2.2 wants readers to cope), years before 2050 as GeneralizedTime
+ * @param lenient takes what no CA may write, and what many a self-signed certificate and those of hardware makers have: serial numbers of any
+ *   size and sign (RFC 5280 §4.1.2.2 wants readers to cope), years before 2050 as GeneralizedTime
  * @throws {CertificateError}
  */
-export function readCertificate(input: Uint8Array, { selfMade = false } = {}): Certificate {
+export function readCertificate(input: Uint8Array, { lenient = false } = {}): Certificate {
   try {
     const bytes = Buffer.from(input);
     const members = membersOf(readDer(bytes), tags.sequence, "The certificate");
     if (members.length !== 3) throw new CertificateError("The certificate has not three members");
     const [tbs, algorithm, signature] = members;
-    const { innerAlgorithm, ...content } = readTbs(membersOf(tbs, tags.sequence, "The to-be-signed part"), selfMade);
+    const { innerAlgorithm, ...content } = readTbs(membersOf(tbs, tags.sequence, "The to-be-signed part"), lenient);
     if (!sequenceBytesOf(algorithm, "The signature algorithm").equals(innerAlgorithm)) {
       throw new CertificateError("The two signature algorithms differ"); // RFC 5280 §4.1.1.2
     }
@@ -148,6 +150,7 @@ export function readCertificate(input: Uint8Array, { selfMade = false } = {}): C
       der: bytes,
       tbs: sequenceBytesOf(tbs, "The to-be-signed part"),
       signatureAlgorithm: signatureAlgorithmOf(innerAlgorithm),
+      signatureIdentifier: innerAlgorithm,
       signature: octetAlignedBitsOf(signature, "The signature"),
     };
   } catch (error) {
@@ -156,9 +159,11 @@ export function readCertificate(input: Uint8Array, { selfMade = false } = {}): C
   }
 }
 
-type TbsContent = Omit<Certificate, "der" | "tbs" | "signatureAlgorithm" | "signature"> & { innerAlgorithm: Buffer };
+type TbsContent = Omit<Certificate, "der" | "tbs" | "signatureAlgorithm" | "signatureIdentifier" | "signature"> & {
+  innerAlgorithm: Buffer;
+};
 
-function readTbs(members: readonly DerElement[], selfMade: boolean): TbsContent {
+function readTbs(members: readonly DerElement[], lenient: boolean): TbsContent {
   const [version, serialNumber, algorithm, issuer, validity, subject, spki, extensions, ...more] = members;
   // Version 1 is the default, and then this member is not written.
   const [number] = version?.tag === 0xa0 ? version.children : [];
@@ -166,7 +171,7 @@ function readTbs(members: readonly DerElement[], selfMade: boolean): TbsContent 
     throw new CertificateError("The certificate is not of version 3");
   }
   const serial = contentOf(serialNumber, tags.integer, "The serial number");
-  if (!selfMade && !isSerialNumber(serial))
+  if (!lenient && !isSerialNumber(serial))
     throw new CertificateError("The serial number is not positive, or has over 20 octets");
   const times = membersOf(validity, tags.sequence, "The validity");
   if (times.length !== 2) throw new CertificateError("The validity has not two members");
@@ -180,8 +185,8 @@ function readTbs(members: readonly DerElement[], selfMade: boolean): TbsContent 
     serial: serialHex(serial),
     innerAlgorithm: sequenceBytesOf(algorithm, "The signature algorithm"),
     issuer: sequenceBytesOf(issuer, "The issuer"),
-    notBefore: timeOf(times[0], "The notBefore", selfMade),
-    notAfter: timeOf(times[1], "The notAfter", selfMade),
+    notBefore: timeOf(times[0], "The notBefore", lenient),
+    notAfter: timeOf(times[1], "The notAfter", lenient),
     subject: sequenceBytesOf(subject, "The subject"),
     spki: sequenceBytesOf(spki, "The public key"),
     extensions: list,

@@ -184,26 +184,34 @@ function readExtension(element: DerElement): Extension {
   return { oid, critical, value: contentOf(members.at(-1), tags.octetString, "The value of an extension") };
 }
 
+/** How strictly an extension is read. */
+export interface ExtensionReading {
+  /** Takes what makers of hardware write besides DER: a default that is encoded, zeros at the end of named bits. */
+  readonly lenient?: boolean;
+}
+
 /** @throws {DerError} */
-export function readBasicConstraints(value: Uint8Array): BasicConstraints {
+export function readBasicConstraints(value: Uint8Array, { lenient = false }: ExtensionReading = {}): BasicConstraints {
   const members = membersOf(readDer(value), tags.sequence, "BasicConstraints");
   if (members.length === 0) return { cA: false };
-  if (!booleanOf(members[0], "The cA of BasicConstraints"))
+  if (!booleanOf(members[0], "The cA of BasicConstraints")) {
+    if (lenient && members.length === 1) return { cA: false };
     throw new DerError("BasicConstraints encodes the default cA");
+  }
   if (members.length === 1) return { cA: true };
   if (members.length > 2) throw new DerError("BasicConstraints has more than two members");
   return { cA: true, pathLenConstraint: smallIntegerOf(members[1], "The pathLenConstraint of BasicConstraints") };
 }
 
-/** The usages in the order of their bits. @throws {DerError} for none, unknown ones, or trailing zero bits */
-export function readKeyUsage(value: Uint8Array): KeyUsage[] {
+/** The usages in the order of their bits. @throws {DerError} for none, unknown ones, or trailing zero bits (if not lenient) */
+export function readKeyUsage(value: Uint8Array, { lenient = false }: ExtensionReading = {}): KeyUsage[] {
   const content = contentOf(readDer(value), tags.bitString, "KeyUsage");
   const [, first = 0, second = 0] = content;
   const bits = (first << 8) | second;
   const usages = keyUsages.filter((_, i) => (bits & (0x8000 >>> i)) !== 0);
   // X.690 §11.2.2 leaves one encoding for these bits; unknown bits make another one, too.
-  if (!content.equals(keyUsageContent(usages)))
-    throw new DerError("KeyUsage has no bits, unknown ones, or trailing zeros");
+  const known = lenient ? content.length <= 3 && (bits & 0x7f) === 0 : content.equals(keyUsageContent(usages));
+  if (usages.length === 0 || !known) throw new DerError("KeyUsage has no bits, unknown ones, or trailing zeros");
   return usages;
 }
 

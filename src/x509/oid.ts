@@ -12,6 +12,7 @@ export const oids = {
   keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
+  certificatePolicies: "2.5.29.32",
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
   acmeIdentifier: "1.3.6.1.5.5.7.1.31",
@@ -36,6 +37,13 @@ export const oids = {
   sha512WithRSAEncryption: "1.2.840.113549.1.1.13",
   ecdsaWithSHA256: "1.2.840.10045.4.3.2",
   ecdsaWithSHA384: "1.2.840.10045.4.3.3",
+  ecdsaWithSHA512: "1.2.840.10045.4.3.4",
+  rsassaPss: "1.2.840.113549.1.1.10",
+  // Their parameters (RFC 4055 §2.1, §2.2)
+  mgf1: "1.2.840.113549.1.1.8",
+  sha256: "2.16.840.1.101.3.4.2.1",
+  sha384: "2.16.840.1.101.3.4.2.2",
+  sha512: "2.16.840.1.101.3.4.2.3",
 } as const;
 
 /** Longest content octets that are read; the longest in practice (UUID arcs under 2.25) have 20. */

@@ -4,7 +4,7 @@
  * commit to slow down the few that should be. What must be exact (orders that are pending) is counted by the store.
  */
 import { problem, type Problem } from "../../problem/problem.ts";
-import { createLru, type LRU } from "../lru.ts";
+import { createLru, type LRU } from "../../cache/lru.ts";
 import { isUnused, record, refund, spend, waitMs, type Bucket, type Rate } from "./gcra.ts";
 
 /** What is counted, and how it reads in a sentence. */

@@ -1,5 +1,5 @@
 /**
- * A map that forgets what was used longest ago. Bounded, so that no number of accounts or addresses grows memory.
+ * A map that forgets what was used longest ago. Bounded, so that no number of accounts, addresses or certificates grows memory.
  *
  * Two generations: what is used is young, and when half of the places are young the older half is forgotten as a whole. So the half that
  * was used last is always there, and a flood of new keys costs no more than a Map's insertion each. (A Map from which the oldest entry

@@ -1,5 +1,5 @@
 import t from "tap";
-import { createLru } from "../../src/acme/lru.ts";
+import { createLru } from "../../src/cache/lru.ts";
 
 t.test("it forgets what was used longest ago", async (t) => {
   const lru = createLru<string, number>(4);
