@@ -80,6 +80,9 @@ export function verifyChain(
   if (intermediates.length > intermediatesMax + 1) throw tooMany();
   const given = [leaf, ...intermediates].map(readForeignCertificate);
   const chain = withRoot(given, roots);
+  if (new Set(chain.map(({ der }) => fingerprintOf(der))).size !== chain.length) {
+    throw invalid("The certificate chain has a certificate twice");
+  }
   if (chain.length > intermediatesMax + 2) throw tooMany();
   const keys = chain.map(({ spki }) => readVerificationKey(spki, "A key in the certificate chain"));
   requireLeaf(chain, rules);

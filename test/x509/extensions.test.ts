@@ -181,3 +181,18 @@ t.test("lists of extensions are read strictly", (t) => {
   t.throws(() => readList(hex("300c 0603551d13 0201ff 04023000")), { name: "DerError", message: /BOOLEAN/ });
   t.end();
 });
+
+t.test("lenient: a cA of FALSE that is written out, zeros behind the bits of KeyUsage, and nothing else", async (t) => {
+  t.throws(() => x.readBasicConstraints(hex("3003010100")), { name: "DerError" });
+  t.same(x.readBasicConstraints(hex("3003010100"), { lenient: true }), { cA: false });
+  t.throws(() => x.readBasicConstraints(hex("3006010100020100"), { lenient: true }), { name: "DerError" });
+
+  for (const text of ["03020104", "03020004", "0303000400", "0303070400"]) {
+    t.throws(() => x.readKeyUsage(hex(text)), { name: "DerError" }, text);
+    t.same(x.readKeyUsage(hex(text), { lenient: true }), ["keyCertSign"], text);
+  }
+  t.same(x.readKeyUsage(hex("03020204"), { lenient: true }), ["keyCertSign"], "as DER has it");
+  for (const text of ["030100", "03020000", "0303000440", "030400040000"]) {
+    t.throws(() => x.readKeyUsage(hex(text), { lenient: true }), { name: "DerError" }, text);
+  }
+});
