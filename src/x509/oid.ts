@@ -22,6 +22,9 @@ export const oids = {
   // Content of CMS (RFC 5652 §4, §5.1)
   pkcs7Data: "1.2.840.113549.1.7.1",
   pkcs7SignedData: "1.2.840.113549.1.7.2",
+  // Attributes of a SignerInfo (RFC 5652 §11.1 and §11.2)
+  contentType: "1.2.840.113549.1.9.3",
+  messageDigest: "1.2.840.113549.1.9.4",
   // Attributes of certification requests (RFC 2985 §5.4.2)
   extensionRequest: "1.2.840.113549.1.9.14",
   // Public keys and curves (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3)
@@ -39,7 +42,7 @@ export const oids = {
   ecdsaWithSHA384: "1.2.840.10045.4.3.3",
   ecdsaWithSHA512: "1.2.840.10045.4.3.4",
   rsassaPss: "1.2.840.113549.1.1.10",
-  // Their parameters (RFC 4055 §2.1, §2.2)
+  // Their parameters (RFC 4055 §2.1, §2.2), and digests of CMS (RFC 5754 §2)
   mgf1: "1.2.840.113549.1.1.8",
   sha256: "2.16.840.1.101.3.4.2.1",
   sha384: "2.16.840.1.101.3.4.2.2",
