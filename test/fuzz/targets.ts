@@ -6,6 +6,7 @@ import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { signatureTargets } from "./targets/signatures.ts";
+import { signedDataTargets } from "./targets/signedData.ts";
 import { tpmTargets } from "./targets/tpm.ts";
 import { x509Targets } from "./targets/x509.ts";
 
@@ -14,6 +15,7 @@ export const targets: readonly Target[] = [
   ...nameTargets,
   ...x509Targets,
   ...signatureTargets,
+  ...signedDataTargets,
   ...dnsTargets,
   ...fieldTargets,
   ...httpTargets,
