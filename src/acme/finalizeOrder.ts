@@ -2,22 +2,16 @@
 import { authorizeOrder, NotAuthorized, type Authorized, type Proof } from "../authority/authorize.ts";
 import { ValidityRefused, type Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
-import { CsrError, readCsr, type CertificationRequest } from "../x509/csr.ts";
-import { KeyRefused } from "../x509/publicKey.ts";
-import { canonicalDnsName, NameError } from "../x509/names.ts";
-import { decodeBase64url } from "../encoding/base64url.ts";
+import type { CertificationRequest } from "../x509/csr.ts";
 import { requireCaa } from "./caaAtFinalize.ts";
 import { blockedKey, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { limitCertificate } from "./limits/orderLimits.ts";
-import type { JsonObject } from "../encoding/json.ts";
 import { idOf } from "./order.ts";
+import { attempt, readOrderCsr, requireAllowedKey, requireSameNames } from "./orderCsr.ts";
 import type { SigningAccount } from "./pipeline.ts";
 import type { Authorization, Identifier, Order } from "./ports.ts";
 import { orderReply, orderStatus, type Reply } from "./resources.ts";
-
-/** A CSR larger than this is refused before it is parsed; octets. */
-const csrLimit = 16 * 1024;
 
 /**
  * Finalizes. Idempotent in effect: whoever moves the order out of `ready` issues; everyone else is told `orderNotReady` and reads it.
@@ -45,7 +39,7 @@ interface Finalizing {
 async function check(request: AcmeRequest, context: AcmeContext): Promise<Finalizing> {
   const account = signer(request);
   const id = idOf(request, "order");
-  const read = attempt(() => readRequest(request.payload ?? {}));
+  const read = attempt(() => readOrderCsr(request.payload?.["csr"]));
   const publicKey = read.ok ? read.value.publicKey : undefined;
   const { order, authorizations, keyIsAccountKey, keyIsBlocked, accountKeyIsBlocked } = required(
     await context.orders.readForFinalize(account, id, {
@@ -62,7 +56,7 @@ async function check(request: AcmeRequest, context: AcmeContext): Promise<Finali
   if (!read.ok) throw read.error;
   const csr = read.value;
   const profile = pinnedProfile(order, context);
-  requireSameNames(csr, order);
+  requireSameNames(csr, order.identifiers);
   for (const { identifier, authorization } of proved) {
     if (identifier.type === "uri") requireProvedKeys(csr, account, authorization);
   }
@@ -111,29 +105,6 @@ function speaksFor({ identifier, wildcard, subdomains }: Authorization, { type, 
   return subdomains && type === "dns" && !value.startsWith("*.") && value.endsWith(`.${identifier.value}`);
 }
 
-type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
-
-/** The order's state comes before the CSR's faults (§7.4), though the CSR's key is needed to read the order. */
-function attempt<T>(read: () => T): Attempt<T> {
-  try {
-    return { ok: true, value: read() };
-  } catch (error) {
-    return { ok: false, error };
-  }
-}
-
-function readRequest({ csr }: JsonObject): CertificationRequest {
-  const der = typeof csr === "string" ? decodeBase64url(csr) : undefined;
-  if (der === undefined) throw problem("malformed", "csr is not base64url");
-  if (der.length > csrLimit) throw problem("badCSR", `the CSR is larger than ${csrLimit} octets`);
-  try {
-    return readCsr(der);
-  } catch (error) {
-    if (error instanceof CsrError || error instanceof KeyRefused) throw problem("badCSR", error.message);
-    throw error;
-  }
-}
-
 /** The profile the order was made under, if it still reads the same. */
 function pinnedProfile(order: Order, { profiles }: AcmeContext): Profile {
   const profile = profiles.get(order.profile);
@@ -141,42 +112,6 @@ function pinnedProfile(order: Order, { profiles }: AcmeContext): Profile {
     throw problem("invalidProfile", "the profile has changed since the order was made; make a new order");
   }
   return profile;
-}
-
-/** §7.4: exactly the names of the order. A CN must be one of them; what else a CSR asks for is ignored. */
-function requireSameNames({ names, commonName }: CertificationRequest, { identifiers }: Order): void {
-  if (names.other.length > 0)
-    throw problem(
-      "badCSR",
-      `the CSR holds names of a kind that is not issued: ${names.other.join(", ").slice(0, 100)}`,
-    );
-  const asked = new Set<string>();
-  for (const name of names.dns) asked.add(`dns ${canonical(name)}`);
-  for (const address of names.ip) asked.add(`ip ${address}`);
-  for (const uri of names.uri) asked.add(`uri ${uri}`);
-  if (asked.size !== names.dns.length + names.ip.length + names.uri.length)
-    throw problem("badCSR", "the CSR names something twice");
-  const ordered = new Set(identifiers.map(({ type, value }) => `${type} ${value}`));
-  if (commonName !== undefined) {
-    const asDns = attempt(() => canonical(commonName));
-    const match = [asDns.ok ? `dns ${asDns.value}` : "", `ip ${commonName}`].find((name) => ordered.has(name));
-    if (match === undefined || (match.startsWith("ip ") && !asked.has(match))) {
-      throw problem("badCSR", "the CSR's common name is not one of the order's names");
-    }
-    asked.add(match);
-  }
-  if (asked.size !== ordered.size || [...asked].some((name) => !ordered.has(name))) {
-    throw problem("badCSR", "the CSR's names are not the order's names");
-  }
-}
-
-function canonical(name: string): string {
-  try {
-    return canonicalDnsName(name, { wildcard: true });
-  } catch (error) {
-    if (error instanceof NameError) throw problem("badCSR", `the CSR: ${error.message}`);
-    throw error;
-  }
 }
 
 /**
@@ -199,11 +134,6 @@ function requireProvedKeys(
   const fixed = attestation.certificateKey;
   if (fixed !== undefined && fixed !== thumbprintOf(publicKey).toString("base64url"))
     throw problem("badCSR", "the CSR's key is not the key that the token fixes");
-}
-
-function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile): void {
-  if (!profile.keyKinds.includes(publicKey.kind))
-    throw problem("badCSR", `profile ${profile.name} does not allow ${publicKey.kind} keys`);
 }
 
 function decide(

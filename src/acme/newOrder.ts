@@ -1,21 +1,13 @@
 /** newOrder (RFC 8555 §7.4). */
-import { validityOf, ValidityRefused, type Profile } from "../authority/profile.ts";
-import { problem } from "../problem/problem.ts";
-import { parseRfc3339 } from "../x509/time.ts";
 import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
-import { ancestorsOf, readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
-import type { JsonObject, JsonValue } from "../encoding/json.ts";
+import { ancestorsOf, type RequestedIdentifier } from "./identifiers.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
+import { readOrderRequest } from "./orderRequest.ts";
 import type { MadeOrder, NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
-import { chooseProfile } from "./profileChoice.ts";
-import { alreadyReplaced, readReplaces, requirePredecessor } from "./replaces.ts";
+import { alreadyReplaced, requirePredecessor } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
-import { allowedProfiles, requireAllowed } from "./restrictions.ts";
 import { requireAgreed } from "./termsOfService.ts";
-
-/** Members that ask for something this server does not do; ignoring them would issue other than ordered (§7.4). */
-const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegation" } as const;
 
 /**
  * Makes an order with an authorization for each identifier, which may be one that is there already.
@@ -25,27 +17,18 @@ const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegat
 export async function newOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
   const { payload = {} } = request;
-  for (const [member, what] of Object.entries(refusedMembers)) {
-    if (member in payload) throw problem("malformed", `${member}: ${what} is not supported`);
-  }
-  const requested = readIdentifiers(payload["identifiers"], context);
-  const identifiers = requested.map(({ type, value }) => ({ type, value }));
-  requireAllowed(account.restrictions, identifiers);
-  const profiles = allowedProfiles(account.restrictions, context.profiles);
-  const profile = chooseProfile(payload["profile"], identifiers, { policy: context.policy, profiles });
   const now = context.now();
-  const validity = readValidity(payload, profile, now);
-  const replaces = readReplaces(payload["replaces"], context);
+  const { requested, profile, replaces, ...asked } = readOrderRequest(payload, account, now, context);
+  const { identifiers } = asked;
 
   const attested = identifiers.some(({ type }) => type === "uri");
   const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
   const expiresAt = later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
   const order: NewOrder = {
     id: context.newId(),
-    identifiers,
+    ...asked,
     profile: profile.name,
     profileHash: profile.hash,
-    ...validity,
     expiresAt,
     ...wantedAuthorizations(requested, { profile: profile.name, expiresAt, now }, context),
     reuse: context.options.reuseAuthorizations,
@@ -98,28 +81,4 @@ function wantedAuthorizations(
 function wantedFor({ type, value, ancestorDomain }: RequestedIdentifier): Wanted {
   if (ancestorDomain === undefined) return { identifier: { type, value }, subdomains: false };
   return { identifier: { type, value: ancestorDomain }, subdomains: true };
-}
-
-/** notBefore and notAfter are honoured or refused (§7.4). A Go program's unset time means absent. */
-function readValidity(
-  payload: JsonObject,
-  profile: Profile,
-  now: Date,
-): { notBefore: Date | null; notAfter: Date | null } {
-  const notBefore = readTime(payload["notBefore"], "notBefore");
-  const notAfter = readTime(payload["notAfter"], "notAfter");
-  try {
-    validityOf(profile, now, { notBefore: notBefore ?? undefined, notAfter: notAfter ?? undefined });
-  } catch (error) {
-    if (error instanceof ValidityRefused) throw problem("malformed", error.message);
-    throw error;
-  }
-  return { notBefore, notAfter };
-}
-
-function readTime(value: JsonValue | undefined, name: string): Date | null {
-  if (value === undefined || value === null || value === "0001-01-01T00:00:00Z") return null;
-  const time = typeof value === "string" ? parseRfc3339(value) : undefined;
-  if (time === undefined) throw problem("malformed", `${name} is not an RFC 3339 time`);
-  return time;
 }

@@ -35,6 +35,10 @@ export interface Verified {
   readonly payload: JsonObject | undefined;
   /** The request's URL, as signed. */
   readonly url: string;
+  /** The nonce, spent by this request and by no other. */
+  readonly nonce: string;
+  /** Octets of the request's body. */
+  readonly octets: number;
 }
 
 export interface SigningAccount extends Signer {
@@ -79,7 +83,7 @@ export async function verifyRequest(
   const spent = parts.nonces.spend(nonce);
   if (!(typeof spent === "boolean" ? spent : await spent))
     throw problem("badNonce", "the nonce is unknown, expired or already used");
-  return { account, key, payload: parsePayload(jws, rule.payload), url };
+  return { account, key, payload: parsePayload(jws, rule.payload), url, nonce, octets: request.body.length };
 }
 
 /** RFC 8555 §6.5.2: a missing nonce is a bad one; one that is not base64url is malformed. */

@@ -13,11 +13,11 @@ const secondsDefault = 604_800;
 
 /**
  * CTEs of a statement that attests: `attested` is the one that has a row when it does, `first` the number of the first of the parameters
- * `pinValues`. $3 is the thumbprint of the account's key.
+ * `pinValues`, `thumbprint` the parameter that is the thumbprint of the account's key.
  */
-export const pinInstances = (attested: string, first: number): string => `pinned as (
+export const pinInstances = (attested: string, first: number, thumbprint: string): string => `pinned as (
      insert into instance_pin as p (source, instance, accounts, most, once, expires_at)
-     select i.source, i.instance, array[$3::bytea], i.most, i.once,
+     select i.source, i.instance, array[${thumbprint}::bytea], i.most, i.once,
             case when i.once then 'infinity' else now() + make_interval(secs => i.seconds) end
      from ${attested}, unnest($${first}::text[], $${first + 1}::text[], $${first + 2}::integer[], $${first + 3}::boolean[], $${first + 4}::integer[])
        as i(source, instance, most, once, seconds)

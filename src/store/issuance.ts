@@ -1,27 +1,19 @@
 /** The ledger of issuance: implements `IssuanceLedger` and `IssuerStore` of the authority. Two statements per certificate. */
 import type { IssuanceLedger, IssuerStore, OpenIntent, StoredIssuer } from "../authority/ports.ts";
 import { statement, type Database } from "./database.ts";
+import { insertIntent, intentValues, mayIntend } from "./intents.ts";
 
-const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
-  ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
-
-// Without an order (the listener's own certificate) the intent stands alone. There is no `on conflict` on purpose: a serial that
-// is taken is an error, here by the intents' key and at record by the certificates' key.
 const intend = statement(
   "issuance_intend",
   `with moved as (
      update acme_order o set status = 'processing'
-     where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now()
-       and exists (select from account where id = $6 and status = 'valid')
+     where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
        and not exists (
          select from acme_authorization z
          where z.id = any(o.authorization_ids) and (z.status <> 'valid' or z.expires_at <= now()))
      returning o.id, o.replaces
    )
-   insert into issuance_intent (${intentColumns}, replaces)
-   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, (select replaces from moved)
-   where $5::uuid is null or exists (select from moved)
-   returning serial`,
+   ${insertIntent("moved")}`,
 );
 
 const record = statement(
@@ -99,25 +91,7 @@ interface IntentRow {
 export function createIssuanceLedger(db: Database): IssuanceLedger {
   return {
     async intend(intent) {
-      const rows = await db.run(intend, [
-        intent.serial,
-        intent.tbs,
-        intent.issuerId,
-        intent.door,
-        intent.orderId,
-        intent.accountId,
-        intent.identityKind,
-        intent.identityName,
-        intent.spiffeId,
-        intent.dnsNames,
-        intent.ipAddresses,
-        intent.profile,
-        intent.profileHash,
-        intent.spkiSha256,
-        JSON.stringify(intent.evidence),
-        intent.notBefore,
-        intent.notAfter,
-      ]);
+      const rows = await db.run(intend, intentValues(intent));
       return rows.length === 1 ? "intended" : "notReady";
     },
     record: async (serial, certificate) => (await db.run(record, [serial, certificate])).length === 1,

@@ -9,7 +9,8 @@ import { problem } from "../../problem/problem.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import type { AcmeContext } from "../context.ts";
 import type { JsonObject, JsonValue } from "../../encoding/json.ts";
-import type { Accept, Challenge } from "../ports.ts";
+import type { SigningAccount } from "../pipeline.ts";
+import type { Accept, Challenge, Identifier } from "../ports.ts";
 import { bindingValue, keyAuthorization } from "./keyAuthorization.ts";
 import { answerWith, type Judged, type Responding } from "./verdict.ts";
 
@@ -99,26 +100,49 @@ const isText = (value: JsonValue): value is string => typeof value === "string";
 
 /** Every item must verify; then a grant must derive the very identifier from one of them. */
 async function judge(
-  { spki, evidence }: EvidenceResponse,
+  response: EvidenceResponse,
   { account, authorization, challenge }: Responding,
-  { policy, audience, now }: AcmeContext,
+  context: Judging,
 ): Promise<Judged> {
-  const binding = bindingValue(keyAuthorization(challenge.token, account.key.thumbprint), spki);
+  return await judgeEvidence(response, { account, ...authorization, ...challenge }, context);
+}
+
+type Judging = Pick<AcmeContext, "policy" | "audience" | "now">;
+
+/** What evidence is to prove, to whom it is to be bound, and what would do. */
+export interface ToAttest {
+  readonly account: SigningAccount;
+  readonly identifier: Identifier;
+  readonly profile: string;
+  /** The challenge's, or what stands in its place. */
+  readonly token: string;
+  readonly accept?: readonly Accept[];
+}
+
+/**
+ * Judges evidence for one identifier.
+ * @throws {EvidenceRefused} · {SourceUnavailable}
+ */
+export async function judgeEvidence(
+  { spki, evidence }: EvidenceResponse,
+  { account, identifier, profile, token, accept = [] }: ToAttest,
+  { policy, audience, now }: Judging,
+): Promise<Judged> {
+  const accountKey = account.key.thumbprint;
+  const binding = bindingValue(keyAuthorization(token, accountKey), spki);
   const verified: VerifiedEvidence[] = [];
   for (const item of evidence) {
     // What the challenge does not accept is not looked at: its source may be away, or dear to ask.
-    if (!isAccepted(item, challenge.accept ?? [])) {
+    if (!isAccepted(item, accept)) {
       if (!policy.hasSource(item.ref))
         throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
       throw new EvidenceRefused("formatNotAccepted", "The challenge does not accept evidence of that format and ref");
     }
-    const { identifier } = authorization;
-    const accountKey = account.key.thumbprint;
     verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey }));
   }
   return {
     verified,
-    decision: policy.decide(authorization.identifier.value, authorization.profile, verified),
+    decision: policy.decide(identifier.value, profile, verified),
     bound: { spki: spki.toString("base64url") },
   };
 }

@@ -1,0 +1,42 @@
+/**
+ * The part of issuing that every statement has which writes an intent: finalize's, and that of an order which comes with its evidence. What
+ * must hold of an intent stands here once.
+ */
+import type { Intent } from "../authority/ports.ts";
+
+const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
+  ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
+
+/** The parameters $1 to $17 of a statement that writes an intent, in the order of the columns. */
+export const intentValues = (intent: Intent): unknown[] => [
+  intent.serial,
+  intent.tbs,
+  intent.issuerId,
+  intent.door,
+  intent.orderId,
+  intent.accountId,
+  intent.identityKind,
+  intent.identityName,
+  intent.spiffeId,
+  intent.dnsNames,
+  intent.ipAddresses,
+  intent.profile,
+  intent.profileHash,
+  intent.spkiSha256,
+  JSON.stringify(intent.evidence),
+  intent.notBefore,
+  intent.notAfter,
+];
+
+/** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
+export const mayIntend = `exists (select from account where id = $6 and status = 'valid')`;
+
+/**
+ * The end of such a statement: a row where it wrote one. Without an order (the listener's own certificate) the intent stands alone. There
+ * is no `on conflict` on purpose: a serial that is taken is an error, here by the intents' key and at record by the certificates' key.
+ * @param moved CTE with `replaces` of the order, which has a row where the order is `processing` now
+ */
+export const insertIntent = (moved: string): string => `insert into issuance_intent (${intentColumns}, replaces)
+   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, (select replaces from ${moved})
+   where $5::uuid is null or exists (select from ${moved})
+   returning serial`;
