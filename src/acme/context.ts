@@ -1,6 +1,7 @@
 /** What the handlers of the ACME room work with, and the few refusals they share. */
 import type { Issuing } from "../authority/issue.ts";
 import type { CurrentGrant } from "../authority/authorize.ts";
+import type { GrantOrigin } from "../authority/grants.ts";
 import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
@@ -45,6 +46,8 @@ export interface IdentityPolicy {
   decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]): GrantDecision;
   /** Grants as they read now, by name. */
   grants(): ReadonlyMap<string, CurrentGrant>;
+  /** Looks whether grants of the database have changed: asked where a statement found one that does not stand any more. */
+  reread(): Promise<void>;
 }
 
 export interface Candidates {
@@ -56,6 +59,7 @@ export interface Candidates {
 export interface GrantDecision {
   readonly grant: string;
   readonly grantVersion: string;
+  readonly grantOrigin: GrantOrigin;
   /** What makes the identity first, then what the grant asks for beside it. */
   readonly evidence: readonly [VerifiedEvidence, ...VerifiedEvidence[]];
   /** How an instance belongs to the account that showed it, by the source of its evidence. */

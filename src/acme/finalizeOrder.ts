@@ -71,7 +71,14 @@ async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<R
   const { accountId, order, proved, csr, profile } = finalizing;
   const authorized = decide(order, accountId, proved.map(proofOf), profile, context);
   const outcome = await issueWithinLimit(order, () => issue(authorized, csr, context), context);
-  if (outcome.outcome === "notReady") throw problem("orderNotReady", "the order is not ready any more");
+  if (outcome.outcome === "notReady") {
+    if (authorized.storedGrant !== null) {
+      // Perhaps its grant was changed or removed, on whatever server, and this one has not heard of it.
+      await context.policy.reread();
+      decide(order, accountId, proved.map(proofOf), profile, context);
+    }
+    throw problem("orderNotReady", "the order is not ready any more");
+  }
   const issued: Order =
     outcome.outcome === "issued"
       ? { ...order, status: "valid", certificateSerial: outcome.serial }

@@ -4,6 +4,7 @@
  */
 import type { BindingLevel, Claims } from "../attestation/evidence.ts";
 import type { Pinning } from "../attestation/format.ts";
+import type { StoredGrant } from "../authority/ports.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
 import type { AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus } from "./state.ts";
 
@@ -278,6 +279,8 @@ export interface OrderStore {
       challenge: Challenge;
       expiresAt: Date;
       attestation: AttestationRecord;
+      /** One that does not stand any more is `notPending` here, and the evidence is to be judged again; null for none of the database. */
+      storedGrant: StoredGrant | null;
     },
   ): Promise<"attested" | "replayed" | "pinned" | "notPending">;
   /** Authorizations whose validation was begun before `before` and never ended (their process died), claimed by this call. */

@@ -2,7 +2,8 @@
  * The decision: who may have a certificate with which names. Pure. Only this file makes an `Authorized` value, and nothing is
  * prepared or signed without one.
  */
-import type { Door } from "./ports.ts";
+import type { GrantOrigin } from "./grants.ts";
+import type { Door, StoredGrant } from "./ports.ts";
 import type { Profile, RequestedValidity } from "./profile.ts";
 
 declare const authorized: unique symbol;
@@ -22,6 +23,8 @@ export interface Authorization {
   readonly validity: RequestedValidity;
   /** What proved each name; recorded with the certificate, so it may hold digests and claims but no evidence. */
   readonly evidence: unknown;
+  /** The grant of the database that gave the identity, which must still stand when the intent is written. */
+  readonly storedGrant: StoredGrant | null;
 }
 
 /** Names, profile and proof that belong together. The brand cannot be written outside this file. */
@@ -57,6 +60,7 @@ export interface AttestationProof {
 export interface CurrentGrant {
   readonly name: string;
   readonly version: string;
+  readonly origin: GrantOrigin;
   readonly profile: string;
   readonly maxLifetimeSeconds?: number;
 }
@@ -76,6 +80,7 @@ export function authorizeOrder(
   const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[] };
   let notAfterCap: Date | undefined;
   let lifetimeMaxSeconds: number | undefined;
+  let storedGrant: StoredGrant | null = null;
   for (const { identifier, proved } of proofs) {
     names[identifier.type].push(identifier.value);
     if (identifier.type === "uri" && proved.by !== "attestation") {
@@ -83,6 +88,7 @@ export function authorizeOrder(
     }
     if (proved.by !== "attestation") continue;
     const grant = currentGrant(proved.record, profile, grants);
+    if (grant.origin === "database") storedGrant = { name: grant.name, version: grant.version };
     lifetimeMaxSeconds = least(lifetimeMaxSeconds, grant.maxLifetimeSeconds);
     const { notAfterCap: cap } = proved.record;
     notAfterCap = least(notAfterCap, cap === undefined ? undefined : new Date(cap));
@@ -96,6 +102,7 @@ export function authorizeOrder(
     profile,
     validity: { ...order.validity, notAfterCap, lifetimeMaxSeconds },
     evidence: proofs,
+    storedGrant,
   } as unknown as Authorized;
 }
 
@@ -110,6 +117,7 @@ export function authorizeListener(names: CertificateNames, profile: Profile): Au
     profile,
     validity: {},
     evidence: [{ proved: { by: "configuration", key: "externalUrl" } }],
+    storedGrant: null,
   } as unknown as Authorized;
 }
 

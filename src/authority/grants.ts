@@ -71,6 +71,9 @@ export const grantSchema = Type.Object(
 
 export type GrantConfiguration = Static<typeof grantSchema>;
 
+/** Where a grant is written. */
+export type GrantOrigin = "configuration" | "database";
+
 export interface FurtherEvidence {
   readonly source: string;
   readonly minBinding: BindingLevel;
@@ -83,6 +86,9 @@ export interface Grant {
   readonly name: string;
   /** First 16 hex digits of the SHA-256 over the grant's canonical JSON: names the rule that allowed a certificate. */
   readonly version: string;
+  readonly origin: GrantOrigin;
+  /** As it is written. */
+  readonly configuration: GrantConfiguration;
   readonly template: IdentityTemplate;
   readonly source: string;
   readonly conditions: readonly Condition[];
@@ -123,7 +129,11 @@ type Refuse = (key: string, value: unknown, expected: string) => never;
  * Reads one grant that has passed `grantSchema`.
  * @throws {Error} naming key, value and what was expected
  */
-export function parseGrant(configuration: GrantConfiguration, surroundings: GrantSurroundings): Grant {
+export function parseGrant(
+  configuration: GrantConfiguration,
+  surroundings: GrantSurroundings,
+  origin: GrantOrigin = "configuration",
+): Grant {
   const { name, conditions = [], recordClaims = [], maxLifetimeSeconds, owner, ...rest } = configuration;
   const refuse: Refuse = (key, value, expected) => {
     throw new Error(`grants.${name}.${key}: ${JSON.stringify(value)}: ${expected}`);
@@ -147,6 +157,8 @@ export function parseGrant(configuration: GrantConfiguration, surroundings: Gran
   return Object.freeze({
     name,
     version: versionOf({ ...configuration, conditions, recordClaims }),
+    origin,
+    configuration,
     template,
     source: rest.source,
     conditions,

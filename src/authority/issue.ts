@@ -127,6 +127,7 @@ function intentOf(linted: LintedCertificate): Intent {
     profileHash: profile.hash,
     spkiSha256: publicKey.sha256,
     evidence: authorized.evidence,
+    storedGrant: authorized.storedGrant,
     notBefore: linted.notBefore,
     notAfter: linted.notAfter,
   };

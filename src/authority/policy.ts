@@ -16,6 +16,7 @@ export function createIdentityPolicy({
   grants,
   verifier,
   onRefused,
+  reread = async () => undefined,
 }: {
   trustDomain: string;
   /** As they read now: configured ones, and those of the database. */
@@ -23,6 +24,8 @@ export function createIdentityPolicy({
   verifier: Verifier;
   /** For the operator's log: the grant that came nearest and what it missed. */
   onRefused: (spiffeId: string, nearest: object) => void;
+  /** Brings `grants` up to date. */
+  reread?: () => Promise<void>;
 }) {
   let known: { readonly list: readonly Grant[]; readonly map: ReadonlyMap<string, CurrentGrant> } | undefined;
   /** Made anew only when the grants have changed. */
@@ -65,11 +68,13 @@ export function createIdentityPolicy({
       return {
         grant: grant.name,
         grantVersion: grant.version,
+        grantOrigin: grant.origin,
         evidence,
         pinning: grant.pinning,
         recordedClaims: recordedClaims(grant, evidence[0].claims),
       };
     },
     grants: byName,
+    reread,
   };
 }

@@ -3,6 +3,12 @@
 /** Which way a request for a certificate came in. */
 export type Door = "acme" | "listener";
 
+/** A grant of the database, as it read when it was decided by. What is done on its word is done only while it still reads so. */
+export interface StoredGrant {
+  readonly name: string;
+  readonly version: string;
+}
+
 /** One line of the inventory, before it has a signature: everything that will be recorded, and the bytes to be signed. */
 export interface Intent {
   readonly serial: Buffer;
@@ -22,6 +28,8 @@ export interface Intent {
   readonly spkiSha256: Buffer;
   /** What proved the identity: attestation record or validated challenges, as the inventory shows it. */
   readonly evidence: unknown;
+  /** Null where no grant of the database gave the identity. */
+  readonly storedGrant: StoredGrant | null;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
@@ -39,7 +47,7 @@ export interface OpenIntent {
 export interface IssuanceLedger {
   /**
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
-   * its account valid and all its authorizations valid now: `notReady` means that one of these did not hold and nothing changed.
+   * its account valid, all its authorizations valid and `storedGrant` standing now: `notReady` means that one of these did not hold and nothing changed.
    * @throws when the serial is intended already; one that was recorded is refused by `record`
    */
   intend(intent: Intent): Promise<"intended" | "notReady">;

@@ -3,11 +3,12 @@
  * must hold of an intent stands here once.
  */
 import type { Intent } from "../authority/ports.ts";
+import { grantStands } from "./grantStands.ts";
 
 const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
   ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
 
-/** The parameters $1 to $17 of a statement that writes an intent, in the order of the columns. */
+/** The parameters $1 to $19 of a statement that writes an intent, in the order of the columns; the last two are the grant of `mayIntend`. */
 export const intentValues = (intent: Intent): unknown[] => [
   intent.serial,
   intent.tbs,
@@ -26,10 +27,12 @@ export const intentValues = (intent: Intent): unknown[] => [
   JSON.stringify(intent.evidence),
   intent.notBefore,
   intent.notAfter,
+  intent.storedGrant?.name ?? null,
+  intent.storedGrant?.version ?? null,
 ];
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
-export const mayIntend = `exists (select from account where id = $6 and status = 'valid')`;
+export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}`;
 
 /**
  * The end of such a statement: a row where it wrote one. Without an order (the listener's own certificate) the intent stands alone. There

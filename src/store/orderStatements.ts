@@ -5,6 +5,7 @@
 import { pinInstances } from "./instancePins.ts";
 import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
+import { grantStands } from "./grantStands.ts";
 import { admittedSigner, agreed, countFailure, forgetFailures } from "./orderLimits.ts";
 import { replacingOwner } from "./replacement.ts";
 import { isSigner, ofDirectory, signerStatus } from "./signer.ts";
@@ -261,7 +262,7 @@ export const attested = statement(
      update acme_authorization z
      set status = 'valid', challenges = ${withChallenge("z", "$6", "$7")}, expires_at = $8, attestation = $9
      where z.id = $4 and z.account_id = $1 and z.order_id is not distinct from $5 and z.status = 'pending' and z.expires_at > now()
-       and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
+       and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid') and ${grantStands("$18", "$19")}
      returning z.id, z.order_id, z.expires_at, z.account_id, z.identifier_type, z.identifier_value
    ), used as (
      insert into evidence_use (one_time_id, source, authorization_id, replay_until)

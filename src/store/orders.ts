@@ -243,7 +243,7 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
         row && { accountId: row.account_id, identifier: { type: row.identifier_type, value: row.identifier_value } }
       );
     },
-    async attested({ signer, authorizationId, orderId, challenge, expiresAt, attestation, ...uses }) {
+    async attested({ signer, authorizationId, orderId, challenge, expiresAt, attestation, storedGrant, ...uses }) {
       try {
         const rows = await db.run(sql.attested, [
           ...signerValues(signer),
@@ -255,6 +255,8 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
           JSON.stringify(attestation),
           ...usedValues(uses),
           ...pinValues(uses),
+          storedGrant?.name ?? null,
+          storedGrant?.version ?? null,
         ]);
         return rows.length === 1 ? "attested" : "notPending";
       } catch (error) {

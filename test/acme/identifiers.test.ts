@@ -21,6 +21,7 @@ const policy: IdentityPolicy = {
   verify: unexpected,
   decide: unexpected,
   grants: unexpected,
+  reread: unexpected,
 };
 const limits = { identifiersPerOrder: 4 } as AcmeContext["limits"];
 const plain = { reuseAuthorizations: false, subdomainAuthorizations: false, challenges: [] };

@@ -56,6 +56,7 @@ const changes: Readonly<Record<string, (order: MadeOrder, authorizationId: strin
       challenge: challenge("valid"),
       expiresAt: hourAhead(),
       attestation: record,
+      storedGrant: null,
       instances: [],
       evidence: [{ oneTimeId: randomBytes(32), source: "dev", replayUntil: hourAhead() }],
     }),

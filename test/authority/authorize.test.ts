@@ -5,7 +5,7 @@ import { serverProfile, workloadProfile } from "../support/issuers.ts";
 const workload = workloadProfile();
 const server = serverProfile();
 const order = { id: "order", accountId: "account", validity: {} };
-const dev: CurrentGrant = { name: "dev", version: "v1", profile: "workload" };
+const dev: CurrentGrant = { name: "dev", version: "v1", origin: "configuration", profile: "workload" };
 const grants = new Map([["dev", dev]]);
 
 const byChallenge = (type: "dns" | "ip" | "uri", value: string): Proof => ({

@@ -17,7 +17,8 @@ export function authorizedWorkload(profile: Profile = workloadProfile(), spiffeI
     identifier: { type: "uri", value: spiffeId },
     proved: { by: "attestation", record: { grant: "dev", grantVersion: "v1" } },
   };
-  const grants = new Map([["dev", { name: "dev", version: "v1", profile: profile.name }]]);
+  const dev = { name: "dev", version: "v1", origin: "configuration", profile: profile.name } as const;
+  const grants = new Map([["dev", dev]]);
   return authorizeOrder({ id: "order", accountId: "account", validity: {} }, [proof], profile, grants);
 }
 

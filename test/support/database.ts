@@ -125,6 +125,7 @@ export function intentFor(changes: Partial<Intent> = {}): Intent {
     profileHash: sha256("server"),
     spkiSha256: sha256(serial),
     evidence: [{ proved: { by: "configuration" } }],
+    storedGrant: null,
     notBefore: new Date(Date.now() - 60_000),
     notAfter: hourAhead(),
     ...changes,

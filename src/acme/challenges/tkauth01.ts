@@ -44,9 +44,11 @@ async function judge(
   const accountKey = account.thumbprint;
   const bindings = { audience, binding: undefined, identifier, accountKey };
   const verified = [await policy.verify({ format: "atc", ref, value }, { now: now(), ...bindings })];
+  const decideAgain = () => policy.decide(identifier.value, profile, verified);
   return {
     verified,
-    decision: policy.decide(identifier.value, profile, verified),
+    decision: decideAgain(),
+    decideAgain,
     bound: { accountKey: accountKey.toString("base64url") },
   };
 }

@@ -1,5 +1,6 @@
 /** How judged evidence ends a challenge: what workload-attest-01 and tkauth-01 have in common. */
 import { EvidenceRefused, SourceUnavailable, type VerifiedEvidence } from "../../attestation/evidence.ts";
+import type { StoredGrant } from "../../authority/ports.ts";
 import { problem, problemDocument, type ProblemCode } from "../../problem/problem.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
 import type { SigningAccount } from "../pipeline.ts";
@@ -20,6 +21,8 @@ export interface Responding {
 export interface Judged {
   readonly verified: readonly VerifiedEvidence[];
   readonly decision: GrantDecision;
+  /** The decision by the grants as they read now. @throws {EvidenceRefused} */
+  readonly decideAgain: () => GrantDecision;
   /** What finalize has to find again: the committed key, or the account key that a token names. */
   readonly bound: { readonly spki: string } | { readonly accountKey: string };
 }
@@ -51,17 +54,18 @@ export async function answerWith(
   }
 }
 
-/** An order may take a pre-authorization in this very moment: then the two are done in this order. */
-const acceptAttempts = 2;
+/** An order may take a pre-authorization in this very moment, or a grant be changed: then the two are done in this order. */
+const acceptAttempts = 3;
 
 async function accept(
-  { verified, decision, bound }: Judged,
+  { verified, decision: decided, decideAgain, bound }: Judged,
   { account, authorization, challenge }: Responding,
   context: AcmeContext,
 ): Promise<Challenge> {
   const now = context.now();
   const valid: Challenge = { ...challenge, status: "valid", validated: timestamp(now) };
   let { orderId } = authorization;
+  let decision = decided;
   for (let attempt = 1; ; attempt++) {
     const outcome = await context.orders.attested({
       signer: account,
@@ -70,6 +74,7 @@ async function accept(
       challenge: valid,
       expiresAt: authorizationEnd(verified, now, context),
       attestation: recordOf(decision, bound),
+      storedGrant: storedGrantOf(decision),
       ...usesOf(verified, decision),
     });
     if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
@@ -83,10 +88,23 @@ async function accept(
       return valid;
     }
     const read = await current(authorization, account, context);
-    if (read.orderId === orderId || attempt === acceptAttempts) return sameChallenge(read, challenge);
+    const before = decision;
+    if (read.status === "pending" && decision.grantOrigin === "database") {
+      await context.policy.reread();
+      decision = decideAgain();
+    }
+    const changed = read.orderId !== orderId || !isSameGrant(decision, before);
+    if (!changed || attempt === acceptAttempts) return sameChallenge(read, challenge);
     ({ orderId } = read);
   }
 }
+
+const isSameGrant = (a: GrantDecision, b: GrantDecision): boolean =>
+  a.grant === b.grant && a.grantVersion === b.grantVersion && a.grantOrigin === b.grantOrigin;
+
+/** The grant that must still stand where evidence is accepted by it; null for one of the configuration. */
+export const storedGrantOf = ({ grant, grantVersion, grantOrigin }: GrantDecision): StoredGrant | null =>
+  grantOrigin === "database" ? { name: grant, version: grantVersion } : null;
 
 /** What is used up by judged evidence: all that was shown, once, and the instances of what the grant goes by. */
 export function usesOf(verified: readonly VerifiedEvidence[], { evidence, pinning }: GrantDecision): EvidenceUses {

@@ -140,9 +140,11 @@ export async function judgeEvidence(
     }
     verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey }));
   }
+  const decideAgain = () => policy.decide(identifier.value, profile, verified);
   return {
     verified,
-    decision: policy.decide(identifier.value, profile, verified),
+    decision: decideAgain(),
+    decideAgain,
     bound: { spki: spki.toString("base64url") },
   };
 }
