@@ -1,5 +1,6 @@
 /** Whether one of the grants gives an identity to this evidence. Pure; what no grant allows is refused. */
 import { createHash } from "node:crypto";
+import { readClaim } from "../attestation/claimReference.ts";
 import {
   meetsBindingLevel,
   type BindingLevel,
@@ -11,7 +12,7 @@ import {
 import type { SourceFacts } from "../attestation/sources.ts";
 import { meets } from "./grantConditions.ts";
 import type { FurtherEvidence, Grant } from "./grants.ts";
-import { couldDerive, derive, readClaim } from "./grantTemplate.ts";
+import { couldDerive, derive } from "./grantTemplate.ts";
 
 /** True when some evidence could get this SPIFFE ID by this grant. */
 export function couldAllow(grant: Grant, spiffeId: string): boolean {

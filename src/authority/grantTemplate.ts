@@ -5,11 +5,9 @@
  * a slash and never meets another placeholder, so that two sets of claims cannot be joined to the same ID.
  */
 import { createHash } from "node:crypto";
-import { claimOf, isClaims, type Claims, type ClaimValue } from "../attestation/evidence.ts";
+import { isClaimReference, readClaim, type ClaimReference } from "../attestation/claimReference.ts";
+import type { Claims } from "../attestation/evidence.ts";
 import { isPathSegment, parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
-
-/** Names a claim: a member's name, or a JSON Pointer (RFC 6901) into nested objects when it begins with a slash. */
-export type ClaimReference = string;
 
 /** Changes that a placeholder may ask for: lower-case letters, or the SHA-256 of the UTF-8 text as 64 hex digits. */
 const templateTransforms = ["lower", "sha256hex"] as const;
@@ -155,21 +153,4 @@ function valueOf({ claim, transform }: Placeholder, claims: Claims): string {
   // Before lower-casing: the Kelvin sign, U+212A, would become a plain k.
   if (!/^[A-Za-z0-9._-]+$/.test(text)) throw new TemplateError(`claim ${claim} has characters that no SPIFFE ID has`);
   return transform === "lower" ? text.toLowerCase() : text;
-}
-
-/** True for a name without control characters, braces and bars, or a JSON Pointer with legal escapes. */
-export function isClaimReference(text: string): boolean {
-  if (text.length > 256 || !/^[^\p{Cc}{}|]+$/u.test(text)) return false;
-  return !text.startsWith("/") || /^(?:\/(?:[^~/]|~[01])*)+$/.test(text);
-}
-
-/** The claim's value, undefined when it is absent. Pointers lead through objects only, never into arrays. */
-export function readClaim(claims: Claims, reference: ClaimReference): ClaimValue | undefined {
-  if (!reference.startsWith("/")) return claimOf(claims, reference);
-  let value: ClaimValue | undefined = claims;
-  for (const token of reference.slice(1).split("/")) {
-    if (!isClaims(value)) return undefined;
-    value = claimOf(value, token.replaceAll("~1", "/").replaceAll("~0", "~"));
-  }
-  return value;
 }
