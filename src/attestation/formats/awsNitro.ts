@@ -35,7 +35,7 @@ const properties = {
   rootSha256: Type.Optional(
     Type.String({
       pattern: "^[0-9a-f]{64}$",
-      description: "SHA-256 of the root certificate; AWS's own for the commercial regions unless said.",
+      description: "SHA-256 of the root certificate; the one that AWS publishes unless said.",
     }),
   ),
   rootFile: Type.Optional(

@@ -380,7 +380,7 @@ t.test("a source is opened with AWS's root unless a fingerprint or a file says o
   const rootFile = join(dir, "root.pem");
   writeFileSync(rootFile, pemEncode("CERTIFICATE", platform.root.certificate));
   const verify = (own: Partial<NitroSettings>) =>
-    openSource({ ...settings, ...own } as NitroSettings, surroundings).verify(itemOf(document()), context);
+    openSource({ ...settings, ...own }, surroundings).verify(itemOf(document()), context);
   await t.rejects(verify({}), { code: "evidenceInvalid" });
   t.match(await verify({ rootSha256: fingerprintOf(platform.root.certificate) }), { instance: moduleId });
   t.match(await verify({ rootFile }), { instance: moduleId });
