@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { isClaimReference, readClaim, type ClaimReference } from "../attestation/claimReference.ts";
 import type { Claims } from "../attestation/evidence.ts";
-import { isPathSegment, parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
+import { isPathSegment, parseSpiffeId, SpiffeIdError, type SpiffeId } from "../x509/spiffeId.ts";
 
 /** Changes that a placeholder may ask for: lower-case letters, or the SHA-256 of the UTF-8 text as 64 hex digits. */
 const templateTransforms = ["lower", "sha256hex"] as const;
@@ -19,7 +19,7 @@ interface Placeholder {
 }
 
 /** One path segment: fixed text around at most one placeholder. */
-interface TemplateSegment {
+export interface TemplateSegment {
   readonly before: string;
   readonly placeholder: Placeholder | undefined;
   readonly after: string;
@@ -103,19 +103,13 @@ function fill({ trustDomain, segments }: IdentityTemplate, value: (placeholder: 
 }
 
 /** True when some claims would make the template this SPIFFE ID. */
-export function couldDerive(template: IdentityTemplate, spiffeId: string): boolean {
-  let id;
-  try {
-    id = parseSpiffeId(spiffeId);
-  } catch (error) {
-    if (error instanceof SpiffeIdError) return false;
-    throw error;
-  }
+export function couldDerive(template: IdentityTemplate, id: SpiffeId): boolean {
   if (id.trustDomain !== template.trustDomain || id.segments.length !== template.segments.length) return false;
   return template.segments.every((segment, index) => couldFill(segment, id.segments[index] ?? ""));
 }
 
-function couldFill({ before, placeholder, after }: TemplateSegment, text: string): boolean {
+/** True when some claim would make the segment this text. */
+export function couldFill({ before, placeholder, after }: TemplateSegment, text: string): boolean {
   if (placeholder === undefined) return text === before;
   if (!text.startsWith(before) || !text.endsWith(after)) return false;
   // Fixed beginning and end may not share characters: "ab" is no filling of "ab{x}b".

@@ -8,7 +8,8 @@ import {
 } from "../attestation/evidence.ts";
 import type { Verifier } from "../attestation/verify.ts";
 import type { CurrentGrant } from "./authorize.ts";
-import { acceptFor, couldAllow, decideGrant, recordedClaims } from "./grantDecision.ts";
+import { acceptFor, decideGrant, recordedClaims } from "./grantDecision.ts";
+import { indexGrants, type GrantIndex } from "./grantIndex.ts";
 import type { Grant } from "./grants.ts";
 
 export function createIdentityPolicy({
@@ -27,19 +28,19 @@ export function createIdentityPolicy({
   /** Brings `grants` up to date. */
   reread?: () => Promise<void>;
 }) {
-  let known: { readonly list: readonly Grant[]; readonly map: ReadonlyMap<string, CurrentGrant> } | undefined;
+  let known: GrantIndex | undefined;
   /** Made anew only when the grants have changed. */
-  function byName(): ReadonlyMap<string, CurrentGrant> {
+  function index(): GrantIndex {
     const list = grants();
-    if (known?.list !== list) known = { list, map: new Map(list.map((grant) => [grant.name, grant])) };
-    return known.map;
+    if (known?.grants !== list) known = indexGrants(list);
+    return known;
   }
   return {
     trustDomain,
     candidates(spiffeId: string, profile?: string) {
-      const able = grants().filter(
-        (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
-      );
+      const able = index()
+        .ableTo(spiffeId)
+        .filter((grant) => (profile ?? grant.profile) === grant.profile);
       const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
         accept,
@@ -56,7 +57,9 @@ export function createIdentityPolicy({
     /** @throws {EvidenceRefused} */
     decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {
       const decision = decideGrant(
-        grants().filter((grant) => grant.profile === profile),
+        index()
+          .ableTo(spiffeId)
+          .filter((grant) => grant.profile === profile),
         spiffeId,
         verified,
       );
@@ -74,7 +77,7 @@ export function createIdentityPolicy({
         recordedClaims: recordedClaims(grant, evidence[0].claims),
       };
     },
-    grants: byName,
+    grants: (): ReadonlyMap<string, CurrentGrant> => index().byName,
     reread,
   };
 }
