@@ -8,7 +8,10 @@ import { newId } from "./acme/id.ts";
 import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
 import { externalAccountRoutes } from "./administration/externalAccounts.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
+import { instancePinRoutes } from "./administration/instancePins.ts";
 import { limitRoutes } from "./administration/limits.ts";
+import { quarantineRoutes } from "./administration/quarantines.ts";
+import { identityNameOf } from "./authority/identityName.ts";
 import { spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createReadiness } from "./http/readiness.ts";
@@ -17,9 +20,11 @@ import { administrationOf, forgetFailures, limitSentences } from "./openLimits.t
 import type { Parts } from "./parts.ts";
 import { createBlockedKeyStore } from "./store/blockedKeys.ts";
 import { createIncidentStore } from "./store/incidents.ts";
+import { createInstancePinStore } from "./store/instancePinList.ts";
 import { createInventoryStore } from "./store/inventory.ts";
 import { pingDatabase } from "./store/maintenance.ts";
 import { createPauseStore } from "./store/pauses.ts";
+import { createQuarantineStore } from "./store/quarantines.ts";
 
 /**
  * REST below /api/v1, for whoever has the operator's token: the inventory, and the state that operators administer. Resolves to the
@@ -58,14 +63,16 @@ export async function mountOperatorRest(
     now,
     newId: () => newId(now()),
   });
+  const instancePins = instancePinRoutes({ store: createInstancePinStore(foundation.db) });
+  const quarantines = quarantineRoutes({ store: createQuarantineStore(foundation.db), externalUrl, identityNameOf });
+  const administered = [incidents, limitAdministration, blockedKeys, externalAccountKeys, instancePins, quarantines];
   await server.register(
     async (rest) => {
       rest.addHook("onRequest", async (request, reply) => {
         access.require(request.headers.authorization);
         reply.header("cache-control", "no-store");
       });
-      for (const routes of [inventory, incidents, limitAdministration, blockedKeys, externalAccountKeys])
-        await rest.register(routes);
+      for (const routes of [inventory, ...administered]) await rest.register(routes);
     },
     { prefix: "/api/v1" },
   );

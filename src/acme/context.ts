@@ -185,5 +185,11 @@ export const noSuchResource = () => problem("notFound", "there is no such resour
 export const blockedKey = () =>
   problem("badPublicKey", "the key is blocked: it is known to be compromised, or the operator does not accept it");
 
+/** The refusal of an identity that gets no certificates for now; an order that was made before stays as it is. */
+export const quarantined = () =>
+  problem("unauthorized", "nothing is issued to this identity for now", {
+    subproblems: [{ code: "identityQuarantined", detail: "the identity is in quarantine" }],
+  });
+
 /** How an identifier reads in a sentence. */
 export const named = ({ type, value }: Identifier): string => `${type} ${value}`;

@@ -4,7 +4,7 @@ import { ValidityRefused, type Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
 import type { CertificationRequest } from "../x509/csr.ts";
 import { requireCaa } from "./caaAtFinalize.ts";
-import { blockedKey, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { blockedKey, quarantined, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { limitCertificate } from "./limits/orderLimits.ts";
 import { idOf } from "./order.ts";
@@ -79,6 +79,7 @@ async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<R
     }
     throw problem("orderNotReady", "the order is not ready any more");
   }
+  if (outcome.outcome === "quarantined") throw quarantined();
   const issued: Order =
     outcome.outcome === "issued"
       ? { ...order, status: "valid", certificateSerial: outcome.serial }
@@ -178,7 +179,7 @@ async function issueWithinLimit(
   let issued = false;
   try {
     const outcome = await act();
-    issued = outcome.outcome !== "notReady";
+    issued = outcome.outcome === "issued" || outcome.outcome === "unfinished";
     return outcome;
   } finally {
     if (!issued) counted.unused();

@@ -1,10 +1,11 @@
 /** newOrder (RFC 8555 §7.4). */
+import { identityNameOf } from "../authority/identityName.ts";
 import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, type RequestedIdentifier } from "./identifiers.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
 import { readOrderRequest } from "./orderRequest.ts";
-import type { MadeOrder, NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
+import type { Identifier, MadeOrder, NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
 import { alreadyReplaced, requirePredecessor } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
 import { requireAgreed } from "./termsOfService.ts";
@@ -21,6 +22,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
   const { requested, profile, replaces, ...asked } = readOrderRequest(payload, account, now, context);
   const { identifiers } = asked;
 
+  const valuesOf = (of: Identifier["type"]) => identifiers.filter(({ type }) => type === of).map(({ value }) => value);
   const attested = identifiers.some(({ type }) => type === "uri");
   const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
   const expiresAt = later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
@@ -35,6 +37,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     replaces,
     accountSpkiSha256: account.key.spkiSha256,
     termsOfService: context.termsOfService,
+    identityName: identityNameOf({ dns: valuesOf("dns"), ip: valuesOf("ip"), uri: valuesOf("uri") }),
   };
   const counted = limitOrder(context.rateLimits, account, order);
   const made = await countedUnlessOurs(counted, () => place(context, account, order));

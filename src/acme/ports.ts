@@ -193,6 +193,8 @@ export interface NewOrder {
   readonly replaces: Replaces | null;
   /** What the account must have agreed to. */
   readonly termsOfService: string | undefined;
+  /** Name of the identity that it is for: one in quarantine gets no order. */
+  readonly identityName: string;
 }
 
 /** What the store made of a new order: which authorizations prove it, and whether they all do already. */
@@ -210,6 +212,7 @@ export interface ForFinalize {
 export type OrderOverLimit =
   | { readonly reason: "paused"; readonly identifiers: readonly Identifier[] }
   | { readonly reason: "blockedKey" }
+  | { readonly reason: "quarantined" }
   | { readonly reason: "tooManyPending"; readonly limit: number };
 
 export interface FailedIdentifier {

@@ -1,10 +1,11 @@
 /**
  * Issue: the one way to a signature on a certificate, for every door. Intent before signature, record before release.
  */
-import { createHash, randomBytes as systemRandomBytes } from "node:crypto";
+import { randomBytes as systemRandomBytes } from "node:crypto";
 
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
+import { identityNameOf } from "./identityName.ts";
 import type { Issuer } from "./issuer.ts";
 import { lint, type LintedCertificate } from "./lint.ts";
 import type { Intent, IssuanceLedger, OpenIntent } from "./ports.ts";
@@ -26,6 +27,8 @@ export type IssueOutcome =
   | { readonly outcome: "issued"; readonly serial: Buffer; readonly certificate: Buffer; readonly issuer: Issuer }
   /** The order was not `ready` any more: another request won, or an authorization ended. Nothing was changed. */
   | { readonly outcome: "notReady" }
+  /** The identity is in quarantine. Nothing was changed. */
+  | { readonly outcome: "quarantined" }
   /** The intent is committed but no certificate is recorded yet (token or database away): it will be settled. */
   | { readonly outcome: "unfinished"; readonly serial: Buffer };
 
@@ -54,7 +57,8 @@ export function createIssuing(parts: IssuingParts): Issuing {
     const linted = lint(
       prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),
     );
-    if ((await ledger.intend(intentOf(linted))) === "notReady") return { outcome: "notReady" };
+    const intended = await ledger.intend(intentOf(linted));
+    if (intended !== "intended") return { outcome: intended };
     const serial = linted.serialNumber;
     try {
       const certificate = await signCertificate(linted.tbs, issuer.signer);
@@ -119,7 +123,7 @@ function intentOf(linted: LintedCertificate): Intent {
     orderId: authorized.orderId,
     accountId: authorized.accountId,
     identityKind: spiffeId === null ? "names" : "spiffe",
-    identityName: spiffeId ?? nameOfSet([...names.dns, ...names.ip]),
+    identityName: identityNameOf(names),
     spiffeId,
     dnsNames: names.dns,
     ipAddresses: names.ip,
@@ -131,14 +135,4 @@ function intentOf(linted: LintedCertificate): Intent {
     notBefore: linted.notBefore,
     notAfter: linted.notAfter,
   };
-}
-
-/** Longest name of an identity that is written out, in characters: the name is an index key, and Postgres limits those. */
-const setNameMax = 1000;
-
-/** A set of names as one: sorted, joined; a long one is cut and ends with its SHA-256, so that it still is the set's own. */
-function nameOfSet(names: readonly string[]): string {
-  const joined = [...names].sort().join(",");
-  if (joined.length <= setNameMax) return joined;
-  return `${joined.slice(0, setNameMax - 80)}…,sha256:${createHash("sha256").update(joined).digest("hex")}`;
 }

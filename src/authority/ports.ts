@@ -47,10 +47,11 @@ export interface OpenIntent {
 export interface IssuanceLedger {
   /**
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
-   * its account valid, all its authorizations valid and `storedGrant` standing now: `notReady` means that one of these did not hold and nothing changed.
+   * its account valid, all its authorizations valid, its identity in no quarantine and `storedGrant` standing now: `notReady` or
+   * `quarantined` mean that one of these did not hold and nothing changed.
    * @throws when the serial is intended already; one that was recorded is refused by `record`
    */
-  intend(intent: Intent): Promise<"intended" | "notReady">;
+  intend(intent: Intent): Promise<"intended" | "notReady" | "quarantined">;
   /**
    * Atomic: the certificate, its identity, the order's state, the audit entry and the outbox event, or nothing. False when the
    * intent was settled by somebody else meanwhile: then that certificate counts, not this one.

@@ -104,4 +104,29 @@ export const commands: readonly CommandEntry[] = [
     summary: "take a public key off the list of blocked ones",
     load: async () => (await import("./keysUnblock.ts")).command,
   },
+  {
+    name: "quarantine create",
+    summary: "issue nothing to an identity until further notice",
+    load: async () => (await import("./quarantineCreate.ts")).command,
+  },
+  {
+    name: "quarantine list",
+    summary: "list quarantines, newest first",
+    load: async () => (await import("./quarantineList.ts")).command,
+  },
+  {
+    name: "quarantine lift",
+    summary: "issue to an identity again",
+    load: async () => (await import("./quarantineLift.ts")).command,
+  },
+  {
+    name: "pins list",
+    summary: "show to which accounts running instances belong",
+    load: async () => (await import("./pinsList.ts")).command,
+  },
+  {
+    name: "pins release",
+    summary: "let a running instance go from the accounts it belongs to",
+    load: async () => (await import("./pinsRelease.ts")).command,
+  },
 ];

@@ -107,6 +107,13 @@ export const problems = {
   },
   approvalRequired: { type: `${attestation}approvalRequired`, status: 403, title: "An approval is required" },
 
+  // Ours, only ever as subproblems[].type
+  identityQuarantined: {
+    type: `${mayfly}identityQuarantined`,
+    status: 403,
+    title: "The identity is in quarantine",
+  },
+
   // HTTP and REST
   notFound: { type: `${acme}malformed`, status: 404, title: "There is no such resource" },
   methodNotAllowed: { type: `${acme}malformed`, status: 405, title: "The method is not allowed here" },

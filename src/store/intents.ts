@@ -4,6 +4,7 @@
  */
 import type { Intent } from "../authority/ports.ts";
 import { grantStands } from "./grantStands.ts";
+import { isQuarantined } from "./quarantines.ts";
 
 const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
   ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
@@ -32,7 +33,8 @@ export const intentValues = (intent: Intent): unknown[] => [
 ];
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
-export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}`;
+export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}
+       and not ${isQuarantined("$8")}`;
 
 /**
  * The end of such a statement: a row where it wrote one. Without an order (the listener's own certificate) the intent stands alone. There

@@ -2,6 +2,7 @@
 import type { IssuanceLedger, IssuerStore, OpenIntent, StoredIssuer } from "../authority/ports.ts";
 import { statement, type Database } from "./database.ts";
 import { insertIntent, intentValues, mayIntend } from "./intents.ts";
+import { isIdentityQuarantined } from "./quarantines.ts";
 
 const intend = statement(
   "issuance_intend",
@@ -92,7 +93,8 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
   return {
     async intend(intent) {
       const rows = await db.run(intend, intentValues(intent));
-      return rows.length === 1 ? "intended" : "notReady";
+      if (rows.length === 1) return "intended";
+      return (await isIdentityQuarantined(db, intent.identityName)) ? "quarantined" : "notReady";
     },
     record: async (serial, certificate) => (await db.run(record, [serial, certificate])).length === 1,
     async openIntents(before, limit): Promise<OpenIntent[]> {

@@ -4,6 +4,7 @@
  */
 import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
+import { isQuarantined } from "./quarantines.ts";
 import { isSigner } from "./signer.ts";
 
 /** What the store bounds; 0 means no bound. */
@@ -20,13 +21,14 @@ export const agreed = (a: string, terms: string): string =>
 
 /**
  * A row with `id` and `slot` where the signer's account is valid and has agreed to the terms, its key is not blocked, it has a free
- * place, and none of the wanted identifiers is paused. The signer is $2 to $4, types and values of the wanted identifiers are $12 and $13.
- * @param n the first of five parameters: the account's SPKI, three for the place, the terms of service
+ * place, its identity is in no quarantine, and none of the wanted identifiers is paused. The signer is $2 to $4, types and values of the wanted identifiers are $12 and $13.
+ * @param n the first of six parameters: the account's SPKI, three for the place, the terms of service, the identity's name
  */
 export const admittedSigner = (n: number): string => `
      select a.id, place.slot
      from account a cross join lateral (${freePlace("a.id", `$${n + 1}`, `$${n + 2}`, `$${n + 3}`)}) place
      where ${isSigner("a", 2)} and a.status = 'valid' and not ${isBlocked(`$${n}`)} and ${agreed("a", `$${n + 4}`)}
+       and not ${isQuarantined(`$${n + 5}`)}
        and not exists (select from ${pausedOf("a.id", "$12", "$13")})`;
 
 /**

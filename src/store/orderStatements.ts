@@ -48,7 +48,7 @@ const usable = (z: string, w: string, profile: string, reuse: string, orderExpir
 
 // $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
 // $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23 account's SPKI · $24-$26 place ·
-// $27 terms of service (see admittedSigner)
+// $27 terms of service · $28 identity (see admittedSigner)
 const insertion = (owner: string, also: { columns: string; values: string }): string =>
   `with ${owner}, wanted as (
      select owner.id as account_id, w.*
@@ -94,7 +94,7 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
 /**
  * For an account that has made no pre-authorization, and where orders share none: nothing is there that could be taken up. A third of the
  * price of the other one, which decides where this one makes no order.
- * $1 to $17 as above · $18 the authorization of each identifier · $19 to $23 see `admittedSigner`
+ * $1 to $17 as above · $18 the authorization of each identifier · $19 to $24 see `admittedSigner`
  */
 export const insertPlainOrder = statement(
   "order_insert_plain",
@@ -117,10 +117,10 @@ export const insertOrder = statement(
   insertion(`owner as (${admittedSigner(23)})`, { columns: "", values: "" }),
 );
 
-/** $28-$33: see `replacingOwner`. */
+/** $29-$34: see `replacingOwner`. */
 export const insertReplacingOrder = statement(
   "order_insert_replacing",
-  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $28, $29" }),
+  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $29, $30" }),
 );
 
 // That the account has one is written down with it: only then newOrder looks for some.

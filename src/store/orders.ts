@@ -22,6 +22,7 @@ import * as limitSql from "./orderLimits.ts";
 import type { OrderLimits } from "./orderLimits.ts";
 import * as sql from "./orderStatements.ts";
 import { pinConstraint, pinValues, usedValues } from "./instancePins.ts";
+import { isIdentityQuarantined } from "./quarantines.ts";
 import { signerValues, type WithSigner } from "./signer.ts";
 
 interface OrderRow {
@@ -105,7 +106,7 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
     const limit = limits.pendingOrdersPerAccount;
     for (let attempt = 1; ; attempt++) {
       const place = [limit, limit > 0 ? randomInt(limit) : 0, Math.min(limit, tries)];
-      const admission = [order.accountSpkiSha256, ...place, order.termsOfService ?? null];
+      const admission = [order.accountSpkiSha256, ...place, order.termsOfService ?? null, order.identityName];
       try {
         return await insert(signer, order, admission);
       } catch (error) {
@@ -144,8 +145,9 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
       }
       return row && { status: row.status, authorizationIds: row.authorization_ids, expiresAt: row.expires_at };
     },
-    async whyNoOrder(signer, { authorizations, accountSpkiSha256 }) {
+    async whyNoOrder(signer, { authorizations, accountSpkiSha256, identityName }) {
       if (await isKeyBlocked(db, accountSpkiSha256)) return { reason: "blockedKey" };
+      if (await isIdentityQuarantined(db, identityName)) return { reason: "quarantined" };
       const identifiers = authorizations.map(({ identifier }) => identifier);
       const names = [identifiers.map(({ type }) => type), identifiers.map(({ value }) => value)];
       const paused = await db.run<Identifier>(limitSql.pausedAmong, [signer.id, ...names]);

@@ -4,7 +4,7 @@
 import { admittedSigner } from "./orderLimits.ts";
 
 /**
- * `$1` order · `$2`–`$4` signer · `$28` serial · `$29` its id, not used here · `$30` issuers · `$31`–`$33` the order's names by type.
+ * `$1` order · `$2`–`$4` signer · `$29` serial · `$30` its id, not used here · `$31` issuers · `$32`–`$34` the order's names by type.
  *
  * The row of `certificate_replacement` settles who replaces. It passes on only from an order that this statement saw ended: one that
  * another newOrder put there meanwhile is not among those, whatever it looked like before. An order whose time has run out is ended
@@ -13,9 +13,9 @@ import { admittedSigner } from "./orderLimits.ts";
 export const replacingOwner = `signer as (
 ${admittedSigner(23)}
    ), predecessor as (
-     select c.serial from signer join certificate c on c.serial = $28 and c.account_id = signer.id
-     where c.issuer_id = any($30::uuid[])
-       and (c.dns_names && $31::text[] or c.ip_addresses && $32::text[] or c.spiffe_id = any($33::text[]))
+     select c.serial from signer join certificate c on c.serial = $29 and c.account_id = signer.id
+     where c.issuer_id = any($31::uuid[])
+       and (c.dns_names && $32::text[] or c.ip_addresses && $33::text[] or c.spiffe_id = any($34::text[]))
        and not exists (select from certificate successor where successor.replaces = c.serial)
    ), holder as (
      select r.order_id from predecessor p join certificate_replacement r on r.serial = p.serial

@@ -21,6 +21,8 @@ export interface CertificateTable {
   not_after: Date;
   issued_at: Date;
   replaces: Buffer | null;
+  lineage: Buffer | null;
+  renewed_from: Buffer | null;
 }
 
 export interface RevocationTable {

@@ -89,6 +89,7 @@ export function orderFor(changes: Partial<NewOrder> = {}): NewOrder {
     authorizationOf: [0],
     reuse: false,
     termsOfService: undefined,
+    identityName: "a.test",
     replaces: null,
     ...changes,
   };

@@ -1,5 +1,5 @@
 /** Which limits a request for an order, an authorization or a certificate is under, and what it is told over one. */
-import { blockedKey, named } from "../context.ts";
+import { blockedKey, named, quarantined } from "../context.ts";
 import type { Identifier, NewAuthorization, NewOrder, OrderOverLimit, OrderStore, Signer } from "../ports.ts";
 import { Problem } from "../../problem/problem.ts";
 import { identityKey, type RateLimits, type Use } from "./rateLimits.ts";
@@ -93,6 +93,7 @@ export function countFailures(orders: OrderStore, rateLimits: RateLimits): Order
 /** What a client is told that is over a limit of the store. */
 export function overLimit(rateLimits: RateLimits, over: OrderOverLimit): Problem {
   if (over.reason === "blockedKey") return blockedKey();
+  if (over.reason === "quarantined") return quarantined();
   if (over.reason === "tooManyPending") {
     const detail = `the account has ${over.limit} orders that wait for authorizations; finish some, or deactivate authorizations`;
     return rateLimits.refusal("pendingOrdersPerAccount", detail, pendingRetrySeconds);
