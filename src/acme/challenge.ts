@@ -1,5 +1,6 @@
 /** Responding to a challenge (RFC 8555 §7.5.1): which one, whose, and in which state; the proof itself is each challenge's own matter. */
 import { noSuchResource, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { respondWithActivation } from "./challenges/activation.ts";
 import { respondWithToken } from "./challenges/tkauth01.ts";
 import { respondWithEvidence } from "./challenges/workloadAttest01.ts";
 import { idOf } from "./order.ts";
@@ -21,6 +22,12 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
   if (request.payload !== undefined && asked.status === "processing")
     return challengeReply(authorization, await context.validations.hurry(authorization, asked), context);
   if (request.payload === undefined || !open) return challengeReply(authorization, asked, context);
+  const { activation: wanted } = request.payload;
+  if (asked.type === "workload-attest-01" && wanted !== undefined && request.payload["evidence"] === undefined) {
+    const responding = { account, authorization, challenge: asked };
+    const { challenge: answered, activation } = await respondWithActivation(wanted, responding, context);
+    return challengeReply(authorization, answered, context, activation && { activation });
+  }
   if (asked.type === "workload-attest-01" || asked.type === "tkauth-01") {
     const respond = asked.type === "tkauth-01" ? respondWithToken : respondWithEvidence;
     const answered = await respond(request.payload, { account, authorization, challenge: asked }, context);
@@ -41,13 +48,18 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
 }
 
 /** §7.5.1: the challenge, with its authorization as `up`, and when to come back while it is processing. */
-function challengeReply(authorization: Authorization, answered: Challenge, { urls, now }: AcmeContext): Reply {
+function challengeReply(
+  authorization: Authorization,
+  answered: Challenge,
+  { urls, now }: AcmeContext,
+  more: object = {},
+): Reply {
   return {
     status: 200,
     headers: {
       link: [link(urls.authorization(authorization.id), "up")],
       ...(answered.status === "processing" && { "retry-after": String(challengeRetryAfter(answered, now())) }),
     },
-    body: challengeJson(authorization, answered, urls, now()),
+    body: { ...challengeJson(authorization, answered, urls, now()), ...more },
   };
 }

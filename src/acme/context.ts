@@ -4,8 +4,9 @@ import type { CurrentGrant } from "../authority/authorize.ts";
 import type { GrantOrigin } from "../authority/grants.ts";
 import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
-import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
+import type { ActivationOffer, EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
 import type { Pinning } from "../attestation/format.ts";
+import type { JsonObject } from "../encoding/json.ts";
 import { Problem, problem } from "../problem/problem.ts";
 import type { CaaCheck } from "./challenges/caa.ts";
 import type { NameChallenge } from "./challenges/offered.ts";
@@ -42,6 +43,8 @@ export interface IdentityPolicy {
   hasSource(ref: string): boolean;
   /** Verifies one item. @throws {EvidenceRefused} · {SourceUnavailable} */
   verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
+  /** A credential for the TPM that a client names. @throws {EvidenceRefused} */
+  activate(ref: string, request: JsonObject, now: Date): ActivationOffer;
   /** The grant that gives this SPIFFE ID for this evidence. @throws {EvidenceRefused} naming what is missing */
   decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]): GrantDecision;
   /** Grants as they read now, by name. */

@@ -2,7 +2,7 @@
  * What the ACME room needs from a store, and the objects it deals in (RFC 8555 §7.1). Every read and every change names the account:
  * an object of another account does not exist. Each method is one statement: atomic, and durable once it resolves.
  */
-import type { BindingLevel, Claims } from "../attestation/evidence.ts";
+import type { Activation, BindingLevel, Claims } from "../attestation/evidence.ts";
 import type { Pinning } from "../attestation/format.ts";
 import type { StoredGrant } from "../authority/ports.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
@@ -68,6 +68,8 @@ export interface Challenge {
   readonly retryAt?: string;
   /** Ours, shown to nobody: when CAA records permitted the name, RFC 3339. */
   readonly caaCheckedAt?: string;
+  /** Ours, shown to nobody: the credential that was given out last, for workload-attest-01. */
+  readonly activation?: Activation;
   /** workload-attest-01 only: these three. */
   readonly binding?: "wa1-sha256";
   readonly audience?: string;
@@ -255,6 +257,8 @@ export interface OrderStore {
 
   /** Moves one pending challenge to `processing`; undefined when another request was first or it is not pending. */
   beginValidation(signer: Signer, authorizationId: string, challenge: Challenge): Promise<Authorization | undefined>;
+  /** Keeps a pending challenge with the credential that was given out for it, in place of an earlier one. False when it is not pending. */
+  activationOffered(signer: Signer, authorizationId: string, challenge: Challenge): Promise<boolean>;
   /**
    * Keeps the challenge `processing`, with what has failed so far, and this process its keeper for another while. False when the
    * authorization is not pending any more.

@@ -38,6 +38,31 @@ export interface VerificationContext {
   readonly identifier: { readonly type: string; readonly value: string };
   /** SHA-256 thumbprint (RFC 7638) of the key that signs the requests, 32 bytes; sender-constrained evidence names it. */
   readonly accountKey: Buffer;
+  /** The last credential that was given out in this challenge; never one with inlineEvidence. */
+  readonly activation?: Activation | undefined;
+}
+
+/** What is kept of a credential for a TPM, to know the answer by. */
+export interface Activation {
+  /** The source that gave it out, and the only one that it counts with. */
+  readonly ref: string;
+  /** SHA-256 of the secret in it, base64url. */
+  readonly secretSha256: string;
+  /** TPM's name of the attestation key that it was made for, hex. */
+  readonly akName: string;
+  /** SHA-256 of the endorsement key's SubjectPublicKeyInfo, hex. */
+  readonly ekSha256: string;
+  /** What the endorsement key's certificate says. */
+  readonly claims: Claims;
+}
+
+/** A credential, for the client, and what is kept of it. */
+export interface ActivationOffer {
+  readonly kept: Activation;
+  /** TPM2B_ID_OBJECT. */
+  readonly credentialBlob: Buffer;
+  /** TPM2B_ENCRYPTED_SECRET. */
+  readonly encryptedSecret: Buffer;
 }
 
 /** A JSON value as found in a claim. */

@@ -1,6 +1,7 @@
 /** What a format of evidence is: the settings of its sources, what its evidence can reach, and how it is verified. */
 import { type Static, type TProperties, Type } from "typebox";
-import type { BindingLevel, EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
+import type { JsonObject } from "../encoding/json.ts";
+import type { ActivationOffer, BindingLevel, EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
 
 /**
  * How many accounts may show evidence of one running instance (workload-attest-01, server rule 4). `once`: one account, one time.
@@ -68,6 +69,11 @@ export interface OpenSource {
    * @throws {SourceUnavailable} it cannot be judged now
    */
   readonly verify: (item: EvidenceItem, context: VerificationContext) => Promise<VerifiedEvidence>;
+  /**
+   * Makes a credential that only one TPM can read, for evidence whose key has no certificate. Where absent the format knows no such thing.
+   * @throws {EvidenceRefused} the keys that the client names are bad
+   */
+  readonly activate?: (request: JsonObject, now: Date) => ActivationOffer;
 }
 
 /** One format; `registry.ts` lists them all. */

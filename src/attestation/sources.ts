@@ -46,5 +46,5 @@ export function sourceFacts(settings: SourceSettings): SourceFacts {
 export function openSource(settings: SourceSettings, surroundings: SourceSurroundings): Source {
   const opened = formatNamed(settings.format).open(settings, surroundings);
   const { issuer, tokenAuthorityUrl } = settings as { issuer?: string; tokenAuthorityUrl?: string };
-  return Object.freeze({ ...sourceFacts(settings), issuer, tokenAuthorityUrl, verify: opened.verify });
+  return Object.freeze({ ...sourceFacts(settings), issuer, tokenAuthorityUrl, ...opened });
 }

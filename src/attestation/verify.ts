@@ -3,7 +3,8 @@
  * audience count.
  */
 import { EvidenceRefused } from "./evidence.ts";
-import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
+import type { JsonObject } from "../encoding/json.ts";
+import type { ActivationOffer, EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
 import { namedIssuer } from "./formats/atc.ts";
 import type { Source } from "./sources.ts";
 
@@ -13,6 +14,11 @@ export interface Verifier {
    * @throws {SourceUnavailable} it cannot be judged now
    */
   verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
+  /**
+   * A credential for the TPM that a client names.
+   * @throws {EvidenceRefused} also when the source gives out none
+   */
+  activate(ref: string, request: JsonObject, now: Date): ActivationOffer;
   /** The authority that a token names, among these sources. Nothing of the token is verified yet. */
   authorityOf(token: string, refs: readonly string[]): Source | undefined;
   /** Formats of the configured sources, for the directory's `meta.workloadAttestation.formats`. */
@@ -38,6 +44,16 @@ export function createVerifier(sources: readonly Source[]): Verifier {
         throw new EvidenceRefused("formatNotAccepted", "The source does not take evidence of this format");
       }
       return source.verify(item, context);
+    },
+    activate(ref, request, now) {
+      const source = byRef.get(ref);
+      if (source === undefined) {
+        throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
+      }
+      if (source.activate === undefined) {
+        throw new EvidenceRefused("formatNotAccepted", "The source gives out no credentials");
+      }
+      return source.activate(request, now);
     },
     authorityOf(token, refs) {
       const issuer = namedIssuer(token);

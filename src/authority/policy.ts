@@ -8,8 +8,7 @@ import {
 } from "../attestation/evidence.ts";
 import type { Verifier } from "../attestation/verify.ts";
 import type { CurrentGrant } from "./authorize.ts";
-import { acceptFor, decideGrant, recordedClaims } from "./grantDecision.ts";
-import { indexGrants, type GrantIndex } from "./grantIndex.ts";
+import { acceptFor, couldAllow, decideGrant, recordedClaims } from "./grantDecision.ts";
 import type { Grant } from "./grants.ts";
 
 export function createIdentityPolicy({
@@ -28,19 +27,19 @@ export function createIdentityPolicy({
   /** Brings `grants` up to date. */
   reread?: () => Promise<void>;
 }) {
-  let known: GrantIndex | undefined;
+  let known: { readonly list: readonly Grant[]; readonly map: ReadonlyMap<string, CurrentGrant> } | undefined;
   /** Made anew only when the grants have changed. */
-  function index(): GrantIndex {
+  function byName(): ReadonlyMap<string, CurrentGrant> {
     const list = grants();
-    if (known?.grants !== list) known = indexGrants(list);
-    return known;
+    if (known?.list !== list) known = { list, map: new Map(list.map((grant) => [grant.name, grant])) };
+    return known.map;
   }
   return {
     trustDomain,
     candidates(spiffeId: string, profile?: string) {
-      const able = index()
-        .ableTo(spiffeId)
-        .filter((grant) => (profile ?? grant.profile) === grant.profile);
+      const able = grants().filter(
+        (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
+      );
       const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
         accept,
@@ -54,12 +53,11 @@ export function createIdentityPolicy({
     authorityOf: (token: string, refs: readonly string[]) => verifier.authorityOf(token, refs)?.ref,
     hasSource: (ref: string) => verifier.sources.has(ref),
     verify: (item: EvidenceItem, context: VerificationContext) => verifier.verify(item, context),
+    activate: (...asked: Parameters<Verifier["activate"]>) => verifier.activate(...asked),
     /** @throws {EvidenceRefused} */
     decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {
       const decision = decideGrant(
-        index()
-          .ableTo(spiffeId)
-          .filter((grant) => grant.profile === profile),
+        grants().filter((grant) => grant.profile === profile),
         spiffeId,
         verified,
       );
@@ -77,7 +75,7 @@ export function createIdentityPolicy({
         recordedClaims: recordedClaims(grant, evidence[0].claims),
       };
     },
-    grants: (): ReadonlyMap<string, CurrentGrant> => index().byName,
+    grants: byName,
     reread,
   };
 }

@@ -201,6 +201,14 @@ export const beginValidation = statement(
    returning ${authorizationColumns("z")}`,
 );
 
+export const activationOffered = statement(
+  "authorization_activation_offered",
+  `update acme_authorization z set challenges = ${withChallenge("z", "$5", "$6")}
+   where z.id = $4 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now()
+     and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
+   returning z.id`,
+);
+
 export const retrying = statement(
   "authorization_retrying",
   `update acme_authorization z set challenges = ${withChallenge("z", "$2", "$3")}, validating_since = now()

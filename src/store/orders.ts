@@ -219,6 +219,10 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
           JSON.stringify(challenge),
         ]),
       ),
+    async activationOffered(signer, authorizationId, challenge) {
+      const values = [...signerValues(signer), authorizationId, challenge.type, JSON.stringify(challenge)];
+      return (await db.run(sql.activationOffered, values)).length === 1;
+    },
     async retrying(authorizationId, challenge) {
       const values = [authorizationId, challenge.type, JSON.stringify(challenge)];
       return (await db.run(sql.retrying, values)).length === 1;

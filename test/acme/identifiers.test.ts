@@ -18,6 +18,7 @@ const policy: IdentityPolicy = {
   }),
   authorityOf: unexpected,
   hasSource: unexpected,
+  activate: unexpected,
   verify: unexpected,
   decide: unexpected,
   grants: unexpected,

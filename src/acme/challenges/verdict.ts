@@ -39,8 +39,18 @@ export async function answerWith(
   responding: Responding,
   context: AcmeContext,
 ): Promise<Challenge> {
+  return await orRefuse(async () => accept(await judge(), responding, context), refusedAs, responding, context);
+}
+
+/** The same for an act that may refuse evidence: then the challenge ends, and is what becomes of the act. */
+export async function orRefuse<T>(
+  act: () => Promise<T>,
+  refusedAs: ProblemCode,
+  responding: Responding,
+  context: AcmeContext,
+): Promise<T | Challenge> {
   try {
-    return await accept(await judge(), responding, context);
+    return await act();
   } catch (error) {
     if (error instanceof SourceUnavailable) {
       // Our own trouble never ends the challenge and never lets anybody in.
@@ -63,7 +73,7 @@ async function accept(
   context: AcmeContext,
 ): Promise<Challenge> {
   const now = context.now();
-  const valid: Challenge = { ...challenge, status: "valid", validated: timestamp(now) };
+  const valid: Challenge = { ...ended(challenge), status: "valid", validated: timestamp(now) };
   let { orderId } = authorization;
   let decision = decided;
   for (let attempt = 1; ; attempt++) {
@@ -105,6 +115,12 @@ const isSameGrant = (a: GrantDecision, b: GrantDecision): boolean =>
 /** The grant that must still stand where evidence is accepted by it; null for one of the configuration. */
 export const storedGrantOf = ({ grant, grantVersion, grantOrigin }: GrantDecision): StoredGrant | null =>
   grantOrigin === "database" ? { name: grant, version: grantVersion } : null;
+
+/** What an ended challenge needs no more: what it was told of a TPM is nobody's record. */
+function ended(challenge: Challenge): Challenge {
+  const { activation: _, ...lasting } = challenge;
+  return lasting;
+}
 
 /** What is used up by judged evidence: all that was shown, once, and the instances of what the grant goes by. */
 export function usesOf(verified: readonly VerifiedEvidence[], { evidence, pinning }: GrantDecision): EvidenceUses {
@@ -177,7 +193,7 @@ async function refuse(
       members: { instance: `urn:uuid:${context.newId()}` }, // The audit entry carries the same.
     }),
   );
-  const invalid: Challenge = { ...challenge, status: "invalid", error };
+  const invalid: Challenge = { ...ended(challenge), status: "invalid", error };
   let { orderId } = authorization;
   for (let attempt = 1; ; attempt++) {
     if ((await context.orders.failed({ id: authorization.id, orderId }, invalid)) !== undefined) {

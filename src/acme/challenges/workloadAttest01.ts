@@ -1,13 +1,14 @@
 /** workload-attest-01: evidence in the challenge response proves a SPIFFE ID (docs/workload-attest-01.md). */
 import {
   EvidenceRefused,
+  type Activation,
   type Endorsements,
   type EvidenceItem,
   type VerifiedEvidence,
 } from "../../attestation/evidence.ts";
 import { problem } from "../../problem/problem.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
-import type { AcmeContext } from "../context.ts";
+import type { AcmeContext, IdentityPolicy } from "../context.ts";
 import type { JsonObject, JsonValue } from "../../encoding/json.ts";
 import type { SigningAccount } from "../pipeline.ts";
 import type { Accept, Challenge, Identifier } from "../ports.ts";
@@ -117,6 +118,8 @@ export interface ToAttest {
   /** The challenge's, or what stands in its place. */
   readonly token: string;
   readonly accept?: readonly Accept[];
+  /** The credential that the challenge gave out last. */
+  readonly activation?: Activation;
 }
 
 /**
@@ -125,20 +128,15 @@ export interface ToAttest {
  */
 export async function judgeEvidence(
   { spki, evidence }: EvidenceResponse,
-  { account, identifier, profile, token, accept = [] }: ToAttest,
+  { account, identifier, profile, token, accept = [], activation }: ToAttest,
   { policy, audience, now }: Judging,
 ): Promise<Judged> {
   const accountKey = account.key.thumbprint;
   const binding = bindingValue(keyAuthorization(token, accountKey), spki);
   const verified: VerifiedEvidence[] = [];
   for (const item of evidence) {
-    // What the challenge does not accept is not looked at: its source may be away, or dear to ask.
-    if (!isAccepted(item, accept)) {
-      if (!policy.hasSource(item.ref))
-        throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
-      throw new EvidenceRefused("formatNotAccepted", "The challenge does not accept evidence of that format and ref");
-    }
-    verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey }));
+    requireAccepted(item, accept, policy);
+    verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey, activation }));
   }
   const decideAgain = () => policy.decide(identifier.value, profile, verified);
   return {
@@ -149,9 +147,17 @@ export async function judgeEvidence(
   };
 }
 
-/** Whether a grant could go by it, alone or together with other evidence. */
-function isAccepted({ format, ref }: EvidenceItem, accept: readonly Accept[]): boolean {
-  return accept
-    .flatMap((one) => [one, ...(one.with ?? [])])
-    .some((accepted) => accepted.format === format && accepted.ref === ref);
+/**
+ * What the challenge does not accept, alone or together with other evidence, is not looked at: its source may be away, or dear to ask.
+ * @throws {EvidenceRefused} sourceNotConfigured · formatNotAccepted
+ */
+export function requireAccepted(
+  { format, ref }: Pick<EvidenceItem, "format" | "ref">,
+  accept: readonly Accept[],
+  policy: IdentityPolicy,
+): void {
+  const all = accept.flatMap((one) => [one, ...(one.with ?? [])]);
+  if (all.some((accepted) => accepted.format === format && accepted.ref === ref)) return;
+  if (!policy.hasSource(ref)) throw new EvidenceRefused("sourceNotConfigured", "No evidence source has this ref");
+  throw new EvidenceRefused("formatNotAccepted", "The challenge does not accept evidence of that format and ref");
 }

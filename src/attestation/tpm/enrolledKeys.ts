@@ -1,0 +1,130 @@
+/**
+ * Attestation keys that an operator has enrolled: a JSON file `{"devices": [{"name", "ak"}, …]}`, where `ak` is a PEM public key, a JWK, or the
+ * TPM's name of the key in hex. A name fixes the key's attributes as well; with the other two the operator has looked at them.
+ */
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { readFileSync, statSync, type Stats } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { JsonRefused, parseJsonObject, type JsonValue } from "../../encoding/json.ts";
+import { keyOf, KeyRefused } from "../../x509/publicKey.ts";
+import { SourceUnavailable } from "../evidence.ts";
+import { requireName } from "./attest.ts";
+import { TpmStructureError } from "./reader.ts";
+
+/** A device whose attestation key is known. */
+export interface Enrolled {
+  readonly device: string;
+}
+
+/** The enrolled keys as they are now. */
+export interface EnrolledKeys {
+  /** By the TPM's name of the key, hex. */
+  readonly byName: ReadonlyMap<string, Enrolled>;
+  /** By SHA-256 of its SubjectPublicKeyInfo, hex. */
+  readonly byKey: ReadonlyMap<string, Enrolled>;
+}
+
+const bytesMax = 16 * 1024 * 1024;
+const devicesMax = 50_000;
+/** A device's name can be a segment of a SPIFFE ID. */
+const deviceForm = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
+
+/**
+ * Opens the file, which is read again when it changes.
+ * @returns the keys as they are now; rejects with {SourceUnavailable} while the file cannot be used
+ * @throws {Error} with a message for people when it cannot be used now
+ */
+export function openEnrolledKeys(path: string, ref: string): () => Promise<EnrolledKeys> {
+  let found = statSync(path);
+  requireReadable(found, path);
+  let keys = parseEnrolledKeys(readFileSync(path), path);
+
+  async function reread(): Promise<void> {
+    const present = await stat(path);
+    if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return;
+    requireReadable(present, path);
+    keys = parseEnrolledKeys(await readFile(path), path);
+    // Only now: a file caught half-written is read again the next time.
+    found = present;
+  }
+
+  return async () => {
+    await reread().catch((cause: unknown) => {
+      throw new SourceUnavailable(`the enrolled keys of source ${ref} cannot be read`, { cause });
+    });
+    return keys;
+  };
+}
+
+function requireReadable(file: Stats, path: string): void {
+  if (!file.isFile()) throw new Error(`${path} is not a regular file`);
+  if (file.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
+}
+
+/**
+ * Reads the file's text. A device or key that is there twice is an error: one of the two would be ignored.
+ * @throws {Error} with a message for people
+ */
+export function parseEnrolledKeys(bytes: Buffer, path: string): EnrolledKeys {
+  const [byName, byKey] = [new Map<string, Enrolled>(), new Map<string, Enrolled>()];
+  const devices = new Set<string>();
+  for (const [index, entry] of devicesIn(bytes, path).entries()) {
+    const at = `${path}: devices[${index}]`;
+    const { name, ak } = requireEntry(entry, at);
+    if (devices.has(name)) throw new Error(`${at}: the device is there twice`);
+    devices.add(name);
+    const { map, id } = typeof ak === "string" && /^(?:[0-9a-f]{2})+$/i.test(ak) ? named(ak, at) : keyed(ak, at);
+    const target = map === "name" ? byName : byKey;
+    if (target.has(id)) throw new Error(`${at}: the key is there twice`);
+    target.set(id, { device: name });
+  }
+  return { byName, byKey };
+}
+
+function devicesIn(bytes: Buffer, path: string): readonly JsonValue[] {
+  try {
+    const { devices, ...more } = parseJsonObject(bytes, path);
+    if (!Array.isArray(devices) || devices.length > devicesMax || Object.keys(more).length > 0) {
+      throw new Error(`${path}: expected {"devices": […]} and nothing else, of at most ${devicesMax}`);
+    }
+    return devices;
+  } catch (error) {
+    if (error instanceof JsonRefused) throw new Error(error.message, { cause: error });
+    throw error;
+  }
+}
+
+function requireEntry(entry: JsonValue, at: string): { name: string; ak: JsonValue } {
+  if (typeof entry === "object" && entry !== null && !Array.isArray(entry) && Object.keys(entry).length === 2) {
+    const { name, ak } = entry;
+    if (typeof name === "string" && deviceForm.test(name) && ak !== undefined) return { name, ak };
+  }
+  throw new Error(`${at}: expected name, of 1 to 128 characters A-Z a-z 0-9 . _ -, and ak`);
+}
+
+type Place = { readonly map: "name" | "key"; readonly id: string };
+
+function named(hex: string, at: string): Place {
+  try {
+    requireName(Buffer.from(hex, "hex"));
+    return { map: "name", id: hex.toLowerCase() };
+  } catch (error) {
+    if (error instanceof TpmStructureError) throw new Error(`${at}.ak: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function keyed(ak: JsonValue, at: string): Place {
+  try {
+    return { map: "key", id: keyOf(importKey(ak)).sha256.toString("hex") };
+  } catch (error) {
+    const why = error instanceof KeyRefused ? error.message : "expected a PEM public key, a JWK, or a name in hex";
+    throw new Error(`${at}.ak: ${why}`, { cause: error });
+  }
+}
+
+function importKey(ak: JsonValue): KeyObject {
+  if (typeof ak === "string") return createPublicKey(ak);
+  if (typeof ak !== "object" || ak === null || Array.isArray(ak)) throw new TypeError("neither text nor object");
+  return createPublicKey({ key: ak, format: "jwk" });
+}
