@@ -2,6 +2,7 @@
 import path from "node:path";
 import type { FastifyInstance } from "fastify";
 
+import type { SourceSurroundings } from "./attestation/format.ts";
 import { createIssuing, type Issuing } from "./authority/issue.ts";
 import type { Hierarchy } from "./authority/issuer.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
@@ -13,6 +14,9 @@ import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
 import { createListener } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountOperatorRest, mountPublic } from "./mountRest.ts";
+import { openDelegations } from "./openDelegations.ts";
+import { createFetchBody } from "./outbound/fetchBody.ts";
+import { createOutbound } from "./outbound/outbound.ts";
 import { openExternalAccounts } from "./openExternalAccounts.ts";
 import { openLimits } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
@@ -92,6 +96,7 @@ async function build(
     ? await openDevIssuer(path.join(configuration.dataDir, "dev-issuer.jwk"))
     : undefined;
   const externalAccounts = await openExternalAccounts(configuration, foundation);
+  const surroundings = openSurroundings(configuration, now);
   const parts: Parts = {
     configuration,
     foundation,
@@ -100,6 +105,8 @@ async function build(
     issuing,
     limits,
     externalAccounts: (await replacements.externalAccounts?.(externalAccounts)) ?? externalAccounts,
+    surroundings,
+    delegations: await openDelegations(configuration, foundation, surroundings),
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };
@@ -126,6 +133,16 @@ async function build(
         () => foundation.close(),
       ),
   };
+}
+
+/** What sources of evidence use. By the system's resolver: issuers have names that only this network knows. */
+function openSurroundings(
+  { attestation: { allowPrivate }, externalUrl, trustDomain }: Configuration,
+  now: () => Date,
+): SourceSurroundings {
+  const localhost = { allowLocalhostNames: allowPrivate };
+  const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
+  return { fetchBody: createFetchBody(outbound, `Mayfly (attestation; +${externalUrl})`), now, trustDomain };
 }
 
 /** The way to a signature, by the one issuer that is active. */

@@ -19,9 +19,7 @@ import { openSource, sourceFacts, type Source } from "./attestation/sources.ts";
 import { configureTokenSource } from "./attestation/tokenSource.ts";
 import { createVerifier } from "./attestation/verify.ts";
 import { createIdentityPolicy } from "./authority/policy.ts";
-import { developmentRef } from "./config/load.ts";
-import { createFetchBody } from "./outbound/fetchBody.ts";
-import { createOutbound } from "./outbound/outbound.ts";
+import { developmentRef } from "./config/grants.ts";
 import { openNonces } from "./openNonces.ts";
 import { openValidations } from "./openValidations.ts";
 import type { Parts } from "./parts.ts";
@@ -75,6 +73,7 @@ export async function mountAcme(
     orders,
     certificates: createCertificateStore(db),
     policy: createIdentityPolicy({ trustDomain, grants: () => configuration.grants, verifier, onRefused }),
+    delegations: parts.delegations.acme,
     issuing,
     renewals: createRenewalStore(db),
     externalAccounts: parts.externalAccounts,
@@ -106,7 +105,12 @@ export async function mountAcme(
       issuerDomainNames: acme.challenges.includes("dns-persist-01") ? configuration.issuerDomainNames : undefined,
       externalAccountRequired,
       subdomainAuthorizations: acme.subdomainAuthorizations,
-      workloadAttestation: { trustDomain, formats: verifier.formats(), audience },
+      workloadAttestation: {
+        trustDomain,
+        formats: verifier.formats(),
+        audience,
+        delegation: parts.delegations.acme !== undefined,
+      },
     });
     await server.register(acmeRoutes({ context, facts: object, paths, bodyLimit: acme.bodyLimitBytes }), { prefix });
   }
@@ -116,13 +120,7 @@ export async function mountAcme(
 const same = <T>(thing: T): T => thing;
 
 /** The configured sources with their keys, and the development one where it is asked for. */
-function openSources({ configuration, developmentKey, now }: Parts): Source[] {
-  // By the system's resolver: issuers have names that only this network knows.
-  const { allowPrivate } = configuration.attestation;
-  const localhost = { allowLocalhostNames: allowPrivate };
-  const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
-  const fetchBody = createFetchBody(outbound, `Mayfly (attestation; +${configuration.externalUrl})`);
-  const surroundings = { fetchBody, now, trustDomain: configuration.trustDomain };
+function openSources({ configuration, developmentKey, surroundings }: Parts): Source[] {
   const sources = configuration.attestation.sources.map((settings) => openSource(settings, surroundings));
   return developmentKey === undefined ? sources : [...sources, developmentSource(configuration, developmentKey)];
 }

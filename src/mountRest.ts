@@ -7,6 +7,7 @@ import { openOperatorAccess } from "./access/operatorToken.ts";
 import { newId } from "./acme/id.ts";
 import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
 import { externalAccountRoutes } from "./administration/externalAccounts.ts";
+import { delegationRoutes, readDelegation } from "./administration/delegations.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
 import { limitRoutes } from "./administration/limits.ts";
@@ -32,7 +33,7 @@ import { createQuarantineStore } from "./store/quarantines.ts";
  */
 export async function mountOperatorRest(
   server: FastifyInstance,
-  { configuration, foundation, limits, externalAccounts, now }: Parts,
+  { configuration, foundation, limits, externalAccounts, delegations, now }: Parts,
 ): Promise<string> {
   const { dataDir, externalUrl } = configuration;
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
@@ -40,6 +41,8 @@ export async function mountOperatorRest(
   const inventory = inventoryRoutes({
     store: createInventoryStore(foundation.db),
     externalUrl,
+    delegationOf: (asked) =>
+      readDelegation(asked, delegations.administration.sources, delegations.administration.pseudonym).pseudonym,
     chainPemOf: (issuerId) => foundation.hierarchy.chainsOf(issuerId, now())[0]?.pem,
     now,
   });
@@ -49,6 +52,7 @@ export async function mountOperatorRest(
     now,
     newId: () => newId(now()),
   });
+  const ends = delegationRoutes({ ...delegations.administration, now });
   const limitAdministration = limitRoutes({
     rates: administrationOf(limits),
     pauses: createPauseStore(foundation.db),
@@ -65,7 +69,15 @@ export async function mountOperatorRest(
   });
   const instancePins = instancePinRoutes({ store: createInstancePinStore(foundation.db) });
   const quarantines = quarantineRoutes({ store: createQuarantineStore(foundation.db), externalUrl, identityNameOf });
-  const administered = [incidents, limitAdministration, blockedKeys, externalAccountKeys, instancePins, quarantines];
+  const administered = [
+    incidents,
+    limitAdministration,
+    blockedKeys,
+    externalAccountKeys,
+    instancePins,
+    quarantines,
+    ends,
+  ];
   await server.register(
     async (rest) => {
       rest.addHook("onRequest", async (request, reply) => {

@@ -6,6 +6,8 @@ import type { Foundation } from "./foundation.ts";
 import type { Metrics } from "./http/metrics.ts";
 import type { Limits } from "./openLimits.ts";
 import type { Issuing } from "./authority/issue.ts";
+import type { SourceSurroundings } from "./attestation/format.ts";
+import type { OpenDelegations } from "./openDelegations.ts";
 import type { Siblings } from "./store/siblings.ts";
 
 /** Made once by `compose.ts`, handed to every mount. */
@@ -17,6 +19,9 @@ export interface Parts {
   readonly issuing: Issuing;
   readonly limits: Limits;
   readonly externalAccounts: ExternalAccountKeyStore & ExternalAccountKeys;
+  /** What sources of evidence and delegations may use of the world. */
+  readonly surroundings: SourceSurroundings;
+  readonly delegations: OpenDelegations;
   /** Public JWK of the development evidence source, where there is one. */
   readonly developmentKey: Readonly<Record<string, string>> | undefined;
   readonly now: () => Date;

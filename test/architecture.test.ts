@@ -12,6 +12,7 @@ const composition = [
   "listener.ts",
   "mountAcme.ts",
   "mountRest.ts",
+  "openDelegations.ts",
   "openExternalAccounts.ts",
   "openLimits.ts",
   "openNonces.ts",

@@ -2,6 +2,7 @@
 import type { Issuing } from "../authority/issue.ts";
 import type { CurrentGrant } from "../authority/authorize.ts";
 import type { GrantOrigin } from "../authority/grants.ts";
+import type { CandidateQuestion } from "../authority/policy.ts";
 import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { ActivationOffer, EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
@@ -11,6 +12,7 @@ import { Problem, problem } from "../problem/problem.ts";
 import type { CaaCheck } from "./challenges/caa.ts";
 import type { NameChallenge } from "./challenges/offered.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
+import type { Delegations } from "./delegation.ts";
 import type { ExternalAccountKeys } from "./externalAccountPorts.ts";
 import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
 import type { RateLimits } from "./limits/rateLimits.ts";
@@ -33,10 +35,10 @@ import type {
 export interface IdentityPolicy {
   readonly trustDomain: string;
   /**
-   * Evidence that would do for this SPIFFE ID, under this profile or any; the token authorities among its sources whose tokens would do
+   * Evidence that would do for this SPIFFE ID, under this profile or any, for an order with or without a delegation, or any; the token authorities among its sources whose tokens would do
    * by themselves; and the profiles of the grants behind it.
    */
-  candidates(spiffeId: string, profile?: string): Candidates;
+  candidates(spiffeId: string, asked?: CandidateQuestion): Candidates;
   /** The one of these sources whose authority the token names; nothing of it is verified yet. */
   authorityOf(token: string, refs: readonly string[]): string | undefined;
   /** True when a source of this name is configured. */
@@ -46,7 +48,11 @@ export interface IdentityPolicy {
   /** A credential for the TPM that a client names. @throws {EvidenceRefused} */
   activate(ref: string, request: JsonObject, now: Date): ActivationOffer;
   /** The grant that gives this SPIFFE ID for this evidence. @throws {EvidenceRefused} naming what is missing */
-  decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]): GrantDecision;
+  decide(
+    spiffeId: string,
+    order: { profile: string; delegatedBy: string | undefined },
+    verified: readonly VerifiedEvidence[],
+  ): GrantDecision;
   /** Grants as they read now, by name. */
   grants(): ReadonlyMap<string, CurrentGrant>;
   /** Looks whether grants of the database have changed: asked where a statement found one that does not stand any more. */
@@ -99,6 +105,8 @@ export interface AcmeContext extends PipelineParts {
   readonly renewals: RenewalStore;
   readonly externalAccounts: ExternalAccountKeys;
   readonly policy: IdentityPolicy;
+  /** Undefined where no source of delegations is configured. */
+  readonly delegations: Delegations | undefined;
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly issuing: Issuing;
   /** Issuing CAs whose key has this identifier. */

@@ -20,6 +20,8 @@ export interface DirectoryFacts {
     readonly trustDomain: string;
     readonly formats: readonly string[];
     readonly audience: string;
+    /** Whether newOrder takes a delegation. */
+    readonly delegation: boolean;
   };
 }
 
@@ -57,6 +59,7 @@ export function directory(facts: DirectoryFacts): object {
         audience: workloadAttestation.audience,
         binding: "wa1-sha256",
         inlineEvidence: false,
+        ...(workloadAttestation.delegation && { delegation: true }),
       },
     },
   };

@@ -2,13 +2,22 @@
 import { offeredTypes } from "./challenges/offered.ts";
 import { problem } from "../problem/problem.ts";
 import { named, type AcmeContext, type Candidates } from "./context.ts";
-import type { Challenge, Identifier, NewAuthorization } from "./ports.ts";
+import type { Challenge, DelegationRecord, Identifier, NewAuthorization } from "./ports.ts";
 import { timestamp } from "./resources.ts";
 
 /** What is to be proved: the identifier as it is ordered, or an ancestor that stands for the names below it. */
 export interface Wanted {
   readonly identifier: Identifier;
   readonly subdomains: boolean;
+}
+
+export interface AuthorizationFacts {
+  /** Of the order: evidence gives an identity under one profile. */
+  readonly profile: string;
+  readonly expiresAt: Date;
+  readonly now: Date;
+  /** On whose behalf the order is. */
+  readonly delegation?: DelegationRecord | undefined;
 }
 
 /** `seconds` after `now`, to the second. */
@@ -19,16 +28,18 @@ const noCandidates: Pick<Candidates, "accept" | "authorities"> = { accept: [], a
 
 /**
  * Makes it, for an order or a pre-authorization that is open until `expiresAt`.
- * @param profile of the order: evidence gives an identity under one profile
  */
 export function newAuthorization(
   { identifier, subdomains }: Wanted,
-  { profile, expiresAt, now }: { profile: string; expiresAt: Date; now: Date },
+  { profile, expiresAt, now, delegation }: AuthorizationFacts,
   context: AcmeContext,
 ): NewAuthorization {
   const { type, value } = identifier;
   const wildcard = type === "dns" && value.startsWith("*.");
-  const { accept, authorities } = type === "uri" ? context.policy.candidates(value, profile) : noCandidates;
+  const { accept, authorities } =
+    type === "uri"
+      ? context.policy.candidates(value, { profile, order: { delegatedBy: delegation?.source } })
+      : noCandidates;
   const challengeEnds = later(now, context.limits.attestationChallengeSeconds);
   const toProve = { type, wildcard, subdomains, byToken: authorities.length > 0 };
   const offered = offeredTypes(toProve, context.options.challenges);
@@ -45,11 +56,12 @@ export function newAuthorization(
     challenges: offered.map((challengeType): Challenge => {
       const challenge = { type: challengeType, token: context.newToken(), status: "pending" } as const;
       const expires = timestamp(challengeEnds);
+      const delegated = delegation && { delegation };
       switch (challengeType) {
         case "workload-attest-01":
-          return { ...challenge, expires, binding: "wa1-sha256", audience: context.audience, accept };
+          return { ...challenge, ...delegated, expires, binding: "wa1-sha256", audience: context.audience, accept };
         case "tkauth-01":
-          return { ...challenge, expires, "tkauth-type": "atc", ...tokenAuthority(authorities) };
+          return { ...challenge, ...delegated, expires, "tkauth-type": "atc", ...tokenAuthority(authorities) };
         case "dns-persist-01": {
           const { issuerDomainNames } = context;
           return { ...challenge, issuerDomainNames, "issuer-domain-names": issuerDomainNames };

@@ -1,5 +1,6 @@
 /** newAuthz: pre-authorization (RFC 8555 §7.4.1, for the names below one RFC 9444 §4.2). An order takes it up later. */
 import { Problem, problem } from "../problem/problem.ts";
+import { readDelegation } from "./delegation.ts";
 import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
 import type { JsonObject } from "../encoding/json.ts";
@@ -21,13 +22,18 @@ export async function newAuthz(request: AcmeRequest, context: AcmeContext): Prom
   const { payload = {} } = request;
   const wanted = readWanted(payload, context);
   const profiles = allowedProfiles(account.restrictions, context.profiles);
+  const delegation = await readDelegation(payload["delegation"], account, [wanted.identifier], context);
   const profile = unwillingAs403(() => {
     requireAllowed(account.restrictions, [wanted.identifier]);
-    return chooseProfile(payload["profile"], [wanted.identifier], { policy: context.policy, profiles });
+    return chooseProfile(payload["profile"], [wanted.identifier], {
+      policy: context.policy,
+      profiles,
+      delegatedBy: delegation?.source,
+    });
   });
   const now = context.now();
   const expiresAt = later(now, context.limits.orderLifetimeSeconds);
-  const made = newAuthorization(wanted, { profile: profile.name, expiresAt, now }, context);
+  const made = newAuthorization(wanted, { profile: profile.name, expiresAt, now, delegation }, context);
   const counted = limitAuthorization(context.rateLimits, account, made);
   const terms = { profile: profile.name, termsOfService: context.termsOfService };
   await countedUnlessOurs(counted, async () => {

@@ -2,7 +2,7 @@
 import { identityNameOf } from "../authority/identityName.ts";
 import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, type RequestedIdentifier } from "./identifiers.ts";
-import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
+import { later, newAuthorization, type AuthorizationFacts, type Wanted } from "./newAuthorization.ts";
 import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
 import { readOrderRequest } from "./orderRequest.ts";
 import type { Identifier, MadeOrder, NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
@@ -19,7 +19,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
   const account = signer(request);
   const { payload = {} } = request;
   const now = context.now();
-  const { requested, profile, replaces, ...asked } = readOrderRequest(payload, account, now, context);
+  const { requested, profile, replaces, delegation, ...asked } = await readOrderRequest(payload, account, now, context);
   const { identifiers } = asked;
 
   const valuesOf = (of: Identifier["type"]) => identifiers.filter(({ type }) => type === of).map(({ value }) => value);
@@ -32,7 +32,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     profile: profile.name,
     profileHash: profile.hash,
     expiresAt,
-    ...wantedAuthorizations(requested, { profile: profile.name, expiresAt, now }, context),
+    ...wantedAuthorizations(requested, { profile: profile.name, expiresAt, now, delegation }, context),
     reuse: context.options.reuseAuthorizations,
     replaces,
     accountSpkiSha256: account.key.spkiSha256,
@@ -63,7 +63,7 @@ async function place(context: AcmeContext, by: Signer, order: NewOrder): Promise
 /** The authorizations that the order needs, each once, and which identifier each is for. */
 function wantedAuthorizations(
   requested: readonly RequestedIdentifier[],
-  facts: { profile: string; expiresAt: Date; now: Date },
+  facts: AuthorizationFacts,
   context: AcmeContext,
 ): Pick<NewOrder, "authorizations" | "authorizationOf"> {
   const indexOf = new Map<string, number>();
@@ -74,8 +74,10 @@ function wantedAuthorizations(
     const known = indexOf.get(key);
     if (known !== undefined) return known;
     const ancestors = context.options.subdomainAuthorizations ? ancestorsOf(wanted.identifier) : [];
+    // One that is there was given on other terms than this order's delegation.
+    const fresh = facts.delegation !== undefined && wanted.identifier.type === "uri";
     indexOf.set(key, authorizations.length);
-    return authorizations.push({ ...newAuthorization(wanted, facts, context), ancestors }) - 1;
+    return authorizations.push({ ...newAuthorization(wanted, facts, context), ancestors, fresh }) - 1;
   });
   return { authorizations, authorizationOf };
 }

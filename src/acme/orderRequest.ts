@@ -4,40 +4,46 @@ import type { JsonObject, JsonValue } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
 import type { AcmeContext } from "./context.ts";
+import { readDelegation } from "./delegation.ts";
 import { readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
 import type { SigningAccount } from "./pipeline.ts";
-import type { NewOrder, Replaces } from "./ports.ts";
+import type { DelegationRecord, NewOrder, Replaces } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
 import { readReplaces } from "./replaces.ts";
 import { allowedProfiles, requireAllowed } from "./restrictions.ts";
-
-/** Members that ask for something this server does not do; ignoring them would issue other than ordered (§7.4). */
-const refusedMembers = { "auto-renewal": "STAR (RFC 8739)", delegation: "delegation" } as const;
 
 export interface OrderRequest extends Pick<NewOrder, "identifiers" | "notBefore" | "notAfter"> {
   /** The identifiers as they were ordered. */
   readonly requested: readonly RequestedIdentifier[];
   readonly profile: Profile;
   readonly replaces: Replaces | null;
+  /** On whose behalf; undefined where nobody's. */
+  readonly delegation: DelegationRecord | undefined;
 }
 
-/** @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · for `replaces` also notFound */
-export function readOrderRequest(
+/**
+ * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · for `replaces` also notFound · for `delegation`
+ *   also unauthorized (403) and unavailable
+ */
+export async function readOrderRequest(
   payload: JsonObject,
-  { restrictions }: SigningAccount,
+  account: SigningAccount,
   now: Date,
   context: AcmeContext,
-): OrderRequest {
-  for (const [member, what] of Object.entries(refusedMembers)) {
-    if (member in payload) throw problem("malformed", `${member}: ${what} is not supported`);
-  }
+): Promise<OrderRequest> {
+  // Ignoring it would issue other than ordered (§7.4).
+  if ("auto-renewal" in payload) throw problem("malformed", "auto-renewal: STAR (RFC 8739) is not supported");
+  const { restrictions } = account;
   const requested = readIdentifiers(payload["identifiers"], context);
   const identifiers = requested.map(({ type, value }) => ({ type, value }));
   requireAllowed(restrictions, identifiers);
   const profiles = allowedProfiles(restrictions, context.profiles);
-  const profile = chooseProfile(payload["profile"], identifiers, { policy: context.policy, profiles });
+  const delegation = await readDelegation(payload["delegation"], account, identifiers, context);
+  const chosenFrom = { policy: context.policy, profiles, delegatedBy: delegation?.source };
+  const profile = chooseProfile(payload["profile"], identifiers, chosenFrom);
   const validity = readValidity(payload, profile, now);
-  return { requested, identifiers, profile, ...validity, replaces: readReplaces(payload["replaces"], context) };
+  const replaces = readReplaces(payload["replaces"], context);
+  return { requested, identifiers, profile, ...validity, replaces, delegation };
 }
 
 /** notBefore and notAfter are honoured or refused (§7.4). A Go program's unset time means absent. */

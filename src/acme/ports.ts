@@ -64,6 +64,8 @@ export interface Challenge {
   /** dns-persist-01 only: names of this CA, one of which the record has (revision 01 of its draft had the other spelling). */
   readonly issuerDomainNames?: readonly string[];
   readonly "issuer-domain-names"?: readonly string[];
+  /** Ours, shown to nobody: on whose behalf the order is. */
+  readonly delegation?: DelegationRecord;
   /** Ours, shown to nobody: when the next attempt is made, RFC 3339. */
   readonly retryAt?: string;
   /** Ours, shown to nobody: when CAA records permitted the name, RFC 3339. */
@@ -99,6 +101,18 @@ export interface EvidenceUses {
   readonly instances: readonly { source: string; instance: string; pinning: Pinning }[];
 }
 
+/** On whose behalf a certificate is: references and pseudonyms, lower-case hex, and nothing that names a person. */
+export interface DelegationRecord {
+  readonly source: string;
+  /** SHA-256 of the token. */
+  readonly reference: string;
+  /** Keyed hashes of who delegated, and of the task, as the source names them. */
+  readonly delegator: string;
+  readonly task?: string;
+  /** RFC 3339; no certificate outlives it. */
+  readonly expires: string;
+}
+
 /** What a valid workload-attest-01 or tkauth-01 challenge leaves with its authorization; it travels on to the certificate. */
 export interface AttestationRecord extends EvidenceRecord {
   /** workload-attest-01: S, base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
@@ -107,6 +121,7 @@ export interface AttestationRecord extends EvidenceRecord {
   readonly accountKey?: string;
   /** Where the evidence fixes the key to be certified by itself: its base64url thumbprint. */
   readonly certificateKey?: string;
+  readonly delegation?: DelegationRecord;
   /** What the grant asked for beside the evidence that made the identity. */
   readonly with?: readonly EvidenceRecord[];
   readonly grant: string;
@@ -166,6 +181,8 @@ export interface NewAuthorization {
 
 /** What an identifier of an order is to be proved by: an authorization that is there, or else the one that is made. */
 export interface WantedAuthorization extends NewAuthorization {
+  /** True where one that is there does not do, because this order brings something of its own. */
+  readonly fresh?: boolean;
   /** Names, nearest first, whose authorization would do if it stands for names below it as well (RFC 9444). */
   readonly ancestors: readonly string[];
 }

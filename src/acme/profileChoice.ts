@@ -12,10 +12,10 @@ import type { Identifier } from "./ports.ts";
 export function chooseProfile(
   asked: JsonValue | undefined,
   identifiers: readonly Identifier[],
-  context: Pick<AcmeContext, "policy" | "profiles">,
+  context: Pick<AcmeContext, "policy" | "profiles"> & { delegatedBy: string | undefined },
 ): Profile {
   const uri = identifiers.find(({ type }) => type === "uri");
-  const granted = uri && context.policy.candidates(uri.value).profiles;
+  const granted = uri && context.policy.candidates(uri.value, { order: { delegatedBy: context.delegatedBy } }).profiles;
   const fits = (profile: Profile): boolean =>
     identifiers.every(({ type }) => profile.identifiers.includes(type)) &&
     (granted === undefined ? !profile.identifiers.includes("uri") : granted.includes(profile.name));

@@ -52,6 +52,14 @@ export const grantSchema = Type.Object(
         description: "Further evidence that must come with it, each from another source.",
       }),
     ),
+    onBehalfOf: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 40 }), {
+        minItems: 1,
+        maxItems: 16,
+        uniqueItems: true,
+        description: "Refs of delegation sources: the order must carry a delegation of one of them.",
+      }),
+    ),
     pinning: Type.Optional(pinningSchema),
     profile: Type.String({ minLength: 1, maxLength: 64, description: "Profile of the certificates." }),
     maxLifetimeSeconds: Type.Optional(
@@ -95,6 +103,8 @@ export interface Grant {
   readonly minBinding: BindingLevel;
   /** All of it must come with the evidence of `source`. */
   readonly allOf: readonly FurtherEvidence[];
+  /** Sources of delegations, of which the order must carry one; undefined where it need not. */
+  readonly onBehalfOf: readonly string[] | undefined;
   /** How an instance is pinned, by the source of its evidence. */
   readonly pinning: ReadonlyMap<string, Pinning>;
   readonly profile: string;
@@ -104,6 +114,8 @@ export interface Grant {
 }
 
 export interface GrantSurroundings {
+  /** Refs of the delegation sources. */
+  readonly delegations?: readonly string[];
   readonly trustDomain: string;
   readonly sources: ReadonlyMap<string, SourceFacts>;
   readonly profiles: ReadonlyMap<string, Pick<Profile, "identifiers" | "lifetimeMinSeconds" | "lifetimeMaxSeconds">>;
@@ -152,6 +164,10 @@ export function parseGrant(
       "expected a condition, or a placeholder in spiffeId: this grant would take any evidence of its source",
     );
   }
+  for (const [index, ref] of (configuration.onBehalfOf ?? []).entries()) {
+    if (!surroundings.delegations?.includes(ref))
+      refuse(`onBehalfOf[${index}]`, ref, "expected the ref of a delegation source");
+  }
   const allOf = readAllOf(configuration, source, surroundings, refuse);
   requireProfile(configuration, surroundings, refuse);
   return Object.freeze({
@@ -164,6 +180,7 @@ export function parseGrant(
     conditions,
     minBinding: rest.minBinding,
     allOf,
+    onBehalfOf: configuration.onBehalfOf,
     pinning: readPinning(configuration, surroundings, refuse),
     profile: rest.profile,
     ...(maxLifetimeSeconds === undefined ? {} : { maxLifetimeSeconds }),

@@ -11,6 +11,16 @@ import type { CurrentGrant } from "./authorize.ts";
 import { acceptFor, couldAllow, decideGrant, recordedClaims } from "./grantDecision.ts";
 import type { Grant } from "./grants.ts";
 
+/** What an order brings: a profile, and perhaps a delegation. Where it is not said, any will do. */
+export interface CandidateQuestion {
+  readonly profile?: string;
+  readonly order?: { readonly delegatedBy: string | undefined };
+}
+
+/** A grant that asks for a delegation is none for an order without one, or with one from elsewhere. */
+const isDelegated = ({ onBehalfOf }: Grant, by: string | undefined): boolean =>
+  onBehalfOf === undefined || (by !== undefined && onBehalfOf.includes(by));
+
 export function createIdentityPolicy({
   trustDomain,
   grants,
@@ -36,10 +46,21 @@ export function createIdentityPolicy({
   }
   return {
     trustDomain,
+<<<<<<< HEAD
     candidates(spiffeId: string, profile?: string) {
       const able = grants().filter(
         (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
       );
+=======
+    candidates(spiffeId: string, { profile, order }: CandidateQuestion = {}) {
+      const able = index()
+        .ableTo(spiffeId)
+        .filter(
+          (grant) =>
+            (profile ?? grant.profile) === grant.profile &&
+            (order === undefined || isDelegated(grant, order.delegatedBy)),
+        );
+>>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
       const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
         accept,
@@ -55,9 +76,19 @@ export function createIdentityPolicy({
     verify: (item: EvidenceItem, context: VerificationContext) => verifier.verify(item, context),
     activate: (...asked: Parameters<Verifier["activate"]>) => verifier.activate(...asked),
     /** @throws {EvidenceRefused} */
-    decide(spiffeId: string, profile: string, verified: readonly VerifiedEvidence[]) {
+    decide(
+      spiffeId: string,
+      { profile, delegatedBy }: { profile: string; delegatedBy: string | undefined },
+      verified: readonly VerifiedEvidence[],
+    ) {
       const decision = decideGrant(
+<<<<<<< HEAD
         grants().filter((grant) => grant.profile === profile),
+=======
+        index()
+          .ableTo(spiffeId)
+          .filter((grant) => grant.profile === profile && isDelegated(grant, delegatedBy)),
+>>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
         spiffeId,
         verified,
       );

@@ -65,6 +65,16 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./incidentEnd.ts")).command,
   },
   {
+    name: "delegation end",
+    summary: "end a task, or all that somebody delegated, with its certificates",
+    load: async () => (await import("./delegationEnd.ts")).command,
+  },
+  {
+    name: "delegation resume",
+    summary: "let certificates be issued again for what was ended",
+    load: async () => (await import("./delegationResume.ts")).command,
+  },
+  {
     name: "limits list",
     summary: "show the rate limits, and who is over one",
     load: async () => (await import("./limitsList.ts")).command,

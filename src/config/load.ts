@@ -5,14 +5,13 @@ import path from "node:path";
 import { Value } from "typebox/value";
 import { parseDocument } from "yaml";
 
-import type { SourceSettings } from "../attestation/format.ts";
-import { checkSource, formatNamed, sourceSchemaOf } from "../attestation/registry.ts";
-import { sourceFacts, type SourceFacts } from "../attestation/sources.ts";
-import { parseGrants, type Grant, type GrantConfiguration } from "../authority/grants.ts";
+import { formatNamed, sourceSchemaOf } from "../attestation/registry.ts";
+import type { Grant } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
 import { checkSubdomainChallenges, readIssuerDomainNames } from "./challenges.ts";
 import { readDirectories, type Directory } from "./directories.ts";
+import { readGrants } from "./grants.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
 import { isNetwork } from "./trustedProxies.ts";
 import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
@@ -207,7 +206,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     profiles,
     issuerDomainNames: wrapped(() => readIssuerDomainNames(raw.acme, externalUrl)),
     directories: wrapped(() => readDirectories(raw.acme.directories, profiles, raw.acme.externalAccountRequired)),
-    grants: readGrants(raw, profiles),
+    grants: wrapped(() => readGrants(raw, profiles)),
   };
 }
 
@@ -283,56 +282,6 @@ function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string |
   if (!/^postgres(ql)?:\/\//.test(read))
     throw new ConfigurationError(`database.urlFile: ${shown(urlFile)}: expected a file with a postgresql:// URL`);
   return read;
-}
-
-function readGrants(raw: RawConfiguration, profiles: ReadonlyMap<string, Profile>): Grant[] {
-  const sources = new Map<string, SourceFacts>();
-  const configured: readonly SourceSettings[] = raw.attestation.sources;
-  for (const settings of configured) {
-    wrapped(() => checkSource(settings, `attestation.sources.${settings.ref}`));
-    if (sources.has(settings.ref) || settings.ref === developmentRef) {
-      throw new ConfigurationError(
-        `attestation.sources: ref ${shown(settings.ref)}: expected a ref that no other source has`,
-      );
-    }
-    requireOneAuthority(settings, configured);
-    sources.set(settings.ref, sourceFacts(settings));
-  }
-  const written = [...raw.grants];
-  if (raw.attestation.developmentSource) {
-    sources.set(developmentRef, sourceFacts({ ref: developmentRef, format: "jwt" }));
-    written.push(...developmentGrants(raw.trustDomain, profiles));
-  }
-  return wrapped(() => parseGrants(written, { trustDomain: raw.trustDomain, sources, profiles }));
-}
-
-/** A tkauth-01 response names no source: the token's issuer must lead to one. */
-function requireOneAuthority(settings: SourceSettings, all: readonly SourceSettings[]): void {
-  const issuerOf = (one: SourceSettings) => (one as { issuer?: string }).issuer;
-  const same = all.filter((other) => other.format === "atc" && issuerOf(other) === issuerOf(settings));
-  if (settings.format === "atc" && same.length > 1)
-    throw new ConfigurationError(
-      `attestation.sources.${settings.ref}.issuer: ${shown(issuerOf(settings))}: expected one that no other source of format atc has`,
-    );
-}
-
-/** The `ref` of the development evidence source. */
-export const developmentRef = "dev";
-
-/** `spiffe://<trust domain>/dev/<subject>` for whoever holds the development issuer's key. */
-function developmentGrants(trustDomain: string, profiles: ReadonlyMap<string, Profile>): GrantConfiguration[] {
-  const profile = [...profiles.values()].find(({ identifiers }) => identifiers.includes("uri"));
-  if (profile === undefined) return [];
-  return [
-    {
-      name: "development",
-      spiffeId: `spiffe://${trustDomain}/dev/{sub}`,
-      source: developmentRef,
-      minBinding: "bearer",
-      profile: profile.name,
-      recordClaims: ["iss", "sub"],
-    },
-  ];
 }
 
 /** Faults found by the rooms that own a part of the configuration, as the one error a start knows. */

@@ -1,6 +1,7 @@
 /** The configuration's one schema: it validates, types, and explains itself; `config/default.yaml` shows every key with its default. */
 import { Type, type Static } from "typebox";
 
+import { delegationSourceSchema } from "../attestation/delegation.ts";
 import { sourceSchema } from "../attestation/registry.ts";
 import { grantSchema } from "../authority/grants.ts";
 import { profileSchema } from "../authority/profile.ts";
@@ -221,6 +222,16 @@ export const configurationSchema = section({
         "Key sets may be fetched from private, link-local and loopback addresses, as issuers in a cluster have.",
     }),
     sources: Type.Array(sourceSchema, { default: [], maxItems: 100, description: "Evidence sources." }),
+  }),
+  delegation: section({
+    sources: Type.Array(delegationSourceSchema, {
+      default: [],
+      maxItems: 16,
+      description: "Issuers of tokens that say on whose behalf a workload acts. None: delegations are not taken.",
+    }),
+    pseudonymKeyFile: file(
+      "File of the key of pseudonyms; made when absent, the same on all servers. Default: delegation-pseudonym-key in dataDir.",
+    ),
   }),
   grants: Type.Array(grantSchema, {
     default: [],

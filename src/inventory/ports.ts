@@ -13,6 +13,8 @@ export interface CertificateFilter {
   readonly issuedBefore?: Date;
   readonly expiresAfter?: Date;
   readonly expiresBefore?: Date;
+  /** Pseudonym of the task or the delegator for whom they were issued. */
+  readonly delegation?: Buffer;
   /** Id of an incident, open or ended, that covers them. */
   readonly incident?: string;
 }

@@ -27,6 +27,9 @@ const certificateQuery = Type.Object(
     expiresAfter: Type.Optional(time),
     expiresBefore: Type.Optional(time),
     incident: Type.Optional(uuid),
+    delegationSource: Type.Optional(Type.String({ maxLength: 40 })),
+    task: Type.Optional(nameText(1024)),
+    delegator: Type.Optional(nameText(1024)),
     limit: pageLimit,
     cursor,
   },
@@ -37,11 +40,17 @@ const identityQuery = Type.Object({ prefix: name, limit: pageLimit, cursor }, { 
 export interface InventoryRoutesOptions {
   readonly store: InventoryStore;
   readonly externalUrl: string;
+  /** The pseudonym of a task or delegator as a source names it. @throws {Problem} restInvalid */
+  readonly delegationOf: (asked: {
+    source: string;
+    task?: string | undefined;
+    delegator?: string | undefined;
+  }) => Buffer;
   readonly chainPemOf: (issuerId: string) => string | undefined;
   readonly now: () => Date;
 }
 
-export function inventoryRoutes({ store, externalUrl, chainPemOf, now }: InventoryRoutesOptions) {
+export function inventoryRoutes({ store, externalUrl, chainPemOf, delegationOf, now }: InventoryRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
     server.get<{ Querystring: Static<typeof certificateQuery> }>(
       "/certificates",
@@ -50,7 +59,8 @@ export function inventoryRoutes({ store, externalUrl, chainPemOf, now }: Invento
         const position = query.cursor === undefined ? undefined : readCursor(query.cursor);
         const { entries, next } = await readPage(
           query.limit,
-          (most) => store.findCertificates(filterOf(query), position, most, now()),
+          (most) =>
+            store.findCertificates({ ...filterOf(query), ...delegated(query, delegationOf) }, position, most, now()),
           (last) => writeCursor({ at: last.issuedAt, key: last.serial.toString("hex") }),
         );
         return { certificates: entries.map((record) => certificateJson(record, now())), next };
@@ -105,6 +115,16 @@ function filterOf(query: Static<typeof certificateQuery>): CertificateFilter {
       expiresBefore: date(query.expiresBefore, "expiresBefore"),
     }),
   };
+}
+
+/** @throws {Problem} restInvalid */
+function delegated(
+  { delegationSource: source, task, delegator }: Static<typeof certificateQuery>,
+  delegationOf: InventoryRoutesOptions["delegationOf"],
+): Pick<CertificateFilter, "delegation"> {
+  if (source === undefined && task === undefined && delegator === undefined) return {};
+  if (source === undefined) throw problem("restInvalid", "task and delegator need delegationSource beside them");
+  return { delegation: delegationOf({ source, task, delegator }) };
 }
 
 function definedDates(dates: Record<string, Date | undefined>): Record<string, Date> {

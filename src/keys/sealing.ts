@@ -27,7 +27,7 @@ export interface Sealing {
  * @throws {Error} when the file is open to others or holds no key
  */
 export async function openSealing(file: string): Promise<Sealing> {
-  const key = await readOrMake(file);
+  const key = await readOrMakeKey(file, "sealing key file");
   const mark = createHash("sha256").update(key).digest().subarray(0, markOctets);
   return {
     mark,
@@ -47,24 +47,29 @@ export async function openSealing(file: string): Promise<Sealing> {
   };
 }
 
-async function readOrMake(file: string): Promise<Buffer> {
-  const there = await readKey(file);
+/**
+ * The 256 bits of a key's file, made (mode 0600) where there is none.
+ * @param what - names the file in messages, for example "sealing key file"
+ * @throws {Error} when the file is open to others or holds no key
+ */
+export async function readOrMakeKey(file: string, what: string): Promise<Buffer> {
+  const there = await readKey(file, what);
   if (there !== undefined) return there;
   await createSecretFile(file, `${randomBytes(keyOctets).toString("base64url")}\n`).catch((error: unknown) => {
     // Another server was first: its key is as good as ours.
     if (fileErrorCode(error) !== "EEXIST")
-      throw new Error(`cannot make the sealing key file ${file}: ${fileErrorCode(error) ?? "unknown error"}`);
+      throw new Error(`cannot make the ${what} ${file}: ${fileErrorCode(error) ?? "unknown error"}`);
   });
-  const made = await readKey(file);
-  if (made === undefined) throw new Error(`the sealing key file ${file} vanished while it was opened`);
+  const made = await readKey(file, what);
+  if (made === undefined) throw new Error(`the ${what} ${file} vanished while it was opened`);
   return made;
 }
 
-async function readKey(file: string): Promise<Buffer | undefined> {
-  const text = (await readSecretFile(file, "sealing key file", fileBytesMax))?.trim();
+async function readKey(file: string, what: string): Promise<Buffer | undefined> {
+  const text = (await readSecretFile(file, what, fileBytesMax))?.trim();
   if (text === undefined) return undefined;
   const key = Buffer.from(text, "base64url");
   if (key.length !== keyOctets || key.toString("base64url") !== text)
-    throw new Error(`the sealing key file ${file} does not hold ${keyOctets} octets as base64url`);
+    throw new Error(`the ${what} ${file} does not hold ${keyOctets} octets as base64url`);
   return key;
 }

@@ -3,6 +3,7 @@
  * must hold of an intent stands here once.
  */
 import type { Intent } from "../authority/ports.ts";
+import { delegationLives } from "./delegations.ts";
 import { grantStands } from "./grantStands.ts";
 import { isQuarantined } from "./quarantines.ts";
 
@@ -34,7 +35,7 @@ export const intentValues = (intent: Intent): unknown[] => [
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
 export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}
-       and not ${isQuarantined("$8")}`;
+       and not ${isQuarantined("$8")} and ${delegationLives("$15")}`;
 
 /**
  * The end of such a statement: a row where it wrote one. Without an order (the listener's own certificate) the intent stands alone. There

@@ -94,6 +94,12 @@ function filtered<Row>(query: CertificateQuery<Row>, filter: CertificateFilter, 
       sql<boolean>`exists (select from incident i where i.id = ${filter.incident}::uuid and ${covered})`,
     );
   }
+  if (filter.delegation !== undefined) {
+    const { delegation } = filter;
+    query = query.where(
+      sql<boolean>`c.serial in (select serial from certificate_delegation where delegator = ${delegation} or task = ${delegation})`,
+    );
+  }
   if (state === "revoked") query = query.where("r.serial", "is not", null);
   if (state === "valid") query = query.where("r.serial", "is", null).where("c.not_after", ">=", now);
   if (state === "expired") query = query.where("r.serial", "is", null).where("c.not_after", "<", now);

@@ -1,5 +1,6 @@
 /** The ledger of issuance: implements `IssuanceLedger` and `IssuerStore` of the authority. Two statements per certificate. */
 import type { IssuanceLedger, IssuerStore, OpenIntent, StoredIssuer } from "../authority/ports.ts";
+import { recordDelegation } from "./delegations.ts";
 import { statement, type Database } from "./database.ts";
 import { insertIntent, intentValues, mayIntend } from "./intents.ts";
 import { isIdentityQuarantined } from "./quarantines.ts";
@@ -37,7 +38,7 @@ const record = statement(
             date_trunc('milliseconds', now())
      from intent, identified
      returning serial
-   ), orders as (
+   ), ${recordDelegation}, orders as (
      update acme_order o set status = 'valid', certificate_serial = intent.serial
      from intent where o.id = intent.order_id and o.status = 'processing'
    ), audit as (

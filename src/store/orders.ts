@@ -325,7 +325,8 @@ function instead(order: NewOrder): unknown[] {
 }
 
 /** Whose authorization would do for the nth wanted one: the same, or one of an ancestor that stands for names below it. */
-function alternatives({ identifier, subdomains, ancestors }: WantedAuthorization, index: number) {
+function alternatives({ identifier, subdomains, ancestors, fresh = false }: WantedAuthorization, index: number) {
+  if (fresh) return [];
   const n = index + 1;
   return [
     { n, value: identifier.value, subdomains },

@@ -64,26 +64,32 @@ t.test("candidates: authorities are the sources whose tokens would do by themsel
     verifier: { ...createVerifier([]), sources } as unknown as ReturnType<typeof createVerifier>,
     onRefused: () => undefined,
   });
-  const authorities = (profile?: string) => asked.candidates(`spiffe://${trustDomain}/x`, profile).authorities;
+  const authorities = (profile?: string) =>
+    asked.candidates(`spiffe://${trustDomain}/x`, profile === undefined ? {} : { profile }).authorities;
   t.same(authorities("workload"), [{ ref: "first", url: authority.tokenAuthorityUrl }], "not where nonce is asked for");
   t.same(authorities("slow"), [{ ref: "second", url: authority.tokenAuthorityUrl }]);
   t.same(authorities("other"), []);
 });
 
 t.test("decide: the first grant of the order's profile that fits, with the claims it records", async (t) => {
-  const decision = policy.decide(one, "slow", [evidence({ sub: "one", team: "red", secret: "x" })]);
+  const decision = policy.decide(one, { profile: "slow", delegatedBy: undefined }, [
+    evidence({ sub: "one", team: "red", secret: "x" }),
+  ]);
   t.match(decision, { grant: "slow", grantVersion: grants[1]?.version, recordedClaims: { team: "red" } });
   t.same(Object.keys(decision.recordedClaims), ["team"]);
 });
 
 t.test("decide: a refusal tells the client little and the operator which grant came nearest", async (t) => {
   refused.length = 0;
-  t.throws(() => policy.decide(one, "workload", [evidence({ sub: "two" })]), EvidenceRefused);
-  t.throws(() => policy.decide(one, "bound", [evidence({ sub: "one" })]), {
+  t.throws(
+    () => policy.decide(one, { profile: "workload", delegatedBy: undefined }, [evidence({ sub: "two" })]),
+    EvidenceRefused,
+  );
+  t.throws(() => policy.decide(one, { profile: "bound", delegatedBy: undefined }, [evidence({ sub: "one" })]), {
     name: "EvidenceRefused",
     code: "bindingMissing",
   });
-  t.throws(() => policy.decide(one, "unknown", [evidence({ sub: "one" })]), {
+  t.throws(() => policy.decide(one, { profile: "unknown", delegatedBy: undefined }, [evidence({ sub: "one" })]), {
     name: "EvidenceRefused",
     code: "identityNotDerived",
   });

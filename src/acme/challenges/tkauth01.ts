@@ -31,10 +31,11 @@ export async function respondWithToken(
 /** The authority is one that a grant of today asks for; the token says which, and its signature whether that is true. */
 async function judge(
   value: string,
-  { account, authorization: { identifier, profile } }: Responding,
+  { account, authorization: { identifier, profile }, challenge }: Responding,
   { policy, audience, now }: AcmeContext,
 ): Promise<Judged> {
-  const { authorities } = policy.candidates(identifier.value, profile);
+  const delegatedBy = challenge.delegation?.source;
+  const { authorities } = policy.candidates(identifier.value, { profile, order: { delegatedBy } });
   const refs = authorities.map(({ ref }) => ref);
   const ref = policy.authorityOf(value, refs);
   if (ref === undefined) {
@@ -44,7 +45,7 @@ async function judge(
   const accountKey = account.thumbprint;
   const bindings = { audience, binding: undefined, identifier, accountKey };
   const verified = [await policy.verify({ format: "atc", ref, value }, { now: now(), ...bindings })];
-  const decideAgain = () => policy.decide(identifier.value, profile, verified);
+  const decideAgain = () => policy.decide(identifier.value, { profile, delegatedBy }, verified);
   return {
     verified,
     decision: decideAgain(),

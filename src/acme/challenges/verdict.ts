@@ -4,7 +4,14 @@ import type { StoredGrant } from "../../authority/ports.ts";
 import { problem, problemDocument, type ProblemCode } from "../../problem/problem.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
 import type { SigningAccount } from "../pipeline.ts";
-import type { AttestationRecord, Authorization, Challenge, EvidenceRecord, EvidenceUses } from "../ports.ts";
+import type {
+  AttestationRecord,
+  Authorization,
+  Challenge,
+  DelegationRecord,
+  EvidenceRecord,
+  EvidenceUses,
+} from "../ports.ts";
 import { timestamp } from "../resources.ts";
 
 /** Seconds after which a client may try again when an evidence source could not be reached. */
@@ -83,7 +90,7 @@ async function accept(
       orderId,
       challenge: valid,
       expiresAt: authorizationEnd(verified, now, context),
-      attestation: recordOf(decision, bound),
+      attestation: recordOf(decision, bound, challenge.delegation),
       storedGrant: storedGrantOf(decision),
       ...usesOf(verified, decision),
     });
@@ -136,14 +143,17 @@ export function usesOf(verified: readonly VerifiedEvidence[], { evidence, pinnin
 export function recordOf(
   { grant, grantVersion, evidence, recordedClaims }: GrantDecision,
   bound: Judged["bound"],
+  delegation: DelegationRecord | undefined,
 ): AttestationRecord {
   const [primary, ...others] = evidence;
   const certificateKey = onlyKeyOf(evidence);
-  const notAfterCap = earliest(evidence.map((one) => one.notAfterCap));
+  const delegationEnds = delegation && new Date(delegation.expires);
+  const notAfterCap = earliest([...evidence.map((one) => one.notAfterCap), delegationEnds]);
   return {
     ...bound,
     ...pieceOf(primary),
     ...(certificateKey !== undefined && { certificateKey }),
+    ...(delegation !== undefined && { delegation }),
     ...(others.length > 0 && { with: others.map(pieceOf) }),
     grant,
     grantVersion,

@@ -11,7 +11,7 @@ import { decodeBase64url } from "../../encoding/base64url.ts";
 import type { AcmeContext, IdentityPolicy } from "../context.ts";
 import type { JsonObject, JsonValue } from "../../encoding/json.ts";
 import type { SigningAccount } from "../pipeline.ts";
-import type { Accept, Challenge, Identifier } from "../ports.ts";
+import type { Accept, Challenge, DelegationRecord, Identifier } from "../ports.ts";
 import { bindingValue, keyAuthorization } from "./keyAuthorization.ts";
 import { answerWith, type Judged, type Responding } from "./verdict.ts";
 
@@ -118,8 +118,13 @@ export interface ToAttest {
   /** The challenge's, or what stands in its place. */
   readonly token: string;
   readonly accept?: readonly Accept[];
+<<<<<<< HEAD
   /** The credential that the challenge gave out last. */
   readonly activation?: Activation;
+=======
+  /** On whose behalf the order is. */
+  readonly delegation?: DelegationRecord | undefined;
+>>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
 }
 
 /**
@@ -128,7 +133,11 @@ export interface ToAttest {
  */
 export async function judgeEvidence(
   { spki, evidence }: EvidenceResponse,
+<<<<<<< HEAD
   { account, identifier, profile, token, accept = [], activation }: ToAttest,
+=======
+  { account, identifier, profile, token, accept = [], delegation }: ToAttest,
+>>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
   { policy, audience, now }: Judging,
 ): Promise<Judged> {
   const accountKey = account.key.thumbprint;
@@ -138,7 +147,7 @@ export async function judgeEvidence(
     requireAccepted(item, accept, policy);
     verified.push(await policy.verify(item, { now: now(), audience, binding, identifier, accountKey, activation }));
   }
-  const decideAgain = () => policy.decide(identifier.value, profile, verified);
+  const decideAgain = () => policy.decide(identifier.value, { profile, delegatedBy: delegation?.source }, verified);
   return {
     verified,
     decision: decideAgain(),
