@@ -93,11 +93,7 @@ export function authorizationJson(authorization: Authorization, urls: Urls, now:
 export function challengeJson(authorization: Authorization, challenge: Challenge, urls: Urls, now: Date): object {
   const over = authorization.status === "pending" && authorization.expiresAt <= now && challenge.status !== "valid";
   const status = over ? "invalid" : challenge.status;
-<<<<<<< HEAD
-  const { retryAt: _, caaCheckedAt: __, activation: ___, token, ...shown } = challenge;
-=======
-  const { retryAt: _, caaCheckedAt: __, delegation: ___, token, ...shown } = challenge;
->>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
+  const { retryAt: _, caaCheckedAt: __, activation: ___, delegation: ____, token, ...shown } = challenge;
   // A record of dns-persist-01 is made of what lasts: its challenge has no token.
   return {
     ...shown,

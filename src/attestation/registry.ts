@@ -3,11 +3,19 @@ import { Type } from "typebox";
 import { type EvidenceFormat, pinningFault, pinningSchema, pinsAsStrictlyAs, type SourceSettings } from "./format.ts";
 import { atcFormat } from "./formats/atc.ts";
 import { awsIidFormat } from "./formats/awsIid.ts";
+import { awsNitroFormat } from "./formats/awsNitro.ts";
 import { jwtFormat } from "./formats/jwt.ts";
 import { k8sFormat } from "./formats/k8s.ts";
 import { tpmFormat } from "./formats/tpm.ts";
 
-const formats = [jwtFormat, k8sFormat, atcFormat, awsIidFormat, tpmFormat] as unknown as readonly EvidenceFormat[];
+const formats = [
+  jwtFormat,
+  k8sFormat,
+  atcFormat,
+  awsIidFormat,
+  awsNitroFormat,
+  tpmFormat,
+] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));
 

@@ -100,20 +100,6 @@ export interface TokenSource {
 }
 
 const algorithmsDefault = ["RS256", "PS256", "ES256", "ES384", "EdDSA"] as const;
-/** Issuers whose tokens anybody can get, and the claims that say whose they are. */
-const tenantClaimsOf: ReadonlyMap<string, readonly string[]> = new Map([
-  [
-    "https://token.actions.githubusercontent.com",
-    ["repository_owner_id", "repository_id", "repository_owner", "repository", "enterprise_id", "enterprise", "sub"],
-  ],
-  ["https://gitlab.com", ["namespace_id", "project_id", "namespace_path", "project_path", "sub"]],
-  ["https://agent.buildkite.com", ["organization_id", "organization_slug", "sub"]],
-  ["https://accounts.google.com", ["/google/compute_engine/project_id", "email", "sub"]],
-]);
-
-/** The claims that tell this issuer's tenants apart; undefined where it has one tenant. */
-export const tenantClaimsOfIssuer = ({ issuer }: TokenSettings): readonly string[] | undefined =>
-  tenantClaimsOf.get(issuer);
 
 /** A source with its defaults and its keys. The settings have passed the schema and `checkTokenSource`. */
 export function configureTokenSource(settings: TokenSettings, keys: SourceKeys, maxAgeSeconds = 3600): TokenSource {
@@ -177,8 +163,8 @@ export function checkTokenSource(settings: TokenSettings, at = `sources.${settin
 }
 
 /** @throws {Error} naming key, value and what was expected */
-export function refuseSetting(at: string, key: string, value: string, expected: string): never {
-  throw new Error(`${at}.${key}: ${JSON.stringify(value)}: expected ${expected}`);
+export function refuseSetting(at: string, key: string, value: string | undefined, expected: string): never {
+  throw new Error(`${at}.${key}: ${JSON.stringify(value) ?? "nothing"}: expected ${expected}`);
 }
 
 function isFetchable(text: string): boolean {

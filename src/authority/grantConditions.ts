@@ -3,8 +3,8 @@
  * can be read off it.
  */
 import { type Static, Type } from "typebox";
+import { readClaim } from "../attestation/claimReference.ts";
 import type { Claims, ClaimValue } from "../attestation/evidence.ts";
-import { readClaim } from "./grantTemplate.ts";
 
 const scalarSchema = Type.Union([Type.String({ maxLength: 1024 }), Type.Number(), Type.Boolean()]);
 

@@ -1,5 +1,6 @@
 /** Whether one of the grants gives an identity to this evidence. Pure; what no grant allows is refused. */
 import { createHash } from "node:crypto";
+import { readClaim } from "../attestation/claimReference.ts";
 import {
   meetsBindingLevel,
   type BindingLevel,
@@ -9,14 +10,27 @@ import {
   type VerifiedEvidence,
 } from "../attestation/evidence.ts";
 import type { SourceFacts } from "../attestation/sources.ts";
-import { meets } from "./grantConditions.ts";
+import { parseSpiffeId, SpiffeIdError, type SpiffeId } from "../x509/spiffeId.ts";
+import { meets, type Condition } from "./grantConditions.ts";
 import type { FurtherEvidence, Grant } from "./grants.ts";
-import { couldDerive, derive, readClaim } from "./grantTemplate.ts";
+import { couldDerive, derive } from "./grantTemplate.ts";
+
+/** A SPIFFE ID in its parts, undefined for what is none. */
+export function readIdentity(spiffeId: string): SpiffeId | undefined {
+  try {
+    return parseSpiffeId(spiffeId);
+  } catch (error) {
+    if (error instanceof SpiffeIdError) return undefined;
+    throw error;
+  }
+}
 
 /** True when some evidence could get this SPIFFE ID by this grant. */
-export function couldAllow(grant: Grant, spiffeId: string): boolean {
-  return couldDerive(grant.template, spiffeId);
-}
+export const couldAllow = (grant: Grant, spiffeId: string): boolean => couldDeriveBy(grant, readIdentity(spiffeId));
+
+/** The same for an ID that was read already: once, however many grants there are. */
+export const couldDeriveBy = ({ template }: Grant, id: SpiffeId | undefined): boolean =>
+  id !== undefined && couldDerive(template, id);
 
 /** One way to an identity: evidence of one source, and what must come with it. */
 export interface AcceptedEvidence {
@@ -37,8 +51,9 @@ export function acceptFor(
     const format = sources.get(source)?.format;
     return format === undefined ? [] : [{ format, ref: source, minBinding }];
   };
+  const id = readIdentity(spiffeId);
   for (const grant of grants) {
-    if (!couldAllow(grant, spiffeId)) continue;
+    if (!couldDeriveBy(grant, id)) continue;
     const further = grant.allOf.flatMap(accepted);
     const [primary] = accepted(grant);
     if (primary === undefined || further.length < grant.allOf.length) continue;
@@ -82,8 +97,9 @@ export function decideGrant(
   verified: readonly VerifiedEvidence[],
 ): GrantAllows | GrantRefuses {
   const misses: Miss[] = [];
+  const id = readIdentity(spiffeId);
   for (const grant of grants) {
-    if (!couldAllow(grant, spiffeId)) continue;
+    if (!couldDeriveBy(grant, id)) continue;
     for (const evidence of verified) {
       if (evidence.ref !== grant.source) continue;
       const judged = judgeGrant(grant, spiffeId, evidence, verified);
@@ -101,44 +117,126 @@ export function judgeGrant(
   evidence: VerifiedEvidence,
   verified: readonly VerifiedEvidence[],
 ): GrantAllows | Miss {
-  const { claims, bindingLevel } = evidence;
-  const derived = derive(grant.template, claims);
-  if ("failed" in derived) return { got: 0, grant, missed: derived.failed };
-  if (derived.spiffeId !== spiffeId) return { got: 1, grant, missed: "the claims derive another SPIFFE ID" };
-  const failed = grant.conditions.findIndex((condition) => !meets(claims, condition));
-  if (failed !== -1) return { got: 2, grant, missed: `conditions[${failed}] (${grant.conditions[failed]?.claim})` };
-  if (!meetsBindingLevel(bindingLevel, grant.minBinding)) {
-    return { got: 3, grant, missed: `minBinding ${grant.minBinding} (the evidence reached ${bindingLevel})` };
-  }
+  return verdictOf(grant, evidence, checksOf(grant, spiffeId, evidence, verified));
+}
+
+/** One thing that a grant asks for, and whether the evidence has it. */
+export interface Check {
+  /** The grant's key: `spiffeId`, `conditions[0]`, `minBinding`, `allOf[0]`; of further evidence the same below its own. */
+  readonly key: string;
+  readonly holds: boolean;
+  /** As far as the evidence gets where this is what it misses. */
+  readonly got: Miss["got"];
+  /** For operators only, like all that follows: what is missed where it does not hold. */
+  readonly missed: string;
+  readonly expected?: unknown;
+  /** Absent where the claim is. */
+  readonly actual?: ClaimValue;
+  /** Of `allOf`: the pieces of its source that were shown, and the one that does. */
+  readonly pieces?: readonly { readonly evidence: VerifiedEvidence; readonly checks: readonly Check[] }[];
+  readonly chosen?: VerifiedEvidence | undefined;
+}
+
+/** The first check that does not hold decides; what comes behind it is looked at by nobody who only wants to know whether. */
+export function verdictOf(grant: Grant, evidence: VerifiedEvidence, checks: Iterable<Check>): GrantAllows | Miss {
   const used: [VerifiedEvidence, ...VerifiedEvidence[]] = [evidence];
-  for (const [index, asked] of grant.allOf.entries()) {
-    const judged = verified
-      .filter(({ ref }) => ref === asked.source)
-      .map((one) => ({ one, fault: faultOf(one, asked, claims) }));
-    const good = judged.find(({ fault }) => fault === undefined);
-    if (good === undefined) {
-      const why = judged[0]?.fault ?? `there is no evidence of source ${asked.source}`;
-      return { got: 4, grant, missed: `allOf[${index}]: ${why}` };
-    }
-    used.push(good.one);
+  for (const { holds, got, missed, chosen } of checks) {
+    if (!holds) return { got, grant, missed };
+    if (chosen !== undefined) used.push(chosen);
   }
   return { grant, evidence: used };
 }
 
-/** Why this is not the further evidence that is asked for, or undefined. */
-function faultOf(
-  { claims, bindingLevel }: VerifiedEvidence,
+/** All that the grant asks for, in the order in which it is looked at. */
+export function* checksOf(
+  grant: Grant,
+  spiffeId: string,
+  evidence: VerifiedEvidence,
+  verified: readonly VerifiedEvidence[],
+): Generator<Check, void> {
+  const derived = derive(grant.template, evidence.claims);
+  yield "failed" in derived
+    ? { key: "spiffeId", holds: false, got: 0, missed: derived.failed, expected: spiffeId }
+    : {
+        key: "spiffeId",
+        holds: derived.spiffeId === spiffeId,
+        got: 1,
+        missed: "the claims derive another SPIFFE ID",
+        expected: spiffeId,
+        actual: derived.spiffeId,
+      };
+  yield* conditionChecks(grant.conditions, evidence.claims);
+  yield bindingCheck(grant.minBinding, evidence);
+  for (const [index, asked] of grant.allOf.entries()) yield allOfCheck(index, asked, evidence.claims, verified);
+}
+
+function allOfCheck(
+  index: number,
+  asked: FurtherEvidence,
+  primary: Claims,
+  verified: readonly VerifiedEvidence[],
+): Check {
+  const pieces = verified
+    .filter(({ ref }) => ref === asked.source)
+    .map((evidence) => ({ evidence, checks: [...furtherChecks(evidence, asked, primary)] }));
+  const chosen = pieces.find(({ checks }) => checks.every(({ holds }) => holds))?.evidence;
+  const why = pieces[0]?.checks.find(({ holds }) => !holds)?.missed ?? `there is no evidence of source ${asked.source}`;
+  const key = `allOf[${index}]`;
+  return {
+    key,
+    holds: chosen !== undefined,
+    got: 4,
+    missed: `${key}: ${why}`,
+    expected: asked.source,
+    pieces,
+    chosen,
+  };
+}
+
+/** What a piece of further evidence must be. */
+function* furtherChecks(
+  evidence: VerifiedEvidence,
   { minBinding, conditions, sameAs }: FurtherEvidence,
   primary: Claims,
-): string | undefined {
-  const failed = conditions.findIndex((condition) => !meets(claims, condition));
-  if (failed !== -1) return `conditions[${failed}] (${conditions[failed]?.claim})`;
-  const different = sameAs.find(({ claim, as }) => !isSame(readClaim(claims, claim), readClaim(primary, as)));
-  if (different !== undefined) return `sameAs (${different.claim} as ${different.as})`;
-  return meetsBindingLevel(bindingLevel, minBinding)
-    ? undefined
-    : `minBinding ${minBinding} (the evidence reached ${bindingLevel})`;
+): Generator<Check, void> {
+  yield* conditionChecks(conditions, evidence.claims);
+  for (const [index, { claim, as }] of sameAs.entries()) {
+    const [own, other] = [readClaim(evidence.claims, claim), readClaim(primary, as)];
+    yield {
+      key: `sameAs[${index}]`,
+      holds: isSame(own, other),
+      got: 2,
+      missed: `sameAs (${claim} as ${as})`,
+      expected: { claim, as, ...(other !== undefined && { value: other }) },
+      ...(own !== undefined && { actual: own }),
+    };
+  }
+  yield bindingCheck(minBinding, evidence);
 }
+
+function* conditionChecks(conditions: readonly Condition[], claims: Claims): Generator<Check, void> {
+  for (const [index, condition] of conditions.entries()) {
+    const actual = readClaim(claims, condition.claim);
+    const key = `conditions[${index}]`;
+    yield {
+      key,
+      holds: meets(claims, condition),
+      got: 2,
+      missed: `${key} (${condition.claim})`,
+      expected: condition,
+      ...(actual !== undefined && { actual }),
+    };
+  }
+}
+
+const bindingCheck = (minBinding: BindingLevel, { bindingLevel }: VerifiedEvidence): Check => ({
+  key: "minBinding",
+  holds: meetsBindingLevel(bindingLevel, minBinding),
+  got: 3,
+  missed: `minBinding ${minBinding} (the evidence reached ${bindingLevel})`,
+  expected: minBinding,
+  actual: bindingLevel,
+});
 
 /** Texts and numbers only, and a claim that is absent is the same as none. */
 function isSame(a: ClaimValue | undefined, b: ClaimValue | undefined): boolean {

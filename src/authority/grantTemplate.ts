@@ -5,11 +5,9 @@
  * a slash and never meets another placeholder, so that two sets of claims cannot be joined to the same ID.
  */
 import { createHash } from "node:crypto";
-import { claimOf, isClaims, type Claims, type ClaimValue } from "../attestation/evidence.ts";
-import { isPathSegment, parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
-
-/** Names a claim: a member's name, or a JSON Pointer (RFC 6901) into nested objects when it begins with a slash. */
-export type ClaimReference = string;
+import { isClaimReference, readClaim, type ClaimReference } from "../attestation/claimReference.ts";
+import type { Claims } from "../attestation/evidence.ts";
+import { isPathSegment, parseSpiffeId, SpiffeIdError, type SpiffeId } from "../x509/spiffeId.ts";
 
 /** Changes that a placeholder may ask for: lower-case letters, or the SHA-256 of the UTF-8 text as 64 hex digits. */
 const templateTransforms = ["lower", "sha256hex"] as const;
@@ -21,7 +19,7 @@ interface Placeholder {
 }
 
 /** One path segment: fixed text around at most one placeholder. */
-interface TemplateSegment {
+export interface TemplateSegment {
   readonly before: string;
   readonly placeholder: Placeholder | undefined;
   readonly after: string;
@@ -105,19 +103,13 @@ function fill({ trustDomain, segments }: IdentityTemplate, value: (placeholder: 
 }
 
 /** True when some claims would make the template this SPIFFE ID. */
-export function couldDerive(template: IdentityTemplate, spiffeId: string): boolean {
-  let id;
-  try {
-    id = parseSpiffeId(spiffeId);
-  } catch (error) {
-    if (error instanceof SpiffeIdError) return false;
-    throw error;
-  }
+export function couldDerive(template: IdentityTemplate, id: SpiffeId): boolean {
   if (id.trustDomain !== template.trustDomain || id.segments.length !== template.segments.length) return false;
   return template.segments.every((segment, index) => couldFill(segment, id.segments[index] ?? ""));
 }
 
-function couldFill({ before, placeholder, after }: TemplateSegment, text: string): boolean {
+/** True when some claim would make the segment this text. */
+export function couldFill({ before, placeholder, after }: TemplateSegment, text: string): boolean {
   if (placeholder === undefined) return text === before;
   if (!text.startsWith(before) || !text.endsWith(after)) return false;
   // Fixed beginning and end may not share characters: "ab" is no filling of "ab{x}b".
@@ -155,21 +147,4 @@ function valueOf({ claim, transform }: Placeholder, claims: Claims): string {
   // Before lower-casing: the Kelvin sign, U+212A, would become a plain k.
   if (!/^[A-Za-z0-9._-]+$/.test(text)) throw new TemplateError(`claim ${claim} has characters that no SPIFFE ID has`);
   return transform === "lower" ? text.toLowerCase() : text;
-}
-
-/** True for a name without control characters, braces and bars, or a JSON Pointer with legal escapes. */
-export function isClaimReference(text: string): boolean {
-  if (text.length > 256 || !/^[^\p{Cc}{}|]+$/u.test(text)) return false;
-  return !text.startsWith("/") || /^(?:\/(?:[^~/]|~[01])*)+$/.test(text);
-}
-
-/** The claim's value, undefined when it is absent. Pointers lead through objects only, never into arrays. */
-export function readClaim(claims: Claims, reference: ClaimReference): ClaimValue | undefined {
-  if (!reference.startsWith("/")) return claimOf(claims, reference);
-  let value: ClaimValue | undefined = claims;
-  for (const token of reference.slice(1).split("/")) {
-    if (!isClaims(value)) return undefined;
-    value = claimOf(value, token.replaceAll("~1", "/").replaceAll("~0", "~"));
-  }
-  return value;
 }

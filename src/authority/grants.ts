@@ -1,17 +1,12 @@
 /** Grants: standing permissions, as they are written and read. Whether one gives an identity is `grantDecision.ts`. Pure. */
 import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
+import { isClaimReference } from "../attestation/claimReference.ts";
 import { bindingLevels, meetsBindingLevel, type BindingLevel } from "../attestation/evidence.ts";
 import { pinningFault, pinningSchema, pinsAsStrictlyAs, type Pinning } from "../attestation/format.ts";
 import type { SourceFacts } from "../attestation/sources.ts";
 import { conditionFault, conditionSchema, type Condition } from "./grantConditions.ts";
-import {
-  isClaimReference,
-  parseTemplate,
-  TemplateError,
-  templateClaims,
-  type IdentityTemplate,
-} from "./grantTemplate.ts";
+import { parseTemplate, TemplateError, templateClaims, type IdentityTemplate } from "./grantTemplate.ts";
 import type { Profile } from "./profile.ts";
 
 const claimName = Type.String({ minLength: 1, maxLength: 256 });

@@ -8,7 +8,8 @@ import {
 } from "../attestation/evidence.ts";
 import type { Verifier } from "../attestation/verify.ts";
 import type { CurrentGrant } from "./authorize.ts";
-import { acceptFor, couldAllow, decideGrant, recordedClaims } from "./grantDecision.ts";
+import { acceptFor, decideGrant, recordedClaims } from "./grantDecision.ts";
+import { indexGrants, type GrantIndex } from "./grantIndex.ts";
 import type { Grant } from "./grants.ts";
 
 /** What an order brings: a profile, and perhaps a delegation. Where it is not said, any will do. */
@@ -37,21 +38,15 @@ export function createIdentityPolicy({
   /** Brings `grants` up to date. */
   reread?: () => Promise<void>;
 }) {
-  let known: { readonly list: readonly Grant[]; readonly map: ReadonlyMap<string, CurrentGrant> } | undefined;
+  let known: GrantIndex | undefined;
   /** Made anew only when the grants have changed. */
-  function byName(): ReadonlyMap<string, CurrentGrant> {
+  function index(): GrantIndex {
     const list = grants();
-    if (known?.list !== list) known = { list, map: new Map(list.map((grant) => [grant.name, grant])) };
-    return known.map;
+    if (known?.grants !== list) known = indexGrants(list);
+    return known;
   }
   return {
     trustDomain,
-<<<<<<< HEAD
-    candidates(spiffeId: string, profile?: string) {
-      const able = grants().filter(
-        (grant) => (profile ?? grant.profile) === grant.profile && couldAllow(grant, spiffeId),
-      );
-=======
     candidates(spiffeId: string, { profile, order }: CandidateQuestion = {}) {
       const able = index()
         .ableTo(spiffeId)
@@ -60,7 +55,6 @@ export function createIdentityPolicy({
             (profile ?? grant.profile) === grant.profile &&
             (order === undefined || isDelegated(grant, order.delegatedBy)),
         );
->>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
       const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
         accept,
@@ -82,13 +76,9 @@ export function createIdentityPolicy({
       verified: readonly VerifiedEvidence[],
     ) {
       const decision = decideGrant(
-<<<<<<< HEAD
-        grants().filter((grant) => grant.profile === profile),
-=======
         index()
           .ableTo(spiffeId)
           .filter((grant) => grant.profile === profile && isDelegated(grant, delegatedBy)),
->>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
         spiffeId,
         verified,
       );
@@ -106,7 +96,7 @@ export function createIdentityPolicy({
         recordedClaims: recordedClaims(grant, evidence[0].claims),
       };
     },
-    grants: byName,
+    grants: (): ReadonlyMap<string, CurrentGrant> => index().byName,
     reread,
   };
 }

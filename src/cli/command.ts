@@ -63,6 +63,8 @@ export interface Command<Options extends CommandOptions = CommandOptions> {
   readonly usage: string;
   readonly description: string;
   readonly options: Options;
+  /** The option that an argument without a name stands for. */
+  readonly argument?: string;
   readonly examples: readonly { readonly does: string; readonly command: string }[];
   run(context: CommandContext<Options>): Promise<number | void>;
 }
@@ -202,8 +204,12 @@ function parseTokens(command: Command, args: readonly string[]): Map<string, str
   const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true, allowPositionals: true });
   const given = new Map<string, string[]>();
   for (const token of tokens) {
-    if (token.kind === "positional")
-      throw new UsageError(`${command.name} does not take the argument "${token.value}"`);
+    if (token.kind === "positional") {
+      if (command.argument === undefined || given.has(command.argument))
+        throw new UsageError(`${command.name} does not take the argument "${token.value}"`);
+      given.set(command.argument, [token.value]);
+      continue;
+    }
     if (token.kind !== "option") continue;
     const option = Object.hasOwn(command.options, token.name) ? command.options[token.name] : undefined;
     if (option === undefined) throw unknownOption(command, token.rawName);

@@ -25,6 +25,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./checkConfig.ts")).command,
   },
   {
+    name: "presets",
+    summary: "print sources and grants to begin with, for platforms that are known",
+    load: async () => (await import("./presets.ts")).command,
+  },
+  {
     name: "request",
     summary: "obtain a certificate for a workload by showing evidence of what it is",
     load: async () => (await import("./request.ts")).command,

@@ -73,6 +73,15 @@ t.test("a wrong command line: one sentence, exit 2, and the command does not run
   }
 });
 
+t.test("an argument without a name stands for the option that the command says", async (t) => {
+  const named = { ...command(still), argument: "note" };
+  t.match(readOptions(named, ["far", "--place", "a"], {}), { note: "far", place: "a" });
+  t.match(readOptions(named, ["--place", "a", "--", "-far"], {}), { note: "-far" });
+  t.throws(() => readOptions(named, ["far", "away", "--place", "a"], {}), /does not take the argument "away"/);
+  t.throws(() => readOptions(named, ["--note", "x", "far", "--place", "a"], {}), /does not take the argument "far"/);
+  t.throws(() => readOptions(named, ["far", "--note", "x", "--place", "a"], {}), /--note is given twice/);
+});
+
 t.test("no command at all: the list, as a mistake", async (t) => {
   const { status, stdout, stderr } = await runWords(tableOf(still), []);
   t.equal(status, 2);

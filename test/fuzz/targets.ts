@@ -5,6 +5,7 @@ import { encodingTargets } from "./targets/encoding.ts";
 import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
+import { nitroTargets } from "./targets/nitro.ts";
 import { signatureTargets } from "./targets/signatures.ts";
 import { signedDataTargets } from "./targets/signedData.ts";
 import { tpmTargets } from "./targets/tpm.ts";
@@ -16,6 +17,7 @@ export const targets: readonly Target[] = [
   ...x509Targets,
   ...signatureTargets,
   ...signedDataTargets,
+  ...nitroTargets,
   ...dnsTargets,
   ...fieldTargets,
   ...httpTargets,

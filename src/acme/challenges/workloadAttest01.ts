@@ -118,13 +118,10 @@ export interface ToAttest {
   /** The challenge's, or what stands in its place. */
   readonly token: string;
   readonly accept?: readonly Accept[];
-<<<<<<< HEAD
   /** The credential that the challenge gave out last. */
   readonly activation?: Activation;
-=======
   /** On whose behalf the order is. */
   readonly delegation?: DelegationRecord | undefined;
->>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
 }
 
 /**
@@ -133,11 +130,7 @@ export interface ToAttest {
  */
 export async function judgeEvidence(
   { spki, evidence }: EvidenceResponse,
-<<<<<<< HEAD
-  { account, identifier, profile, token, accept = [], activation }: ToAttest,
-=======
-  { account, identifier, profile, token, accept = [], delegation }: ToAttest,
->>>>>>> 0d10c58 (Delegation: on whose behalf a workload acts, verified, recorded as pseudonyms, and ended as a set)
+  { account, identifier, profile, token, accept = [], activation, delegation }: ToAttest,
   { policy, audience, now }: Judging,
 ): Promise<Judged> {
   const accountKey = account.key.thumbprint;

@@ -1,32 +1,57 @@
 /**
- * Format `jwt`: an OIDC or other workload token of a configured issuer (RFC 7519). Level `nonce` when its audience holds the binding
- * value, else `bearer`.
+ * Format `jwt`: an OIDC or other workload token of a configured issuer (RFC 7519). Level `nonce` when its audience, or the platform's
+ * own place for a nonce, holds the binding value, else `bearer`.
  */
+import { Type } from "typebox";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat } from "../format.ts";
 import {
-  checkTokenSource,
-  openTokenSource,
-  tenantClaimsOfIssuer,
-  tokenProperties,
-  type TokenSettings,
-  type TokenSource,
-} from "../tokenSource.ts";
+  boundByClaim,
+  checkJwtSettings,
+  instanceOf,
+  noRules,
+  requireClaims,
+  rulesOf,
+  tenantClaimsOf,
+  withPreset,
+  type JwtSettings,
+} from "../presetRules.ts";
+import { presets } from "../presets.ts";
+import { openTokenSource, tokenProperties, type TokenSource } from "../tokenSource.ts";
 import { verifyToken } from "../token.ts";
 
-export const jwtFormat: EvidenceFormat<TokenSettings> = {
+export const jwtFormat: EvidenceFormat<JwtSettings> = {
   name: "jwt",
-  properties: tokenProperties,
-  check: checkTokenSource,
+  properties: {
+    ...tokenProperties,
+    issuer: Type.Optional(tokenProperties.issuer),
+    preset: Type.Optional(
+      Type.Enum(
+        presets.map(({ name }) => name),
+        { description: "A platform: fills in what is known of its issuer, keys, limits and claims." },
+      ),
+    ),
+    tenantId: Type.Optional(
+      Type.String({
+        pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        description: "Only with preset azure-managed-identity: the directory (tenant) id.",
+      }),
+    ),
+  },
+  check: checkJwtSettings,
   claimNames: undefined,
-  tenantClaims: tenantClaimsOfIssuer,
+  tenantClaims: tenantClaimsOf,
   levels: ["nonce", "bearer"],
-  open: (settings, surroundings) =>
-    openTokenSource(settings, surroundings, (item, context, source) => verifyJwt(item, source, context)),
+  open(settings, surroundings) {
+    const rules = rulesOf(settings);
+    return openTokenSource(withPreset(settings), surroundings, (item, context, source) =>
+      verifyJwt(item, source, context, rules),
+    );
+  },
 };
 
 /**
- * Yields the claims as they stand in the token.
+ * Yields the claims as they stand in the token, and the instance where the platform's preset knows what names it.
  *
  * `exp` ends the evidence and with it the authorization, but is no cap on the certificate: it says how long the token may be shown
  * (five minutes at most platforms), not how long the job that shows it will run. A grant's `maxLifetimeSeconds` limits that.
@@ -37,6 +62,16 @@ export async function verifyJwt(
   item: EvidenceItem,
   source: TokenSource,
   context: VerificationContext,
+  rules = noRules,
 ): Promise<VerifiedEvidence> {
-  return { format: item.format, ref: item.ref, ...(await verifyToken(item, source, context)) };
+  const token = await verifyToken(item, source, context);
+  requireClaims(token.claims, rules);
+  const instance = instanceOf(token.claims, rules);
+  return {
+    format: item.format,
+    ref: item.ref,
+    ...token,
+    bindingLevel: boundByClaim(token.claims, rules, context.binding, token.bindingLevel),
+    ...(instance !== undefined && { instance }),
+  };
 }
