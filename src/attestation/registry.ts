@@ -9,12 +9,13 @@ import { k8sFormat } from "./formats/k8s.ts";
 import { tpmFormat } from "./formats/tpm.ts";
 
 const formats = [
+  // One in a line.
   jwtFormat,
   k8sFormat,
   atcFormat,
+  tpmFormat,
   awsIidFormat,
   awsNitroFormat,
-  tpmFormat,
 ] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));
