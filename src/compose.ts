@@ -15,7 +15,7 @@ import { createListener } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountOperatorRest, mountPublic } from "./mountRest.ts";
 import { openDelegations } from "./openDelegations.ts";
-import { createFetchBody } from "./outbound/fetchBody.ts";
+import { createFetchBody, createPostJson } from "./outbound/fetchBody.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openExternalAccounts } from "./openExternalAccounts.ts";
 import { openLimits } from "./openLimits.ts";
@@ -142,7 +142,9 @@ function openSurroundings(
 ): SourceSurroundings {
   const localhost = { allowLocalhostNames: allowPrivate };
   const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
-  return { fetchBody: createFetchBody(outbound, `Mayfly (attestation; +${externalUrl})`), now, trustDomain };
+  const userAgent = `Mayfly (attestation; +${externalUrl})`;
+  const [fetchBody, postJson] = [createFetchBody(outbound, userAgent), createPostJson(outbound, userAgent)];
+  return { fetchBody, postJson, now, trustDomain };
 }
 
 /** The way to a signature, by the one issuer that is active. */

@@ -44,6 +44,23 @@ const plainTypes = ["JWT", "JOSE"];
  * @throws {SourceUnavailable} when it cannot be told, because the source's keys are out of reach
  */
 export async function verifyCompactJws(value: string, source: TokenSource): Promise<VerifiedJws> {
+  const cut = cutCompactJws(value, source);
+  const verified =
+    (await verifyWith(await source.keys.jwks(), cut)) ??
+    // The key may be newer than what is cached.
+    (await verifyWith(await source.keys.jwks({ refresh: true }), cut));
+  if (verified === undefined) {
+    const named = cut.header.kid === undefined ? "The token names no key, and no key" : "No key";
+    throw invalid(`${named} of this source has the token's kid and algorithm`);
+  }
+  return { payload: verified, signingInput: cut.signingInput };
+}
+
+/**
+ * Takes a value apart by the source's rules; nothing is verified.
+ * @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid
+ */
+export function cutCompactJws(value: string, source: Pick<TokenSource, "format" | "algorithms" | "typ">): CutJws {
   // Before the value is split: one made of dots would become many strings.
   if (value.length > tokenBytesMax) throw malformed(`The token is larger than ${tokenBytesMax} bytes`);
   const parts = value.split(".");
@@ -51,25 +68,15 @@ export async function verifyCompactJws(value: string, source: TokenSource): Prom
   if (parts.length !== 3) throw malformed("The token is not a compact JWS");
   const { alg, kid } = readHeader(header, source);
   if (!isBase64url(payload) || !isBase64url(signature)) throw malformed("The token is not a compact JWS");
-
-  const cut = {
+  return {
     header: kid === undefined ? { alg } : { alg, kid },
     signingInput: `${header}.${payload}`,
     payload,
     signature,
   };
-  const verified =
-    (await verifyWith(await source.keys.jwks(), cut)) ??
-    // The key may be newer than what is cached.
-    (await verifyWith(await source.keys.jwks({ refresh: true }), cut));
-  if (verified === undefined) {
-    const named = kid === undefined ? "The token names no key, and no key" : "No key";
-    throw invalid(`${named} of this source has the token's kid and algorithm`);
-  }
-  return { payload: verified, signingInput: cut.signingInput };
 }
 
-function readHeader(part: string, source: TokenSource): Header {
+function readHeader(part: string, source: Pick<TokenSource, "format" | "algorithms" | "typ">): Header {
   const header = isBase64url(part) ? parseObject(Buffer.from(part, "base64url")) : undefined;
   if (header === undefined) throw malformed("The token's header is not a JSON object");
   for (const name of forbiddenHeaders) {

@@ -54,9 +54,21 @@ export type FetchBody = (
   options: { maxBytes: number; timeoutMs: number; trust?: string | undefined },
 ) => Promise<Buffer>;
 
+/**
+ * Status and body of an answer of a verified server to a JSON text. The credential goes to exactly this origin. Must keep to `maxBytes`
+ * and `timeoutMs` and follow no redirect. Rejects where there is no such answer.
+ */
+export type PostJson = (
+  origin: string,
+  path: string,
+  options: { json: string; authorization: string; maxBytes: number; timeoutMs: number; trust?: string | undefined },
+) => Promise<{ readonly status: number; readonly body: Buffer }>;
+
 /** What a source may use of the world besides its settings. */
 export interface SourceSurroundings {
   readonly fetchBody: FetchBody;
+  /** Absent where sources may only fetch: then those that must ask with a credential cannot be opened. */
+  readonly postJson?: PostJson;
   readonly now: () => Date;
   readonly trustDomain: string;
 }

@@ -26,6 +26,9 @@ const staleMs = 3_600_000;
 /** After a failed fetch: soon when there is nothing to go on with, later when there is. */
 const retryMs = { withoutKeys: 5_000, withKeys: 30_000 };
 
+/** Of a source that is asked about each token and has no keys here. */
+export const noKeys: SourceKeys = { jwks: () => Promise.resolve({ keys: [] }) };
+
 /**
  * Opens the key material of a source that passed `checkTokenSource`. A file is read now; nothing is fetched before it is needed.
  * @throws {Error} with a message for people when the file cannot be used
@@ -74,7 +77,11 @@ function requireReadable(found: Stats, path: string): void {
   if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
 }
 
-function certificatesIn(path: string): string {
+/**
+ * PEM certificates of a file, read once: whoever changes what is trusted restarts.
+ * @throws {Error} with a message for people when the file cannot be used
+ */
+export function certificatesIn(path: string): string {
   requireReadable(statSync(path), path);
   const pem = readFileSync(path, "utf8");
   if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`${path} holds no PEM certificate`);
@@ -87,7 +94,6 @@ function fetchedKeys(
   caFile: string | undefined,
   { fetchBody, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
 ): SourceKeys {
-  // Read once: whoever changes what is trusted restarts.
   const trust = caFile === undefined ? undefined : certificatesIn(caFile);
   let current: { readonly jwks: JsonWebKeySet; readonly atMs: number } | undefined;
   let failedAtMs: number | undefined;

@@ -2,7 +2,7 @@
  * JSON Web Tokens as evidence (RFC 7519, RFC 8725): what every token format has in common.
  */
 import { createHash } from "node:crypto";
-import { parseObject, verifyCompactJws } from "./compactJws.ts";
+import { parseObject, verifyCompactJws, type VerifiedJws } from "./compactJws.ts";
 import {
   EvidenceRefused,
   type BindingLevel,
@@ -33,10 +33,13 @@ export interface TokenRules {
 }
 
 /** Platforms put an audience and the time of issuance into every token, and an id into some. */
-const platformToken: TokenRules = { iat: "required", aud: "required", jti: "optional" };
+export const platformToken: TokenRules = { iat: "required", aud: "required", jti: "optional" };
 
 const depthMax = 16;
 const jtiCharactersMax = 256;
+
+/** What vouches for the octets of a token: a signature, unless its issuer is asked. */
+export type VerifyJws = (value: string, source: TokenSource) => Promise<VerifiedJws>;
 
 /**
  * Verifies a token: signature first, then claims from the signed bytes only.
@@ -48,8 +51,9 @@ export async function verifyToken(
   source: TokenSource,
   context: VerificationContext,
   rules = platformToken,
+  verifyJws: VerifyJws = verifyCompactJws,
 ): Promise<VerifiedToken> {
-  const { payload, signingInput } = await verifyCompactJws(value, source);
+  const { payload, signingInput } = await verifyJws(value, source);
   const claims = readClaims(payload);
   if (claimOf(claims, "iss") !== source.issuer) throw invalid("The token's issuer is not that of the source");
   const expSeconds = requireTimes(claims, source, context.now, rules);

@@ -123,9 +123,8 @@ export function openTokenSource(
   settings: TokenSettings,
   surroundings: SourceSurroundings,
   verify: (...of: [...Parameters<OpenSource["verify"]>, TokenSource]) => ReturnType<OpenSource["verify"]>,
-  maxAgeSeconds?: number,
 ): OpenSource {
-  const source = configureTokenSource(settings, openSourceKeys(settings, surroundings), maxAgeSeconds);
+  const source = configureTokenSource(settings, openSourceKeys(settings, surroundings));
   return { verify: (item, context) => verify(item, context, source) };
 }
 
@@ -136,10 +135,14 @@ const kubernetesApiAudiences = ["https://kubernetes.default.svc", "https://kuber
  * @param at - where it stands, for messages
  * @throws {Error} naming key, value and what was expected
  */
-export function checkTokenSource(settings: TokenSettings, at = `sources.${settings.ref}`): void {
+export function checkTokenSource(
+  settings: TokenSettings,
+  at = `sources.${settings.ref}`,
+  keys: "required" | "optional" = "required",
+): void {
   const { issuer, jwksFile, jwksUrl, audience } = settings;
   const refuse = (key: string, value: string, expected: string): never => refuseSetting(at, key, value, expected);
-  if (jwksFile === undefined && jwksUrl === undefined) {
+  if (jwksFile === undefined && jwksUrl === undefined && keys === "required") {
     throw new Error(`${at}: neither jwksFile nor jwksUrl: expected exactly one of them`);
   }
   if (jwksFile !== undefined && jwksUrl !== undefined) {
@@ -167,7 +170,8 @@ export function refuseSetting(at: string, key: string, value: string | undefined
   throw new Error(`${at}.${key}: ${JSON.stringify(value) ?? "nothing"}: expected ${expected}`);
 }
 
-function isFetchable(text: string): boolean {
+/** True for an https URL, or http on loopback, without user information or fragment. */
+export function isFetchable(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, username, password, hash } = new URL(text);
   if (username !== "" || password !== "" || hash !== "") return false;

@@ -1,7 +1,7 @@
 /** The challenge http-01 (RFC 8555 §8.3; for IP addresses RFC 8738 §4). */
 import { isIP } from "node:net";
 import { OutboundFailure, quoted } from "../../outbound/failure.ts";
-import { hostOf, httpGet, portOf, type HttpAnswer } from "../../outbound/httpGet.ts";
+import { hostOf, httpRequest, portOf, type HttpAnswer } from "../../outbound/httpRequest.ts";
 import { isLocalhostName } from "../../outbound/resolver.ts";
 import { attempt, sameBytes, ValidationFailure } from "./validation.ts";
 import type { Validation, ValidationGround, Validator } from "./validation.ts";
@@ -22,7 +22,7 @@ export const http01: Validator = (validation, outbound, signal) =>
     for (;;) {
       visited.add(url.href);
       // RFC 8555 §8.3 starts with plain http; after a redirect to https the certificate proves nothing that matters here.
-      const answer = await httpGet(url, outbound, { ...asked, signal: lifetime }).catch((error: unknown) => {
+      const answer = await httpRequest(url, outbound, { ...asked, signal: lifetime }).catch((error: unknown) => {
         throw visited.size > 1 ? afterRedirect(error, visited.size - 1) : error;
       });
       if (!redirectStatuses.has(answer.status))

@@ -1,4 +1,4 @@
-/** One GET request over a connection of the guard's: no redirect is followed, nothing is decompressed, nothing is kept alive. */
+/** One request over a connection of the guard's: no redirect is followed, nothing is decompressed, nothing is kept alive. */
 import { request, type IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { OutboundFailure } from "./failure.ts";
@@ -7,11 +7,13 @@ import { connectionFailure, type Outbound } from "./outbound.ts";
 
 const interimResponsesMax = 10;
 
-export interface HttpGetOptions {
+export interface HttpRequestOptions {
   readonly userAgent: string;
   readonly headerBytesMax: number;
   /** Ends the request, and the reading of its body. */
   readonly signal: AbortSignal;
+  /** A POST with this JSON text and this Authorization; a GET without any when absent. */
+  readonly post?: { readonly json: string; readonly authorization: string };
   /** Verify the certificate of an `https` server, by these PEM certificates or Node's own; unverified when absent. */
   readonly verify?: { readonly trust?: string | undefined };
 }
@@ -30,10 +32,10 @@ export interface HttpAnswer {
  * Sends one request.
  * @throws {OutboundFailure} as `Outbound.connect` and `handshake` do · `answer` where it is none that is read
  */
-export async function httpGet(
+export async function httpRequest(
   url: URL,
   outbound: Pick<Outbound, "connect">,
-  { userAgent, headerBytesMax, signal, verify }: HttpGetOptions,
+  { userAgent, headerBytesMax, signal, verify, post }: HttpRequestOptions,
 ): Promise<HttpAnswer> {
   const host = hostOf(url);
   const socket = await outbound.connect(host, portOf(url), signal);
@@ -43,10 +45,20 @@ export async function httpGet(
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const asking = request({
     createConnection: () => transport,
-    method: "GET",
+    method: post === undefined ? "GET" : "POST",
     path: url.pathname + url.search,
     // No Accept-Encoding: a compressed answer would be an answer we have to unpack.
-    headers: { Host: url.host, "User-Agent": userAgent, Accept: "*/*", Connection: "close" },
+    headers: {
+      Host: url.host,
+      "User-Agent": userAgent,
+      Accept: post === undefined ? "*/*" : "application/json",
+      Connection: "close",
+      ...(post && {
+        Authorization: post.authorization,
+        "Content-Type": "application/json",
+        "Content-Length": Buffer.byteLength(post.json),
+      }),
+    },
     maxHeaderSize: headerBytesMax,
     insecureHTTPParser: false,
   });
@@ -62,7 +74,7 @@ export async function httpGet(
   asking.once("response", resolve);
   asking.on("error", reject);
   asking.once("close", () => reject(Object.assign(new Error(), { code: "ECONNRESET" })));
-  asking.end();
+  asking.end(post?.json);
   const response = await promise.catch((error: unknown) => {
     throw httpFailure(error);
   });
