@@ -2,6 +2,7 @@
  * Evidence → verified evidence. The source is found by its exact `ref` before anything else, and only its keys, algorithms and
  * audience count.
  */
+import { createHash } from "node:crypto";
 import { EvidenceRefused } from "./evidence.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import type { ActivationOffer, EvidenceItem, VerificationContext, VerifiedEvidence } from "./evidence.ts";
@@ -43,7 +44,8 @@ export function createVerifier(sources: readonly Source[]): Verifier {
       if (item.format !== source.format) {
         throw new EvidenceRefused("formatNotAccepted", "The source does not take evidence of this format");
       }
-      return source.verify(item, context);
+      const evidence = await source.verify(item, context);
+      return evidence.instance === undefined ? evidence : { ...evidence, instance: instanceName(evidence.instance) };
     },
     activate(ref, request, now) {
       const source = byRef.get(ref);
@@ -62,4 +64,12 @@ export function createVerifier(sources: readonly Source[]): Verifier {
     formats: () => [...new Set(sources.map(({ format }) => format))],
     sources: byRef,
   };
+}
+
+/** Of an instance's name, what a platform let somebody choose: longer, or of other characters, it is told by its hash. */
+const plainInstance = /^[\x21-\x7e]{1,256}$/;
+
+function instanceName(instance: string): string {
+  if (plainInstance.test(instance)) return instance;
+  return `sha256:${createHash("sha256").update(JSON.stringify(instance)).digest("hex")}`;
 }

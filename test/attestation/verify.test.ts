@@ -1,4 +1,5 @@
 import t from "tap";
+import type { VerifiedEvidence } from "../../src/attestation/evidence.ts";
 import { createVerifier } from "../../src/attestation/verify.ts";
 import {
   compact,
@@ -18,6 +19,15 @@ const issuer = "https://kubernetes.default.svc.cluster.local";
 const github = openTestSource(testSource([githubKey], { ref: "github" }));
 const east = openTestSource(testSource([clusterKey], { ref: "prod-east", format: "k8s", issuer }));
 const west = openTestSource(testSource([testKey("key-1")], { ref: "prod-west", format: "k8s", issuer }));
+const verifiedEvidence: VerifiedEvidence = {
+  format: "jwt",
+  ref: "github",
+  claims: {},
+  bindingLevel: "nonce",
+  digest: Buffer.alloc(32),
+  oneTimeId: Buffer.alloc(32),
+  replayUntil: context.now,
+};
 const verifier = createVerifier([github, east, west]);
 
 t.test("the source is the one that ref names", async (t) => {
@@ -43,6 +53,18 @@ t.test("what is configured", (t) => {
   t.same(createVerifier([]).formats(), []);
   t.throws(() => createVerifier([github, github]), /same ref/);
   t.end();
+});
+
+t.test("an instance with a name that no database or log should hold is told by its hash", async (t) => {
+  const named = (instance: string) =>
+    createVerifier([{ ...github, verify: async () => ({ ...verifiedEvidence, instance }) }]).verify(
+      item("x", "jwt", "github"),
+      context,
+    );
+  t.equal((await named("i-0abc/def:7")).instance, "i-0abc/def:7");
+  const hashed = await Promise.all(["", "a b", "nul\0", "\ud800", "x".repeat(257), "ä"].map(named));
+  for (const { instance } of hashed) t.match(instance, /^sha256:[0-9a-f]{64}$/);
+  t.equal(new Set(hashed.map(({ instance }) => instance)).size, hashed.length);
 });
 
 t.test("no source, no evidence", async (t) => {
