@@ -18,6 +18,7 @@ import { openDelegations } from "./openDelegations.ts";
 import { createFetchBody, createPostJson } from "./outbound/fetchBody.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openExternalAccounts } from "./openExternalAccounts.ts";
+import { openIdentities } from "./openIdentities.ts";
 import { openLimits } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
@@ -97,7 +98,7 @@ async function build(
     : undefined;
   const externalAccounts = await openExternalAccounts(configuration, foundation);
   const surroundings = openSurroundings(configuration, now);
-  const parts: Parts = {
+  const opened: Omit<Parts, "identities"> = {
     configuration,
     foundation,
     siblings,
@@ -110,13 +111,16 @@ async function build(
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };
+  const identities = await openIdentities(opened);
+  const parts: Parts = { ...opened, identities };
   const validations = await mountAcme(server, parts, replacements.acme);
   const operatorTokenFile = await mountOperatorRest(server, parts);
   await mountPublic(server, parts);
 
   await validations.resume(left.validations);
   const renewListener = (): Promise<void> => listener.renew(server);
-  const work = startWork({ db, issuing, validations, metrics, log, now, configuration, renewListener });
+  const rereadGrants = (): Promise<void> => identities.standing.reread();
+  const work = startWork({ db, rereadGrants, issuing, validations, metrics, log, now, configuration, renewListener });
   return {
     server,
     hierarchy,

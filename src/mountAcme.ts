@@ -13,13 +13,6 @@ import type { SigningAccount } from "./acme/pipeline.ts";
 import type { NonceSource } from "./acme/nonce.ts";
 import { acmeRoutes } from "./acme/routes.ts";
 import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
-import { verifyJwt } from "./attestation/formats/jwt.ts";
-import { staticKeys } from "./attestation/jwks.ts";
-import { openSource, sourceFacts, type Source } from "./attestation/sources.ts";
-import { configureTokenSource } from "./attestation/tokenSource.ts";
-import { createVerifier } from "./attestation/verify.ts";
-import { createIdentityPolicy } from "./authority/policy.ts";
-import { developmentRef } from "./config/grants.ts";
 import { openNonces } from "./openNonces.ts";
 import { openValidations } from "./openValidations.ts";
 import type { Parts } from "./parts.ts";
@@ -50,7 +43,8 @@ export async function mountAcme(
   replacements: AcmeReplacements = {},
 ): Promise<ValidationRunner> {
   const { configuration, foundation, siblings, metrics, issuing, now } = parts;
-  const { db, hierarchy, log } = foundation;
+  const { db, hierarchy } = foundation;
+  const { verifier, policy } = parts.identities;
   const { acme, audience, externalUrl, trustDomain } = configuration;
   const { paths = acmePaths, nonces, orders: replaced = same, validate = same, facts = same } = replacements;
   const rateLimits = parts.limits.rates;
@@ -64,15 +58,12 @@ export async function mountAcme(
   const accounts = createAccountStore(db);
   const opened = openValidations(parts, { accounts, orders, validate, onChallengeEnded, urlsOf });
   const { validations } = opened;
-  const verifier = createVerifier(openSources(parts));
-  const onRefused = (spiffeId: string, nearest: object): void =>
-    log.info({ spiffeId, ...nearest }, "no grant gives this identity to this evidence");
   const shared = {
     nonces: (nonces ?? same)(await openNonces(db, siblings, metrics)),
     accounts,
     orders,
     certificates: createCertificateStore(db),
-    policy: createIdentityPolicy({ trustDomain, grants: () => configuration.grants, verifier, onRefused }),
+    policy,
     delegations: parts.delegations.acme,
     issuing,
     renewals: createRenewalStore(db),
@@ -118,20 +109,3 @@ export async function mountAcme(
 }
 
 const same = <T>(thing: T): T => thing;
-
-/** The configured sources with their keys, and the development one where it is asked for. */
-function openSources({ configuration, developmentKey, surroundings }: Parts): Source[] {
-  const sources = configuration.attestation.sources.map((settings) => openSource(settings, surroundings));
-  return developmentKey === undefined ? sources : [...sources, developmentSource(configuration, developmentKey)];
-}
-
-function developmentSource({ externalUrl }: Parts["configuration"], key: NonNullable<Parts["developmentKey"]>): Source {
-  const settings = { ref: developmentRef, format: "jwt", issuer: `${externalUrl}/dev` };
-  const source = configureTokenSource(settings, staticKeys({ keys: [key] }));
-  return {
-    ...sourceFacts(settings),
-    issuer: settings.issuer,
-    tokenAuthorityUrl: undefined,
-    verify: (item, context) => verifyJwt(item, source, context),
-  };
-}

@@ -8,6 +8,7 @@ import { newId } from "./acme/id.ts";
 import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
 import { externalAccountRoutes } from "./administration/externalAccounts.ts";
 import { delegationRoutes, readDelegation } from "./administration/delegations.ts";
+import { grantRoutes } from "./administration/grants.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
 import { limitRoutes } from "./administration/limits.ts";
@@ -27,13 +28,16 @@ import { pingDatabase } from "./store/maintenance.ts";
 import { createPauseStore } from "./store/pauses.ts";
 import { createQuarantineStore } from "./store/quarantines.ts";
 
+/** Grants that may stand in the database at the same time. */
+const grantsMax = 10_000;
+
 /**
  * REST below /api/v1, for whoever has the operator's token: the inventory, and the state that operators administer. Resolves to the
  * token's file.
  */
 export async function mountOperatorRest(
   server: FastifyInstance,
-  { configuration, foundation, limits, externalAccounts, delegations, now }: Parts,
+  { configuration, foundation, limits, externalAccounts, identities, delegations, now }: Parts,
 ): Promise<string> {
   const { dataDir, externalUrl } = configuration;
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
@@ -67,9 +71,17 @@ export async function mountOperatorRest(
     now,
     newId: () => newId(now()),
   });
+  const grants = grantRoutes({
+    store: identities.store,
+    standing: identities.standing,
+    read: identities.readGrant,
+    externalUrl,
+    most: grantsMax,
+  });
   const instancePins = instancePinRoutes({ store: createInstancePinStore(foundation.db) });
   const quarantines = quarantineRoutes({ store: createQuarantineStore(foundation.db), externalUrl, identityNameOf });
   const administered = [
+    grants,
     incidents,
     limitAdministration,
     blockedKeys,

@@ -4,6 +4,7 @@ import type { ExternalAccountKeyStore } from "./administration/externalAccountPo
 import type { Configuration } from "./config/load.ts";
 import type { Foundation } from "./foundation.ts";
 import type { Metrics } from "./http/metrics.ts";
+import type { Identities } from "./openIdentities.ts";
 import type { Limits } from "./openLimits.ts";
 import type { Issuing } from "./authority/issue.ts";
 import type { SourceSurroundings } from "./attestation/format.ts";
@@ -18,6 +19,7 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly issuing: Issuing;
   readonly limits: Limits;
+  readonly identities: Identities;
   readonly externalAccounts: ExternalAccountKeyStore & ExternalAccountKeys;
   /** What sources of evidence and delegations may use of the world. */
   readonly surroundings: SourceSurroundings;

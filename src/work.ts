@@ -18,6 +18,8 @@ const retentionMs = 7 * 86_400_000;
 
 export interface WorkParts {
   readonly db: Database;
+  /** Looks whether grants have changed: in case nobody said so. */
+  readonly rereadGrants: () => Promise<void>;
   readonly issuing: Issuing;
   readonly validations: ValidationRunner;
   readonly metrics: Metrics;
@@ -59,6 +61,7 @@ export const leftBehind = (now: Date, configuration: Configuration): LeftBehind 
 /** Starts all of it; the first round of each comes after its interval. */
 export function startWork({
   db,
+  rereadGrants,
   issuing,
   validations,
   metrics,
@@ -86,6 +89,7 @@ export function startWork({
       everyMs: 15_000,
       run: async () => void (await validations.resume(leftBehind(now(), configuration).validations)),
     },
+    { name: "grants", everyMs: 1_000, run: rereadGrants },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
     {
       name: "prune",

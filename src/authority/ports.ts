@@ -9,6 +9,30 @@ export interface StoredGrant {
   readonly version: string;
 }
 
+/** A version of a grant in the database, as it was written. */
+export interface WrittenGrant {
+  /** Increases with every version of any grant. */
+  readonly sequence: number;
+  readonly name: string;
+  readonly version: string;
+  readonly configuration: object;
+  readonly owner: string | null;
+  readonly comment: string | null;
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  /** True when another version took its place, or it was removed. */
+  readonly ended: boolean;
+}
+
+/** How a process hears of changed grants. */
+export interface GrantChanges {
+  /**
+   * What was written or ended after the change of this number, oldest first, and the number of the newest change. Nothing that is
+   * committed before is missing. With -1 everything that stands.
+   */
+  changesSince(count: number): Promise<{ count: number; changed: readonly WrittenGrant[] }>;
+}
+
 /** One line of the inventory, before it has a signature: everything that will be recorded, and the bytes to be signed. */
 export interface Intent {
   readonly serial: Buffer;

@@ -123,6 +123,17 @@ export const problems = {
   unavailable: { type: `${acme}serverInternal`, status: 503, title: "The service is not available right now" },
   restInvalid: { type: `${mayfly}invalidRequest`, status: 400, title: "The request is not valid" },
   restUnauthenticated: { type: `${mayfly}unauthenticated`, status: 401, title: "A valid operator token is required" },
+  restConflict: { type: `${mayfly}conflict`, status: 409, title: "The resource cannot be changed so" },
+  restPreconditionFailed: {
+    type: `${mayfly}preconditionFailed`,
+    status: 412,
+    title: "The resource has changed meanwhile",
+  },
+  restPreconditionRequired: {
+    type: `${mayfly}preconditionRequired`,
+    status: 428,
+    title: "The request must say what it replaces",
+  },
   restNotFound: { type: `${mayfly}notFound`, status: 404, title: "There is no such resource" },
 } as const;
 

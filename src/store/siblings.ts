@@ -30,6 +30,8 @@ export interface Siblings {
 export interface Subscriber {
   onMessage(text: string): void;
   onLost(): void;
+  /** Some process changed a grant, or says so: anybody with a login to the database can. */
+  onGrantsChanged?(): void;
 }
 
 export interface SiblingsOptions {
@@ -45,6 +47,9 @@ const probeMsDefault = 10_000;
 
 /** Advisory lock that every process on a database shares as long as it lives; any number that nothing else uses. */
 const presenceLock = 0x6d61_7970;
+
+/** Told to all processes by the statement that changes a grant. */
+export const grantsChannel = "mayfly_grants";
 
 const channelOf = (instance: string): string => `mayfly_${instance}`;
 
@@ -73,11 +78,13 @@ export async function joinSiblings(
     client.on("end", () => lost(client, "the connection ended"));
     client.on("notification", ({ channel, payload = "" }) => {
       if (channel === ownChannel) for (const subscriber of subscribers) subscriber.onMessage(payload);
+      if (channel === grantsChannel) for (const subscriber of subscribers) subscriber.onGrantsChanged?.();
     });
     try {
       await client.connect();
       const alone = await takePresence(client);
       await client.query(`listen ${ownChannel}`);
+      await client.query(`listen ${grantsChannel}`);
       if (closed) throw new Error("closed meanwhile");
       current = client;
       failures = 0;
