@@ -1,18 +1,13 @@
-/** PEM certificates: those an operator pins, read once when a source is opened, and those that come along with evidence. */
+/** Certificates in PEM: those that an operator pins, and those that come along with evidence. */
 import { readFileSync, statSync } from "node:fs";
 import { type Certificate, CertificateError, readCertificate } from "../x509/certificate.ts";
 
 const bytesMax = 262_144;
-const block = /-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----/g;
+const block = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g;
 
-/**
- * The certificates of a PEM text, whatever the length of its lines and whatever stands between the blocks; none where there is no block.
- * @throws {CertificateError}
- */
-export function certificatesInPem(text: string): Certificate[] {
-  return [...text.matchAll(block)].map(([, base64 = ""]) =>
-    readCertificate(Buffer.from(base64, "base64"), { lenient: true }),
-  );
+/** The DER of each certificate of a PEM text, whatever the length of its lines and whatever stands between the blocks. */
+export function derOfPem(text: string): Buffer[] {
+  return [...text.matchAll(block)].map(([, base64 = ""]) => Buffer.from(base64, "base64"));
 }
 
 /**
@@ -24,7 +19,7 @@ export function readCertificateFile(path: string): Certificate[] {
   if (!found.isFile()) throw new Error(`${path} is not a regular file`);
   if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
   try {
-    const certificates = certificatesInPem(readFileSync(path, "latin1"));
+    const certificates = derOfPem(readFileSync(path, "latin1")).map((der) => readCertificate(der, { lenient: true }));
     if (certificates.length === 0) throw new Error(`${path} holds no PEM certificate`);
     return certificates;
   } catch (error) {

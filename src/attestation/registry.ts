@@ -6,6 +6,7 @@ import { awsIidFormat } from "./formats/awsIid.ts";
 import { awsNitroFormat } from "./formats/awsNitro.ts";
 import { jwtFormat } from "./formats/jwt.ts";
 import { k8sFormat } from "./formats/k8s.ts";
+import { tdxFormat } from "./formats/tdx.ts";
 import { tpmFormat } from "./formats/tpm.ts";
 
 const formats = [
@@ -16,6 +17,7 @@ const formats = [
   tpmFormat,
   awsIidFormat,
   awsNitroFormat,
+  tdxFormat,
 ] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));

@@ -8,6 +8,7 @@ import { nameTargets } from "./targets/names.ts";
 import { nitroTargets } from "./targets/nitro.ts";
 import { signatureTargets } from "./targets/signatures.ts";
 import { signedDataTargets } from "./targets/signedData.ts";
+import { tdxTargets } from "./targets/tdx.ts";
 import { tpmTargets } from "./targets/tpm.ts";
 import { x509Targets } from "./targets/x509.ts";
 
@@ -21,5 +22,6 @@ export const targets: readonly Target[] = [
   ...dnsTargets,
   ...fieldTargets,
   ...httpTargets,
+  ...tdxTargets,
   ...tpmTargets,
 ];

@@ -1,0 +1,212 @@
+/**
+ * Format `tdx`: a quote of an Intel TDX trust domain, version 4 or 5, judged with Intel's collateral. Level `nonce`: the first half of
+ * report_data is the binding value, the rest is zero.
+ */
+import { createHash } from "node:crypto";
+import { type Static, Type } from "typebox";
+import { createLru } from "../../cache/lru.ts";
+import { decodeBase64url } from "../../encoding/base64url.ts";
+import type { VerifiedSignatures } from "../certificateChain.ts";
+import { EvidenceRefused, oneTimeIdOfEvidence, SourceUnavailable } from "../evidence.ts";
+import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
+import type { EvidenceFormat, SourceSettings } from "../format.ts";
+import { readCollateral, requireUnrevoked, type VerifiedCollateral, verifyCollateral } from "../tdx/collateral.ts";
+import { type FindCollateral, openCollateralFiles } from "../tdx/collateralFiles.ts";
+import { inHex, measurementNames, measurements, measurementsOf, requireDomain } from "../tdx/domain.ts";
+import { type PckPlatform, readPckPlatform } from "../tdx/pckCertificate.ts";
+import { isZero, readTdxQuote, type TdxQuote } from "../tdx/quote.ts";
+import { allowableTcbStatuses, statusesOf, type TcbStatuses } from "../tdx/tcb.ts";
+import { verifyQuote } from "../tdx/verifyQuote.ts";
+
+const properties = {
+  ...measurements,
+  collateralFiles: Type.Optional(
+    Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+      minItems: 1,
+      maxItems: 64,
+      uniqueItems: true,
+      description:
+        "JSON files with collateral, one for each kind of platform (FMSPC); read again when they change. For a platform in none of them, the client sends it.",
+    }),
+  ),
+  allowedTcbStatuses: Type.Optional(
+    Type.Array(Type.Enum([...allowableTcbStatuses]), {
+      minItems: 1,
+      uniqueItems: true,
+      description:
+        "What Intel may say of the platform, its TDX module and its quoting enclave, each for itself; UpToDate unless said.",
+    }),
+  ),
+  minTcbEvaluationDataNumber: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      description:
+        "Oldest of Intel's evaluations (TCB recoveries) that collateral may be of. Any that is in force unless said.",
+    }),
+  ),
+  allowMigratable: Type.Optional(
+    Type.Boolean({ description: "Takes domains that may be moved to another platform; false unless said." }),
+  ),
+  rootSha256: Type.Optional(
+    Type.String({
+      pattern: "^[0-9a-f]{64}$",
+      description: "SHA-256 of the root certificate that is trusted; Intel's SGX root CA unless said.",
+    }),
+  ),
+};
+const settingsSchema = Type.Object(properties);
+
+/** Settings of a source of this format. */
+export type TdxSettings = SourceSettings & Readonly<Static<typeof settingsSchema>>;
+
+/** What quotes are verified with besides the settings. */
+export interface TdxTrust {
+  readonly findCollateral?: FindCollateral;
+  readonly verified?: VerifiedSignatures;
+}
+
+/** SHA-256 of "Intel SGX Root CA", valid from 2018 to 2049. */
+export const intelSgxRootSha256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3";
+
+/** Claims that belong to whoever runs the domain or owns the machine: a grant that asks for none would admit everybody's. */
+const ownClaims = [...measurementNames.filter((name) => name !== "mrSeam"), "ppid", "platformInstanceId"];
+const otherClaims = ["mrServiceTd", "tdAttributes", "xfam", "teeTcbSvn", "fmspc", "pceId", "quoteVersion"];
+const tcbClaims = ["tcbStatus", "tdxModuleTcbStatus", "qeTcbStatus", "tcbEvaluationDataNumber"];
+
+/** The binding value ends with its challenge, five minutes at most: for longer nothing has to be remembered. */
+const replayMs = 3_600_000;
+
+export const tdxFormat: EvidenceFormat<TdxSettings> = {
+  name: "tdx",
+  properties,
+  claimNames: [...ownClaims, "mrSeam", ...otherClaims, ...tcbClaims],
+  tenantClaims: (settings) => (ownClaims.some((name) => Object.hasOwn(settings, name)) ? undefined : ownClaims),
+  levels: ["nonce"],
+  open(settings) {
+    const { ref, collateralFiles } = settings;
+    const trust: TdxTrust = {
+      verified: createLru(1000),
+      ...(collateralFiles !== undefined && { findCollateral: openCollateralFiles(ref, collateralFiles) }),
+    };
+    return { verify: (item, context) => verifyTdx(item, settings, trust, context) };
+  },
+};
+
+/**
+ * Yields the measurements, attributes and TCB of the domain, all octets in lower-case hexadecimal. There is no id of a running domain in a
+ * quote, hence no instance.
+ * @throws {EvidenceRefused}
+ * @throws {SourceUnavailable} when the operator's own collateral does not hold
+ */
+export async function verifyTdx(
+  item: EvidenceItem,
+  settings: TdxSettings,
+  trust: TdxTrust,
+  context: VerificationContext,
+): Promise<VerifiedEvidence> {
+  const { quote, claims, until } = await appraiseTdx(item, settings, trust, context.now);
+  requireBinding(quote.body.reportData, context.binding);
+  return {
+    format: item.format,
+    ref: item.ref,
+    claims,
+    bindingLevel: "nonce",
+    digest: createHash("sha256").update(item.value).digest(),
+    oneTimeId: oneTimeIdOfEvidence(item.ref, quote.signed),
+    replayUntil: new Date(context.now.getTime() + replayMs),
+    expires: until,
+  };
+}
+
+/** All of `verifyTdx` but the binding: whose quote it is, not for what. `until` is when the collateral ends. @throws as verifyTdx does */
+export async function appraiseTdx(
+  item: EvidenceItem,
+  settings: TdxSettings,
+  trust: TdxTrust,
+  now: Date,
+): Promise<{ readonly quote: TdxQuote; readonly claims: Claims; readonly until: Date }> {
+  const octets = decodeBase64url(item.value);
+  if (octets === undefined) throw refusal("evidenceMalformed", "The quote is not base64url");
+  const quote = readTdxQuote(octets);
+  const roots = { certificates: [], fingerprints: [settings.rootSha256 ?? intelSgxRootSha256] };
+  const rules = { now, ...(trust.verified && { verified: trust.verified }) };
+  const chain = verifyQuote(quote, roots, rules);
+  const platform = readPckPlatform(chain.leaf);
+  const collateral = await collateralFor(platform, item, trust, (found) =>
+    verifyCollateral(found, chain, roots, rules),
+  );
+  requireUnrevoked(chain, collateral);
+  const statuses = statusesOf(collateral, platform, quote.body, quote.qeReport);
+  requireTcb(statuses, collateral, settings);
+  requireDomain(quote.body, settings);
+  return { quote, claims: claimsOf(quote, platform, statuses, collateral), until: collateral.until };
+}
+
+/** The operator's collateral goes before the client's. Where it does not hold, that is our trouble and not the workload's. */
+async function collateralFor(
+  { fmspc }: PckPlatform,
+  item: EvidenceItem,
+  { findCollateral }: TdxTrust,
+  verifyThis: (collateral: ReturnType<typeof readCollateral>) => VerifiedCollateral,
+): Promise<VerifiedCollateral> {
+  const own = await findCollateral?.(fmspc.toString("hex"));
+  if (own !== undefined) {
+    try {
+      return verifyThis(own);
+    } catch (cause) {
+      if (!(cause instanceof EvidenceRefused)) throw cause;
+      throw new SourceUnavailable(`the collateral of source ${item.ref} does not hold`, { cause });
+    }
+  }
+  const sent = item.endorsements?.["collateral"];
+  if (typeof sent !== "string") throw refusal("evidenceInvalid", "There is no collateral for the quote's platform");
+  return verifyThis(readCollateral(Buffer.from(sent, "utf8")));
+}
+
+function requireTcb(statuses: TcbStatuses, { tcbInfo, qeIdentity }: VerifiedCollateral, settings: TdxSettings): void {
+  const { allowedTcbStatuses = ["UpToDate"], minTcbEvaluationDataNumber = 0 } = settings;
+  for (const { evaluationDataNumber } of [tcbInfo, qeIdentity]) {
+    if (evaluationDataNumber >= minTcbEvaluationDataNumber) continue;
+    throw refusal("measurementMismatch", "The collateral is of an evaluation before the one that is asked for");
+  }
+  const named = { platform: "platform", module: "TDX module", qe: "quoting enclave" } as const;
+  for (const part of ["platform", "module", "qe"] as const) {
+    if (allowedTcbStatuses.some((allowed) => allowed === statuses[part])) continue;
+    throw refusal("measurementMismatch", `The TCB status of the ${named[part]} is ${statuses[part]}`);
+  }
+}
+
+function requireBinding(reportData: Buffer, binding: string | undefined): void {
+  if (binding === undefined)
+    throw refusal("bindingMissing", "The challenge commits to no key that a quote could be bound to");
+  if (isZero(reportData)) throw refusal("bindingMissing", "The quote's report_data is empty");
+  const expected = Buffer.concat([Buffer.from(binding, "base64url"), Buffer.alloc(32)]);
+  if (!reportData.equals(expected)) {
+    throw refusal("bindingMismatch", "The quote's report_data is not the binding value and zeroes behind it");
+  }
+}
+
+function claimsOf(
+  { version, body }: TdxQuote,
+  { fmspc, pceId, ppid, platformInstanceId }: PckPlatform,
+  statuses: TcbStatuses,
+  { tcbInfo }: VerifiedCollateral,
+): Claims {
+  const { tdAttributes, xfam, teeTcbSvn, mrServiceTd } = body;
+  return {
+    ...measurementsOf(body),
+    ...inHex({ tdAttributes, xfam, teeTcbSvn, fmspc, pceId, ppid }),
+    ...(mrServiceTd !== undefined && inHex({ mrServiceTd })),
+    ...(platformInstanceId !== undefined && inHex({ platformInstanceId })),
+    quoteVersion: version,
+    tcbStatus: statuses.platform,
+    tdxModuleTcbStatus: statuses.module,
+    qeTcbStatus: statuses.qe,
+    tcbEvaluationDataNumber: tcbInfo.evaluationDataNumber,
+  };
+}
+
+function refusal(code: EvidenceRefused["code"], message: string): EvidenceRefused {
+  return new EvidenceRefused(code, message);
+}
