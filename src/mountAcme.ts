@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 
+import type { AttestedOrderStore } from "./acme/attestedOrderPorts.ts";
 import type { AcmeContext } from "./acme/context.ts";
 import type { ValidationRunner, ValidationRunnerParts } from "./acme/challenges/runner.ts";
 import { newId } from "./acme/id.ts";
@@ -16,6 +17,7 @@ import { acmePaths, createUrls, type AcmePaths } from "./acme/urls.ts";
 import { openNonces } from "./openNonces.ts";
 import { openValidations } from "./openValidations.ts";
 import type { Parts } from "./parts.ts";
+import { createAttestedOrderStore } from "./store/attestedOrders.ts";
 import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
 import { createOrderStore } from "./store/orders.ts";
@@ -30,6 +32,7 @@ export interface AcmeReplacements {
   readonly prefix?: string;
   readonly nonces?: (nonces: NonceSource) => NonceSource;
   readonly orders?: (orders: OrderStore) => OrderStore;
+  readonly attestedOrders?: (orders: AttestedOrderStore) => AttestedOrderStore;
   /** One attempt at a challenge. */
   readonly validate?: (validate: Validate) => Validate;
   /** Facts of the directory object. */
@@ -47,6 +50,7 @@ export async function mountAcme(
   const { verifier, policy } = parts.identities;
   const { acme, audience, externalUrl, trustDomain } = configuration;
   const { paths = acmePaths, nonces, orders: replaced = same, validate = same, facts = same } = replacements;
+  const { attestedOrders: ofEvidence = same } = replacements;
   const rateLimits = parts.limits.rates;
   const orders = countFailures(replaced(createOrderStore(db, acme.rateLimits)), rateLimits);
   const onChallengeEnded = (challenge: Challenge): void => metrics.challengeAnswered(challenge);
@@ -62,6 +66,7 @@ export async function mountAcme(
     nonces: (nonces ?? same)(await openNonces(db, siblings, metrics)),
     accounts,
     orders,
+    attestedOrders: ofEvidence(createAttestedOrderStore(db, acme.rateLimits)),
     certificates: createCertificateStore(db),
     policy,
     delegations: parts.delegations.acme,

@@ -5,7 +5,7 @@ import { problem, type Subproblem } from "../problem/problem.ts";
 import type { AcmeContext } from "./context.ts";
 import type { CaaQuestion } from "./challenges/caa.ts";
 import { ValidationFailure } from "./challenges/validation.ts";
-import type { Proved } from "./finalizeOrder.ts";
+import type { Proved } from "./issueOrder.ts";
 import type { Identifier } from "./ports.ts";
 
 /** A check at validation counts for so long; an hour less than the eight that public CAs are allowed. */

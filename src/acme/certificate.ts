@@ -32,6 +32,12 @@ export async function certificate(request: AcmeRequest, context: AcmeContext): P
   };
 }
 
+const pemOf = (leaf: Buffer, { pem }: Pick<Chain, "pem">): string => pemEncode("CERTIFICATE", leaf) + pem;
+
+/** The PEM chain of a certificate that was issued just now, as its resource shows it. */
+export const issuedChain = (leaf: Buffer, issuerId: string, { chainsOf }: Pick<AcmeContext, "chainsOf">): string =>
+  pemOf(leaf, chosenChain(chainsOf(issuerId), undefined));
+
 /** The default one first. An issuer without any is none of a recorded certificate. */
 function chosenChain(chains: readonly Chain[], id: string | undefined): Chain {
   const [standard, ...others] = chains;
@@ -62,7 +68,7 @@ function representation(request: AcmeRequest, leaf: Buffer, { pem, certificates 
   const contentType = typeOf(request);
   switch (contentType) {
     case pemChain:
-      return { contentType, body: pemEncode("CERTIFICATE", leaf) + pem };
+      return { contentType, body: pemOf(leaf, { pem }) };
     case leafAlone:
       return { contentType, body: leaf };
     case bag:

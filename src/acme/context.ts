@@ -9,6 +9,7 @@ import type { ActivationOffer, EvidenceItem, VerificationContext, VerifiedEviden
 import type { Pinning } from "../attestation/format.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { Problem, problem } from "../problem/problem.ts";
+import type { AttestedOrderStore } from "./attestedOrderPorts.ts";
 import type { CaaCheck } from "./challenges/caa.ts";
 import type { NameChallenge } from "./challenges/offered.ts";
 import type { ValidationRunner } from "./challenges/runner.ts";
@@ -88,6 +89,8 @@ export interface AcmeOptions {
 }
 
 export interface AcmeLimits {
+  /** Octets of a request's body, evidence apart. */
+  readonly bodyLimitBytes: number;
   readonly identifiersPerOrder: number;
   readonly contactsPerAccount: number;
   readonly ordersPerPage: number;
@@ -101,6 +104,7 @@ export interface AcmeLimits {
 
 export interface AcmeContext extends PipelineParts {
   readonly orders: OrderStore;
+  readonly attestedOrders: AttestedOrderStore;
   readonly certificates: CertificateStore;
   readonly renewals: RenewalStore;
   readonly externalAccounts: ExternalAccountKeys;

@@ -58,7 +58,7 @@ export function directory(facts: DirectoryFacts): object {
         formats: workloadAttestation.formats,
         audience: workloadAttestation.audience,
         binding: "wa1-sha256",
-        inlineEvidence: false,
+        inlineEvidence: true,
         ...(workloadAttestation.delegation && { delegation: true }),
       },
     },

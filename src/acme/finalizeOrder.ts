@@ -1,14 +1,20 @@
 /** Finalize (RFC 8555 §7.4): turns a `ready` order into a certificate. */
-import { authorizeOrder, NotAuthorized, type Authorized, type Proof } from "../authority/authorize.ts";
-import { ValidityRefused, type Profile } from "../authority/profile.ts";
+import type { Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
 import type { CertificationRequest } from "../x509/csr.ts";
 import { requireCaa } from "./caaAtFinalize.ts";
 import { blockedKey, quarantined, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { thumbprintOf } from "./jwk.ts";
-import { limitCertificate } from "./limits/orderLimits.ts";
+import { authorizedBy, issueOrder, type Finalizing, type Proved } from "./issueOrder.ts";
 import { idOf } from "./order.ts";
-import { attempt, readOrderCsr, requireAllowedKey, requireSameNames } from "./orderCsr.ts";
+import {
+  attempt,
+  keyIsAccountKey,
+  keyIsBlocked,
+  readOrderCsr,
+  requireAllowedKey,
+  requireSameNames,
+} from "./orderCsr.ts";
 import type { SigningAccount } from "./pipeline.ts";
 import type { Authorization, Identifier, Order } from "./ports.ts";
 import { orderReply, orderStatus, type Reply } from "./resources.ts";
@@ -27,28 +33,20 @@ export async function finalizeOrder(request: AcmeRequest, context: AcmeContext):
   return context.finalizes.run(() => conclude(finalizing, context));
 }
 
-interface Finalizing {
-  readonly accountId: string;
-  readonly order: Order;
-  readonly proved: readonly Proved[];
-  readonly csr: CertificationRequest;
-  readonly profile: Profile;
-}
-
 /** Everything that order and CSR themselves say. */
 async function check(request: AcmeRequest, context: AcmeContext): Promise<Finalizing> {
   const account = signer(request);
   const id = idOf(request, "order");
   const read = attempt(() => readOrderCsr(request.payload?.["csr"]));
   const publicKey = read.ok ? read.value.publicKey : undefined;
-  const { order, authorizations, keyIsAccountKey, keyIsBlocked, accountKeyIsBlocked } = required(
+  const { order, authorizations, ...found } = required(
     await context.orders.readForFinalize(account, id, {
       thumbprint: publicKey && thumbprintOf(publicKey),
       spkiSha256: publicKey?.sha256,
       accountSpkiSha256: account.key.spkiSha256,
     }),
   );
-  if (accountKeyIsBlocked) throw blockedKey();
+  if (found.accountKeyIsBlocked) throw blockedKey();
 
   const status = orderStatus(order, context.now());
   if (status !== "ready") throw problem("orderNotReady", `the order is ${status}`); // §7.4: 403 in any other state
@@ -60,36 +58,31 @@ async function check(request: AcmeRequest, context: AcmeContext): Promise<Finali
   for (const { identifier, authorization } of proved) {
     if (identifier.type === "uri") requireProvedKeys(csr, account, authorization);
   }
-  if (keyIsAccountKey) throw problem("badCSR", "the certificate's key is the key of an ACME account"); // §11.1
-  if (keyIsBlocked) throw problem("badCSR", "the certificate's key is blocked");
+  if (found.keyIsAccountKey) throw keyIsAccountKey();
+  if (found.keyIsBlocked) throw keyIsBlocked();
   requireAllowedKey(csr, profile);
   return { accountId: account.id, order, proved, csr, profile };
 }
 
 /** Policy as it reads now, and the one act. */
 async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<Reply> {
-  const { accountId, order, proved, csr, profile } = finalizing;
-  const authorized = decide(order, accountId, proved.map(proofOf), profile, context);
-  const outcome = await issueWithinLimit(order, () => issue(authorized, csr, context), context);
+  const authorized = authorizedBy(finalizing, context);
+  const outcome = await issueOrder(authorized, finalizing, context);
   if (outcome.outcome === "notReady") {
     if (authorized.storedGrant !== null) {
       // Perhaps its grant was changed or removed, on whatever server, and this one has not heard of it.
       await context.policy.reread();
-      decide(order, accountId, proved.map(proofOf), profile, context);
+      authorizedBy(finalizing, context);
     }
     throw problem("orderNotReady", "the order is not ready any more");
   }
   if (outcome.outcome === "quarantined") throw quarantined();
+  const { order } = finalizing;
   const issued: Order =
     outcome.outcome === "issued"
       ? { ...order, status: "valid", certificateSerial: outcome.serial }
       : { ...order, status: "processing" }; // The intent is committed: the order will be finished, by the settling job if need be.
   return orderReply(issued, context.urls, context.now());
-}
-
-export interface Proved {
-  readonly identifier: Identifier;
-  readonly authorization: Authorization;
 }
 
 /**
@@ -127,7 +120,7 @@ function pinnedProfile(order: Order, { profiles }: AcmeContext): Profile {
  * of tkauth-01 names the account key instead, so that very key, and not a later one of the account, must sign here; whoever has it
  * chooses the key to be certified (RFC 9447 leaves that to the CSR), unless the token fixes it.
  */
-function requireProvedKeys(
+export function requireProvedKeys(
   { publicKey }: CertificationRequest,
   account: SigningAccount,
   { attestation, challenges }: Authorization,
@@ -142,56 +135,4 @@ function requireProvedKeys(
   const fixed = attestation.certificateKey;
   if (fixed !== undefined && fixed !== thumbprintOf(publicKey).toString("base64url"))
     throw problem("badCSR", "the CSR's key is not the key that the token fixes");
-}
-
-function decide(
-  order: Order,
-  accountId: string,
-  proofs: readonly Proof[],
-  profile: Profile,
-  { policy }: AcmeContext,
-): Authorized {
-  const validity = { notBefore: order.notBefore ?? undefined, notAfter: order.notAfter ?? undefined };
-  try {
-    return authorizeOrder({ id: order.id, accountId, validity }, proofs, profile, policy.grants());
-  } catch (error) {
-    if (error instanceof NotAuthorized) throw problem("rejectedIdentifier", error.message);
-    throw error;
-  }
-}
-
-function proofOf({ identifier, authorization }: Proved): Proof {
-  const { attestation, challenges, subdomains } = authorization;
-  if (attestation !== null) return { identifier, proved: { by: "attestation", record: attestation } };
-  const valid = challenges.find(({ status }) => status === "valid");
-  if (valid === undefined) throw problem("orderNotReady", "an authorization is not valid");
-  const proved = { by: "challenge", challenge: valid.type, at: valid.validated ?? "" } as const;
-  return { identifier, proved: subdomains ? { ...proved, of: authorization.identifier.value } : proved };
-}
-
-/** What was not issued does not count. */
-async function issueWithinLimit(
-  { identifiers }: Order,
-  act: () => ReturnType<typeof issue>,
-  { rateLimits }: AcmeContext,
-): ReturnType<typeof issue> {
-  const counted = limitCertificate(rateLimits, identifiers);
-  let issued = false;
-  try {
-    const outcome = await act();
-    issued = outcome.outcome === "issued" || outcome.outcome === "unfinished";
-    return outcome;
-  } finally {
-    if (!issued) counted.unused();
-  }
-}
-
-async function issue(authorized: Authorized, { publicKey }: CertificationRequest, { issuing }: AcmeContext) {
-  try {
-    return await issuing.issue(authorized, publicKey);
-  } catch (error) {
-    if (error instanceof ValidityRefused)
-      throw problem("malformed", `the order cannot be fulfilled any more: ${error.message}`);
-    throw error;
-  }
 }

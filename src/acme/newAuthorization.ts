@@ -18,6 +18,8 @@ export interface AuthorizationFacts {
   readonly now: Date;
   /** On whose behalf the order is. */
   readonly delegation?: DelegationRecord | undefined;
+  /** Of the request, where it stands in for the token that evidence is bound to. */
+  readonly nonce?: string;
 }
 
 /** `seconds` after `now`, to the second. */
@@ -31,7 +33,7 @@ const noCandidates: Pick<Candidates, "accept" | "authorities"> = { accept: [], a
  */
 export function newAuthorization(
   { identifier, subdomains }: Wanted,
-  { profile, expiresAt, now, delegation }: AuthorizationFacts,
+  { profile, expiresAt, now, delegation, nonce }: AuthorizationFacts,
   context: AcmeContext,
 ): NewAuthorization {
   const { type, value } = identifier;
@@ -59,7 +61,15 @@ export function newAuthorization(
       const delegated = delegation && { delegation };
       switch (challengeType) {
         case "workload-attest-01":
-          return { ...challenge, ...delegated, expires, binding: "wa1-sha256", audience: context.audience, accept };
+          return {
+            ...challenge,
+            ...delegated,
+            ...(nonce !== undefined && { token: nonce }),
+            expires,
+            binding: "wa1-sha256",
+            audience: context.audience,
+            accept,
+          };
         case "tkauth-01":
           return { ...challenge, ...delegated, expires, "tkauth-type": "atc", ...tokenAuthority(authorities) };
         case "dns-persist-01": {

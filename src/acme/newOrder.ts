@@ -1,31 +1,34 @@
 /** newOrder (RFC 8555 §7.4). */
 import { identityNameOf } from "../authority/identityName.ts";
+import { problem } from "../problem/problem.ts";
+import { attestedOrder } from "./attestedOrder.ts";
 import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, type RequestedIdentifier } from "./identifiers.ts";
-import { later, newAuthorization, type AuthorizationFacts, type Wanted } from "./newAuthorization.ts";
+import { newAuthorization, type AuthorizationFacts, type Wanted } from "./newAuthorization.ts";
 import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
-import { readOrderRequest } from "./orderRequest.ts";
+import { orderEnd, readOrderRequest } from "./orderRequest.ts";
 import type { Identifier, MadeOrder, NewOrder, Order, Signer, WantedAuthorization } from "./ports.ts";
 import { alreadyReplaced, requirePredecessor } from "./replaces.ts";
 import { orderReply, type Reply } from "./resources.ts";
 import { requireAgreed } from "./termsOfService.ts";
 
 /**
- * Makes an order with an authorization for each identifier, which may be one that is there already.
+ * Makes an order with an authorization for each identifier, which may be one that is there already. One that comes with its evidence is
+ * `attestedOrder`'s.
  * @throws {Problem} malformed · unsupportedIdentifier · rejectedIdentifier · invalidProfile · rateLimited · unauthorized (401) ·
  *   userActionRequired · for `replaces` also notFound · alreadyReplaced (409)
  */
 export async function newOrder(request: AcmeRequest, context: AcmeContext): Promise<Reply> {
   const account = signer(request);
   const { payload = {} } = request;
+  if ("evidence" in payload) return await attestedOrder(request, context);
+  if (request.octets > context.limits.bodyLimitBytes) throw problem("payloadTooLarge", "the request body is too large");
   const now = context.now();
   const { requested, profile, replaces, delegation, ...asked } = await readOrderRequest(payload, account, now, context);
   const { identifiers } = asked;
 
   const valuesOf = (of: Identifier["type"]) => identifiers.filter(({ type }) => type === of).map(({ value }) => value);
-  const attested = identifiers.some(({ type }) => type === "uri");
-  const { orderLifetimeSeconds, attestationChallengeSeconds } = context.limits;
-  const expiresAt = later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
+  const expiresAt = orderEnd(identifiers, now, context);
   const order: NewOrder = {
     id: context.newId(),
     ...asked,

@@ -77,6 +77,12 @@ function canonical(name: string): string {
   }
 }
 
+/** §11.1: whoever has an account's key must not be taken for whoever has a certificate's. */
+export const keyIsAccountKey = () => problem("badCSR", "the certificate's key is the key of an ACME account");
+
+/** Nobody may have a certificate for a blocked key. */
+export const keyIsBlocked = () => problem("badCSR", "the certificate's key is blocked");
+
 /** @throws {Problem} badCSR for a kind of key that the profile does not have */
 export function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile): void {
   if (!profile.keyKinds.includes(publicKey.kind))

@@ -6,8 +6,9 @@ import { parseRfc3339 } from "../x509/time.ts";
 import type { AcmeContext } from "./context.ts";
 import { readDelegation } from "./delegation.ts";
 import { readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
+import { later } from "./newAuthorization.ts";
 import type { SigningAccount } from "./pipeline.ts";
-import type { DelegationRecord, NewOrder, Replaces } from "./ports.ts";
+import type { DelegationRecord, Identifier, NewOrder, Replaces } from "./ports.ts";
 import { chooseProfile } from "./profileChoice.ts";
 import { readReplaces } from "./replaces.ts";
 import { allowedProfiles, requireAllowed } from "./restrictions.ts";
@@ -44,6 +45,16 @@ export async function readOrderRequest(
   const validity = readValidity(payload, profile, now);
   const replaces = readReplaces(payload["replaces"], context);
   return { requested, identifiers, profile, ...validity, replaces, delegation };
+}
+
+/** Until when the order is open. */
+export function orderEnd(
+  identifiers: readonly Identifier[],
+  now: Date,
+  { limits: { orderLifetimeSeconds, attestationChallengeSeconds } }: Pick<AcmeContext, "limits">,
+): Date {
+  const attested = identifiers.some(({ type }) => type === "uri");
+  return later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
 }
 
 /** notBefore and notAfter are honoured or refused (§7.4). A Go program's unset time means absent. */

@@ -31,18 +31,21 @@ interface AcmeResource {
   readonly bodyLimit?: number;
 }
 
+/** Evidence: 512 KiB, base64url twice. */
+const evidenceBodyLimit = 1_048_576;
+
 /** Every POST passes the same pipeline (pipeline.ts); a row says only what differs. Paths are in urls.ts. */
 export const resources: readonly AcmeResource[] = [
   // name               signed by        payload            answered by
   { name: "newAccount", by: "jwk", payload: "object", answer: newAccount },
   { name: "newAuthz", by: "kid", payload: "object", answer: newAuthz },
-  { name: "newOrder", by: "kid", payload: "object", answer: newOrder },
+  { name: "newOrder", by: "kid", payload: "object", answer: newOrder, bodyLimit: evidenceBodyLimit }, // Without evidence: the others' limit.
   { name: "account", by: "kid", payload: "any", answer: account },
   { name: "orders", by: "kid", payload: "none", answer: accountOrders },
   { name: "order", by: "kid", payload: "none", answer: readOrder },
   { name: "finalize", by: "kid", payload: "object", answer: finalizeOrder },
   { name: "authorization", by: "kid", payload: "any", answer: authorization },
-  { name: "challenge", by: "kid", payload: "any", answer: challenge, bodyLimit: 1_048_576 }, // Evidence: 512 KiB, base64url twice.
+  { name: "challenge", by: "kid", payload: "any", answer: challenge, bodyLimit: evidenceBodyLimit },
   { name: "certificate", by: "kid", payload: "none", answer: certificate },
   { name: "alternate", by: "kid", payload: "none", answer: certificate },
   { name: "revokeCert", by: "kid|jwk", payload: "object", answer: revokeCertificate },
@@ -53,7 +56,7 @@ export interface AcmeRoutesOptions {
   readonly context: AcmeContext;
   readonly facts: DirectoryFacts;
   readonly paths: AcmePaths;
-  /** Octets of a POST body; the challenge resource has its own. */
+  /** Octets of a POST body; what may carry evidence has its own. */
   readonly bodyLimit: number;
 }
 

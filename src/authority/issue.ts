@@ -39,8 +39,15 @@ export interface SettleCounts {
   open: number;
 }
 
+/** Writes the intent, with the promise of `IssuanceLedger.intend`. */
+export type Intend = IssuanceLedger["intend"];
+
 export interface Issuing {
-  issue(authorized: Authorized, publicKey: PublicKey): Promise<IssueOutcome>;
+  /**
+   * @param intend in place of the ledger's own, where one statement does more than move an order that is `ready`. What it throws is the
+   *   outcome, and nothing is signed.
+   */
+  issue(authorized: Authorized, publicKey: PublicKey, intend?: Intend): Promise<IssueOutcome>;
   /** Finishes or abandons intents older than `before`; resolves to how many of each. */
   settle(before: Date): Promise<SettleCounts>;
 }
@@ -52,12 +59,16 @@ export function createIssuing(parts: IssuingParts): Issuing {
   const { ledger, now, onUnfinished } = parts;
   const randomBytes = parts.randomBytes ?? systemRandomBytes;
 
-  async function issue(authorized: Authorized, publicKey: PublicKey): Promise<IssueOutcome> {
+  async function issue(
+    authorized: Authorized,
+    publicKey: PublicKey,
+    intend: Intend = (intent) => ledger.intend(intent),
+  ): Promise<IssueOutcome> {
     const issuer = parts.issuer();
     const linted = lint(
       prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),
     );
-    const intended = await ledger.intend(intentOf(linted));
+    const intended = await intend(intentOf(linted));
     if (intended !== "intended") return { outcome: intended };
     const serial = linted.serialNumber;
     try {

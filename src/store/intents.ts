@@ -10,6 +10,9 @@ import { isQuarantined } from "./quarantines.ts";
 const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
   ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
 
+/** How many parameters a statement that writes an intent begins with. */
+export const intentParameters = 19;
+
 /** The parameters $1 to $19 of a statement that writes an intent, in the order of the columns; the last two are the grant of `mayIntend`. */
 export const intentValues = (intent: Intent): unknown[] => [
   intent.serial,

@@ -50,7 +50,7 @@ export const placeConstraint = "acme_order_pending";
  * The wanted identifiers that are paused for the account. Written as a join, so that it is looked up by key: as a condition of its own
  * the planner would read the whole table.
  */
-function pausedOf(accountId: string, types: string, values: string): string {
+export function pausedOf(accountId: string, types: string, values: string): string {
   return `unnest(${types}::text[], ${values}::text[]) as w(type, value)
      join validation_failure f on f.account_id = ${accountId} and f.identifier_type = w.type and f.identifier_value = w.value
      where f.paused_at is not null`;

@@ -7,8 +7,8 @@ import { isBlocked } from "./blockedKeys.ts";
 import { statement } from "./database.ts";
 import { grantStands } from "./grantStands.ts";
 import { admittedSigner, agreed, countFailure, forgetFailures } from "./orderLimits.ts";
-import { replacingOwner } from "./replacement.ts";
-import { isSigner, ofDirectory, signerStatus } from "./signer.ts";
+import { replacing } from "./replacement.ts";
+import { isAccountKey, isSigner, ofDirectory, signerStatus } from "./signer.ts";
 
 const orderColumns = (o: string): string =>
   `${o}.id, ${o}.status, ${o}.identifiers, ${o}.authorization_ids, ${o}.profile, ${o}.profile_hash, ${o}.not_before, ${o}.not_after,
@@ -117,10 +117,13 @@ export const insertOrder = statement(
   insertion(`owner as (${admittedSigner(23)})`, { columns: "", values: "" }),
 );
 
-/** $29-$34: see `replacingOwner`. */
+/** $29 serial · $30 its id · $31 issuers · $32-$34 the order's names by type. */
 export const insertReplacingOrder = statement(
   "order_insert_replacing",
-  insertion(replacingOwner, { columns: ", replaces, replaces_id", values: ", $29, $30" }),
+  insertion(
+    replacing(admittedSigner(23), { order: "$1", serial: "$29", issuers: "$31", dns: "$32", ip: "$33", uri: "$34" }),
+    { columns: ", replaces, replaces_id", values: ", $29, $30" },
+  ),
 );
 
 // That the account has one is written down with it: only then newOrder looks for some.
@@ -160,8 +163,7 @@ export const readForFinalize = statement(
   `select ${signerStatus("a", 1)}, ${orderColumns("o")},
      coalesce((select jsonb_agg(to_jsonb(z)) from acme_authorization z
                where z.id = any(o.authorization_ids) and z.account_id = a.id), '[]') as authorizations,
-     exists (select from account k where k.jwk_thumbprint = $5)
-       or exists (select from account_former_key k where k.jwk_thumbprint = $5) as key_is_account_key,
+     ${isAccountKey("$5")} as key_is_account_key,
      ${isBlocked("$6")} as key_is_blocked, ${isBlocked("$7")} as account_key_is_blocked
    from account a left join acme_order o on o.id = $4 and o.account_id = a.id
    where ${ofDirectory("a", 1)}`,

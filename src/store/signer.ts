@@ -22,5 +22,10 @@ export const ofDirectory = (a: string, n: number): string => `${a}.id = $${n} an
 export const signerStatus = (a: string, n: number): string =>
   `case when ${a}.jwk_thumbprint = $${n + 2} then ${a}.status else 'superseded' end as account_status`;
 
+/** True where the key with this thumbprint (a parameter) is or was an account's (RFC 8555 §11.1). */
+export const isAccountKey = (thumbprint: string): string =>
+  `(exists (select from account k where k.jwk_thumbprint = ${thumbprint})
+    or exists (select from account_former_key k where k.jwk_thumbprint = ${thumbprint}))`;
+
 /** A row with that column. */
 export type WithSigner<Row> = Row & { account_status: SignerStatus };

@@ -4,7 +4,7 @@ import t from "tap";
 import { requireCaa } from "../../src/acme/caaAtFinalize.ts";
 import type { CaaCheck } from "../../src/acme/challenges/caa.ts";
 import { ValidationFailure } from "../../src/acme/challenges/validation.ts";
-import type { Proved } from "../../src/acme/finalizeOrder.ts";
+import type { Proved } from "../../src/acme/issueOrder.ts";
 import { createTurns, type Turns } from "../../src/acme/limits/turns.ts";
 import { OutboundFailure } from "../../src/outbound/failure.ts";
 

@@ -1,7 +1,7 @@
 /** How judged evidence ends a challenge: what workload-attest-01 and tkauth-01 have in common. */
 import { EvidenceRefused, SourceUnavailable, type VerifiedEvidence } from "../../attestation/evidence.ts";
 import type { StoredGrant } from "../../authority/ports.ts";
-import { problem, problemDocument, type ProblemCode } from "../../problem/problem.ts";
+import { problem, problemDocument, type Problem, type ProblemCode } from "../../problem/problem.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
 import type { SigningAccount } from "../pipeline.ts";
 import type {
@@ -11,6 +11,7 @@ import type {
   DelegationRecord,
   EvidenceRecord,
   EvidenceUses,
+  Identifier,
 } from "../ports.ts";
 import { timestamp } from "../resources.ts";
 
@@ -59,17 +60,18 @@ export async function orRefuse<T>(
   try {
     return await act();
   } catch (error) {
-    if (error instanceof SourceUnavailable) {
-      // Our own trouble never ends the challenge and never lets anybody in.
-      throw problem("unavailable", "an evidence source cannot be reached right now", {
-        retryAfterSeconds: sourceRetrySeconds,
-        cause: error,
-      });
-    }
+    if (error instanceof SourceUnavailable) throw sourceAway(error);
     if (error instanceof EvidenceRefused) return await refuse(error, refusedAs, responding, context);
     throw error;
   }
 }
+
+/** Our own trouble never ends a challenge and never lets anybody in. */
+export const sourceAway = (cause: SourceUnavailable): Problem =>
+  problem("unavailable", "an evidence source cannot be reached right now", {
+    retryAfterSeconds: sourceRetrySeconds,
+    cause,
+  });
 
 /** An order may take a pre-authorization in this very moment, or a grant be changed: then the two are done in this order. */
 const acceptAttempts = 3;
@@ -94,12 +96,7 @@ async function accept(
       storedGrant: storedGrantOf(decision),
       ...usesOf(verified, decision),
     });
-    if (outcome === "replayed") throw new EvidenceRefused("evidenceReplayed", "the evidence was used before");
-    if (outcome === "pinned")
-      throw new EvidenceRefused(
-        "instancePinned",
-        "the instance that the evidence speaks of belongs to another account",
-      );
+    if (outcome === "replayed" || outcome === "pinned") throw usedUp(outcome);
     if (outcome === "attested") {
       context.onChallengeEnded(valid);
       return valid;
@@ -116,7 +113,14 @@ async function accept(
   }
 }
 
-const isSameGrant = (a: GrantDecision, b: GrantDecision): boolean =>
+/** Why nothing was attested: somebody showed the evidence, or belongs to the instance, already. */
+export function usedUp(outcome: "replayed" | "pinned"): EvidenceRefused {
+  if (outcome === "replayed") return new EvidenceRefused("evidenceReplayed", "the evidence was used before");
+  return new EvidenceRefused("instancePinned", "the instance that the evidence speaks of belongs to another account");
+}
+
+/** True where evidence that was judged again was given the identity by the same grant, unchanged. */
+export const isSameGrant = (a: GrantDecision, b: GrantDecision): boolean =>
   a.grant === b.grant && a.grantVersion === b.grantVersion && a.grantOrigin === b.grantOrigin;
 
 /** The grant that must still stand where evidence is accepted by it; null for one of the configuration. */
@@ -184,10 +188,27 @@ const earliest = (dates: readonly (Date | undefined)[]): Date | undefined =>
   );
 
 /** An authorization does not outlive its evidence, but always long enough for the next request. */
-function authorizationEnd(verified: readonly VerifiedEvidence[], now: Date, { limits }: AcmeContext): Date {
+export function authorizationEnd(
+  verified: readonly VerifiedEvidence[],
+  now: Date,
+  { limits }: Pick<AcmeContext, "limits">,
+): Date {
   const end = now.getTime() + limits.attestedAuthorizationSeconds * 1000;
   const expires = earliest(verified.map((one) => one.expires));
   return new Date(Math.min(end, Math.max(expires?.getTime() ?? end, now.getTime() + 10_000)));
+}
+
+/** What a client is told of refused evidence; the audit entry carries the same `instance`. */
+export function evidenceProblem(
+  { code, message }: EvidenceRefused,
+  refusedAs: ProblemCode,
+  identifier: Identifier,
+  { newId }: Pick<AcmeContext, "newId">,
+): Problem {
+  return problem(refusedAs, message, {
+    subproblems: [{ code, detail: message, identifier }],
+    members: { instance: `urn:uuid:${newId()}` },
+  });
 }
 
 /** Server rule 7: challenge, authorization and order become invalid, with the reason. */
@@ -197,12 +218,7 @@ async function refuse(
   { account, authorization, challenge }: Responding,
   context: AcmeContext,
 ): Promise<Challenge> {
-  const error = problemDocument(
-    problem(refusedAs, refusal.message, {
-      subproblems: [{ code: refusal.code, detail: refusal.message, identifier: authorization.identifier }],
-      members: { instance: `urn:uuid:${context.newId()}` }, // The audit entry carries the same.
-    }),
-  );
+  const error = problemDocument(evidenceProblem(refusal, refusedAs, authorization.identifier, context));
   const invalid: Challenge = { ...ended(challenge), status: "invalid", error };
   let { orderId } = authorization;
   for (let attempt = 1; ; attempt++) {

@@ -33,7 +33,12 @@ function identitiesOf(identifiers: readonly Identifier[]): readonly Identifier[]
 export function limitOrder(
   rateLimits: RateLimits,
   by: Signer,
-  { identifiers, authorizations }: Pick<NewOrder, "identifiers" | "authorizations">,
+  {
+    identifiers,
+    authorizations,
+  }: Pick<NewOrder, "identifiers"> & {
+    readonly authorizations: readonly Pick<NewAuthorization, "identifier">[];
+  },
 ): Counted {
   rateLimits.check([
     ...identitiesOf(identifiers).map(certificatesOf),

@@ -47,7 +47,7 @@ t.test("RFC 8555 §7.1 and §7.2", async (t) => {
         formats: ["jwt"],
         audience: `${ca.url}/wa`,
         binding: "wa1-sha256",
-        inlineEvidence: false,
+        inlineEvidence: true,
       },
     });
     for (const absent of ["termsOfService", "auto-renewal", "subdomainAuthAllowed"]) t.notOk(absent in meta, absent);
