@@ -20,6 +20,10 @@ const needs = [
   // The program without the package that would start it as a service; mod_md is in it.
   { package: "apache2-bin", there: () => existsSync("/usr/sbin/apache2") },
   { package: "pebble", there: () => hasCommand("pebble") && hasCommand("pebble-challtestsrv") },
+  { package: "swtpm", there: () => hasCommand("swtpm") },
+  { package: "swtpm-tools", there: () => hasCommand("swtpm_setup") && hasCommand("swtpm_localca") },
+  { package: "tpm2-tools", there: () => hasCommand("tpm2_activatecredential") },
+  { package: "jq", there: () => hasCommand("jq") },
   { package: "util-linux", there: () => hasCommand("unshare") && hasCommand("setpriv") },
   { package: "curl", there: () => hasCommand("curl") },
   { package: "openssl", there: () => hasCommand("openssl") },

@@ -4,9 +4,16 @@
 import { accountFingerprint, bindingValue, spkiDigest } from "./binding.ts";
 import { backOffMs, type Deadline } from "./deadline.ts";
 import { AcmeProblem, ClientError } from "./errors.ts";
-import { type Evidence, type EvidenceItem, gatherEvidence } from "./evidence.ts";
+import { type ActivationOffer, type Evidence, type EvidenceItem, gatherEvidence } from "./evidence.ts";
 import type { JwsSigner } from "./jws.ts";
-import { type Authorization, type Challenge, readAuthorization, readChallenge, retryAfterMs } from "./resources.ts";
+import {
+  type Authorization,
+  type Challenge,
+  readActivation,
+  readAuthorization,
+  readChallenge,
+  retryAfterMs,
+} from "./resources.ts";
 import type { AcmeSession } from "./session.ts";
 
 /** Who answers, with what, for which key. */
@@ -33,7 +40,8 @@ export async function answerChallenge(authorizationUrl: string, attesting: Attes
   let answer = await session.post({ step: "authorization", url: authorizationUrl, signer, kid }, deadline);
   const authorization = readAuthorization(answer);
   if (authorization.status === "valid") return;
-  const { url, ...challenge } = requireChallenge(authorization);
+  const challenge = requireChallenge(authorization);
+  const { url } = challenge;
   let payload: ChallengeResponse | undefined;
   let { status, error } = challenge;
   for (let round = 0; status !== "valid"; round += 1) {
@@ -88,9 +96,10 @@ interface ChallengeResponse {
 }
 
 async function challengeResponse(
-  { token, audience, accept }: Pick<Challenge, "token" | "audience" | "accept">,
-  { signer, deadline, spki, spiffeId, evidence }: Attesting,
+  { url, token, audience, accept }: Pick<Challenge, "url" | "token" | "audience" | "accept">,
+  attesting: Attesting,
 ): Promise<ChallengeResponse> {
+  const { signer, deadline, spki, spiffeId, evidence } = attesting;
   const spkiSha256 = spkiDigest(spki);
   const binding = bindingValue(token, signer.thumbprint, spkiSha256);
   deadline.waitingFor("the evidence is not there yet");
@@ -102,7 +111,23 @@ async function challengeResponse(
     accept,
     token,
     fingerprint: accountFingerprint(signer.thumbprint),
+    activate: (request) => askForCredential(url, request, attesting),
     signal: deadline.signal,
   });
   return { spki: spkiSha256.toString("base64url"), evidence: items };
+}
+
+/** The challenge stays pending, and evidence follows that shows what was in the credential. */
+async function askForCredential(
+  url: string,
+  request: Readonly<Record<string, unknown>>,
+  { session, signer, kid, deadline }: Attesting,
+): Promise<ActivationOffer> {
+  const payload = { activation: request };
+  const answer = await session.post({ step: "challenge", url, signer, kid, payload }, deadline);
+  const { status, error } = readChallenge(answer);
+  if (status !== "pending") {
+    throw new AcmeProblem("the activation", error ?? { ...unexplained, detail: `the challenge is ${status}` });
+  }
+  return readActivation(answer);
 }

@@ -18,6 +18,14 @@ export interface EvidenceItem {
   readonly ref: string;
   /** A compact JWT, or bytes as base64url. */
   readonly value: string;
+  /** What goes with it: certificates, collateral, the secret of a credential. */
+  readonly endorsements?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/** A credential for a TPM (docs/workload-attest-01.md, format `tpm`), base64url. */
+export interface ActivationOffer {
+  readonly credentialBlob: string;
+  readonly encryptedSecret: string;
 }
 
 /** What evidence may be bound to. All of it belongs to one challenge, one account and one certificate key. */
@@ -34,6 +42,11 @@ export interface EvidenceBinding {
   readonly token: string;
   /** The account key as an authority token names it (RFC 9447 §4): `SHA256 AA:BB:…` of its thumbprint. */
   readonly fingerprint: string;
+  /**
+   * Asks the server for a credential that only one TPM can read: `ref`, and what its format wants besides.
+   * @throws {AcmeProblem} the server takes none of it, and the challenge has ended
+   */
+  readonly activate: (request: Readonly<Record<string, unknown>>) => Promise<ActivationOffer>;
   /** Aborts when the time for the whole request is over. */
   readonly signal: AbortSignal;
 }
@@ -54,12 +67,12 @@ export async function gatherEvidence(evidence: Evidence, binding: EvidenceBindin
   if (items.length < 1 || items.length > itemsMax) {
     throw new ClientError("evidence", `one to ${itemsMax} items of evidence can be sent, not ${items.length}`);
   }
-  return items.map(({ format, ref, value }) => {
+  return items.map(({ format, ref, value, endorsements }) => {
     if (value === "") throw new ClientError("evidence", `the evidence for ${format}:${ref} is empty`);
     if (Buffer.byteLength(value) > evidenceBytesMax) {
       throw new ClientError("evidence", `the evidence for ${format}:${ref} is larger than ${evidenceBytesMax} bytes`);
     }
-    return { format, ref, value };
+    return { format, ref, value, ...(endorsements !== undefined && { endorsements }) };
   });
 }
 

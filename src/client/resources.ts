@@ -2,7 +2,7 @@
  * ACME resources as the client reads them (RFC 8555 §7.1): what it uses and no more, checked before it is used.
  * Unknown members are ignored, as §7.1 of the RFC asks.
  */
-import type { Accept } from "./evidence.ts";
+import type { Accept, ActivationOffer } from "./evidence.ts";
 import { ClientError, type ProblemDocument } from "./errors.ts";
 import type { HttpsAnswer } from "./http.ts";
 import type { RenewalInfo } from "./renewal.ts";
@@ -94,6 +94,16 @@ export function readAuthorization(answer: HttpsAnswer): Authorization {
 /** RFC 8555 §7.1.5. @throws when the answer is not one */
 export function readChallenge(answer: HttpsAnswer): Challenge {
   return challengeOf(jsonObject(answer, "the challenge"));
+}
+
+/** The credential in the answer to a request for one. @throws {ClientError} protocol, when there is none */
+export function readActivation(answer: HttpsAnswer): ActivationOffer {
+  const { activation } = jsonObject(answer, "the challenge");
+  const offer = isObject(activation) ? activation : {};
+  return {
+    credentialBlob: requiredText(offer, "credentialBlob", "the activation"),
+    encryptedSecret: requiredText(offer, "encryptedSecret", "the activation"),
+  };
 }
 
 function challengeOf(challenge: JsonObject): Challenge {
