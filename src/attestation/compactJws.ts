@@ -35,6 +35,8 @@ const kidCharactersMax = 256;
 const forbiddenHeaders = ["crit", "b64", "jwk", "jku", "x5u", "x5c"] as const;
 /** RFC 9447 §4: authority tokens say where their certificate is. Nobody looks there: the keys are those of the source. */
 const ignoredHeaders: Partial<Record<string, readonly string[]>> = { atc: ["x5u", "x5c"] };
+/** JWT-SVID §2: these and no others. */
+const onlyHeaders: Partial<Record<string, readonly string[]>> = { "spiffe-jwt": ["alg", "kid", "typ"] };
 /** RFC 7519 §5.1 and JWT-SVID §2.3: what a token that names no more specific type may say. */
 const plainTypes = ["JWT", "JOSE"];
 
@@ -83,6 +85,9 @@ function readHeader(part: string, source: Pick<TokenSource, "format" | "algorith
     if (!Object.hasOwn(header, name) || ignoredHeaders[source.format]?.includes(name)) continue;
     throw invalid(`The token's header may not have ${name}`);
   }
+  const only = onlyHeaders[source.format];
+  if (only !== undefined && !Object.keys(header).every((name) => only.includes(name)))
+    throw invalid(`The token's header has more than ${only.join(", ")}`);
   const { alg, kid, typ } = header;
   if (typeof alg !== "string" || !source.algorithms.some((accepted) => accepted === alg)) {
     throw invalid("The token's algorithm is not accepted");

@@ -13,7 +13,10 @@ export interface SourceKeysOptions {
   readonly now: () => Date;
   /** For one fetch as a whole; 5 s unless said. */
   readonly fetchTimeoutMs?: number;
+  /** The keys of a SPIFFE bundle that count, which has others beside them; keys for signatures unless said. */
+  readonly use?: SvidUse | undefined;
 }
+type SvidUse = "jwt-svid";
 
 const bytesMax = 65_536;
 const keysMax = 100;
@@ -35,7 +38,7 @@ export const noKeys: SourceKeys = { jwks: () => Promise.resolve({ keys: [] }) };
  */
 export function openSourceKeys(source: TokenSettings, options: SourceKeysOptions): SourceKeys {
   const { ref, jwksFile, jwksUrl, jwksCaFile } = source;
-  if (jwksFile !== undefined) return fileKeys(ref, jwksFile);
+  if (jwksFile !== undefined) return fileKeys(ref, jwksFile, options.use);
   if (jwksUrl !== undefined) return fetchedKeys(ref, jwksUrl, jwksCaFile, options);
   throw new Error(`source ${ref} has neither jwksFile nor jwksUrl`);
 }
@@ -46,10 +49,10 @@ export function staticKeys(jwks: JsonWebKeySet): SourceKeys {
   return { jwks: () => Promise.resolve(usable) };
 }
 
-function fileKeys(ref: string, path: string): SourceKeys {
+function fileKeys(ref: string, path: string, use?: SvidUse): SourceKeys {
   let found = statSync(path);
   requireReadable(found, path);
-  let jwks = parseJwkSet(readFileSync(path), path);
+  let jwks = parseJwkSet(readFileSync(path), path, use);
   if (jwks.keys.length === 0) throw new Error(`${path} holds no public key for signatures`);
 
   async function reread(): Promise<void> {
@@ -57,7 +60,7 @@ function fileKeys(ref: string, path: string): SourceKeys {
     // A file that is swapped by rename may keep its time or its size, but not its inode as well.
     if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return;
     requireReadable(present, path);
-    jwks = parseJwkSet(await readFile(path), path);
+    jwks = parseJwkSet(await readFile(path), path, use);
     // Only now: a file caught half-written is read again the next time.
     found = present;
   }
@@ -92,7 +95,7 @@ function fetchedKeys(
   ref: string,
   url: string,
   caFile: string | undefined,
-  { fetchBody, now, fetchTimeoutMs = 5_000 }: SourceKeysOptions,
+  { fetchBody, now, fetchTimeoutMs = 5_000, use }: SourceKeysOptions,
 ): SourceKeys {
   const trust = caFile === undefined ? undefined : certificatesIn(caFile);
   let current: { readonly jwks: JsonWebKeySet; readonly atMs: number } | undefined;
@@ -109,7 +112,7 @@ function fetchedKeys(
   async function load(): Promise<void> {
     try {
       const body = await fetchBody(url, { maxBytes: bytesMax, timeoutMs: fetchTimeoutMs, trust });
-      current = { jwks: parseJwkSet(body, url), atMs: now().getTime() };
+      current = { jwks: parseJwkSet(body, url, use), atMs: now().getTime() };
       failedAtMs = undefined;
     } catch (error) {
       failedAtMs = now().getTime();
@@ -137,7 +140,7 @@ function fetchedKeys(
  * Reads a JWK Set and keeps what can verify a signature: private members are dropped with their key, symmetric and foreign keys ignored.
  * @param where - file or URL, for messages
  */
-function parseJwkSet(bytes: Buffer, where: string): JsonWebKeySet {
+function parseJwkSet(bytes: Buffer, where: string, use?: SvidUse): JsonWebKeySet {
   if (bytes.length > bytesMax) throw new Error(`${where} is larger than ${bytesMax} bytes`);
   const parsed = parseJson(bytes);
   if (!isRecord(parsed) || !Array.isArray(parsed["keys"]) || !parsed["keys"].every(isRecord)) {
@@ -145,7 +148,14 @@ function parseJwkSet(bytes: Buffer, where: string): JsonWebKeySet {
   }
   const keys: Record<string, unknown>[] = parsed["keys"];
   if (keys.length > keysMax) throw new Error(`${where} holds more than ${keysMax} keys`);
-  return usableKeys({ keys });
+  return usableKeys({ keys: use === undefined ? keys : svidKeys(keys, use) });
+}
+
+/** SPIFFE Trust Domain and Bundle §4.2.2, JWT-SVID §6.1: a key says what it is for and has a `kid`, or it is not used. */
+function svidKeys(keys: readonly Record<string, unknown>[], use: SvidUse): Record<string, unknown>[] {
+  return keys
+    .filter((jwk) => jwk["use"] === use && typeof jwk["kid"] === "string" && jwk["kid"] !== "")
+    .map((jwk) => ({ ...jwk, use: "sig" }));
 }
 
 /** The JSON text, or undefined: the parser's message would quote the content. */

@@ -7,6 +7,7 @@ import { awsNitroFormat } from "./formats/awsNitro.ts";
 import { jwtFormat } from "./formats/jwt.ts";
 import { k8sFormat } from "./formats/k8s.ts";
 import { tdxFormat } from "./formats/tdx.ts";
+import { spiffeJwtFormat } from "./formats/spiffeJwt.ts";
 import { tpmFormat } from "./formats/tpm.ts";
 
 const formats = [
@@ -14,6 +15,7 @@ const formats = [
   jwtFormat,
   k8sFormat,
   atcFormat,
+  spiffeJwtFormat,
   tpmFormat,
   awsIidFormat,
   awsNitroFormat,

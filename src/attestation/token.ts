@@ -26,6 +26,8 @@ export interface VerifiedToken {
 
 /** What a token may leave out. */
 export interface TokenRules {
+  /** Ignored where something else says whose token it is. */
+  readonly iss?: "required" | "ignored";
   /** Without `iat` the lifetime is counted from now, and the age is not known. */
   readonly iat: "required" | "optional";
   readonly aud: "required" | "optional";
@@ -55,7 +57,8 @@ export async function verifyToken(
 ): Promise<VerifiedToken> {
   const { payload, signingInput } = await verifyJws(value, source);
   const claims = readClaims(payload);
-  if (claimOf(claims, "iss") !== source.issuer) throw invalid("The token's issuer is not that of the source");
+  if (rules.iss !== "ignored" && claimOf(claims, "iss") !== source.issuer)
+    throw invalid("The token's issuer is not that of the source");
   const expSeconds = requireTimes(claims, source, context.now, rules);
   const bindingLevel = bindingLevelOf(claimOf(claims, "aud"), source, context, rules);
   if (rules.jti === "required" && claimOf(claims, "jti") === undefined) throw invalid("The token has no jti");

@@ -163,6 +163,11 @@ export function parseGrant(
     if (!surroundings.delegations?.includes(ref))
       refuse(`onBehalfOf[${index}]`, ref, "expected the ref of a delegation source");
   }
+  if (!holdsWholePath(template, conditions, source)) {
+    const expected =
+      "expected pathLength or spiffeId by equals or oneOf: longer paths would be cut to the same identity";
+    refuse("conditions", conditions, expected);
+  }
   const allOf = readAllOf(configuration, source, surroundings, refuse);
   requireProfile(configuration, surroundings, refuse);
   return Object.freeze({
@@ -273,6 +278,20 @@ function requireProfile(
   if (maxLifetimeSeconds !== undefined && (maxLifetimeSeconds < least || maxLifetimeSeconds > most)) {
     refuse("maxLifetimeSeconds", maxLifetimeSeconds, `expected ${least} to ${most}, as profile ${name} allows`);
   }
+}
+
+/** Where a claim stands for one segment of a path, what follows it must be known too: `/a/b` and `/a/b/c` are two workloads. */
+function holdsWholePath(
+  template: IdentityTemplate,
+  conditions: readonly Condition[],
+  { claimNames = [] }: SourceFacts,
+): boolean {
+  if (!claimNames.includes("pathLength") || !templateClaims(template).some((claim) => /^path\d+$/.test(claim)))
+    return true;
+  return conditions.some(
+    ({ claim, equals, oneOf }) =>
+      (claim === "pathLength" || claim === "spiffeId") && (equals !== undefined || oneOf !== undefined),
+  );
 }
 
 /** A range or a placeholder would let every tenant of the issuer in. */
