@@ -6,6 +6,7 @@ import { awsIidFormat } from "./formats/awsIid.ts";
 import { awsNitroFormat } from "./formats/awsNitro.ts";
 import { jwtFormat } from "./formats/jwt.ts";
 import { k8sFormat } from "./formats/k8s.ts";
+import { sevSnpFormat } from "./formats/sevSnp.ts";
 import { tdxFormat } from "./formats/tdx.ts";
 import { spiffeJwtFormat } from "./formats/spiffeJwt.ts";
 import { tpmFormat } from "./formats/tpm.ts";
@@ -19,6 +20,7 @@ const formats = [
   tpmFormat,
   awsIidFormat,
   awsNitroFormat,
+  sevSnpFormat,
   tdxFormat,
 ] as unknown as readonly EvidenceFormat[];
 

@@ -6,6 +6,7 @@ import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { nitroTargets } from "./targets/nitro.ts";
+import { sevSnpTargets } from "./targets/sevSnp.ts";
 import { signatureTargets } from "./targets/signatures.ts";
 import { signedDataTargets } from "./targets/signedData.ts";
 import { tdxTargets } from "./targets/tdx.ts";
@@ -19,6 +20,7 @@ export const targets: readonly Target[] = [
   ...signatureTargets,
   ...signedDataTargets,
   ...nitroTargets,
+  ...sevSnpTargets,
   ...dnsTargets,
   ...fieldTargets,
   ...httpTargets,
