@@ -63,7 +63,10 @@ const chips: Target = {
     if (chip === undefined) return "refused";
     holds((chip.chipId === undefined) !== (chip.cspId === undefined), "neither chip nor provider, or both");
     holds(chip.chipId === undefined || chip.chipId.length === 64, "a chip's number of another length");
-    holds([...chip.tcb].every(([, component]) => component >= 0 && component <= 255), "a component");
+    holds(
+      [...chip.tcb].every(([, component]) => component >= 0 && component <= 255),
+      "a component",
+    );
     return "accepted";
   },
 };
