@@ -4,14 +4,10 @@
  * A placeholder fills one whole segment, or what a fixed beginning and end leave of it: `build-{run_id|lower}-x`. It never reaches over
  * a slash and never meets another placeholder, so that two sets of claims cannot be joined to the same ID.
  */
-import { createHash } from "node:crypto";
 import { isClaimReference, readClaim, type ClaimReference } from "../attestation/claimReference.ts";
 import type { Claims } from "../attestation/evidence.ts";
+import { claimTransforms, isSegmentText, templateTransforms, type TemplateTransform } from "./grantTransforms.ts";
 import { isPathSegment, parseSpiffeId, SpiffeIdError, type SpiffeId } from "../x509/spiffeId.ts";
-
-/** Changes that a placeholder may ask for: lower-case letters, or the SHA-256 of the UTF-8 text as 64 hex digits. */
-const templateTransforms = ["lower", "sha256hex"] as const;
-export type TemplateTransform = (typeof templateTransforms)[number];
 
 interface Placeholder {
   readonly claim: ClaimReference;
@@ -76,7 +72,7 @@ function parseSegment(text: string): TemplateSegment {
   if (!isClaimReference(claim)) throw new TemplateError(`the placeholder {${inside}} does not name a claim`);
   if (transform !== undefined && (more.length > 0 || !isTransform(transform))) {
     throw new TemplateError(
-      `the placeholder {${inside}} has an unknown transform: expected ${templateTransforms.join(" or ")}`,
+      `the placeholder {${inside}} has an unknown transform: expected ${templateTransforms.join(", ")}`,
     );
   }
   return { before, placeholder: { claim, transform }, after };
@@ -115,12 +111,12 @@ export function couldFill({ before, placeholder, after }: TemplateSegment, text:
   // Fixed beginning and end may not share characters: "ab" is no filling of "ab{x}b".
   if (text.length <= before.length + after.length) return false;
   const value = text.slice(before.length, text.length - after.length);
-  if (placeholder.transform === "sha256hex") return /^[0-9a-f]{64}$/.test(value);
-  return placeholder.transform !== "lower" || value === value.toLowerCase();
+  return placeholder.transform === undefined || claimTransforms[placeholder.transform].yields(value);
 }
 
 /**
- * The SPIFFE ID that these claims make, or why they make none. A value that is not legal as it stands is refused, never escaped.
+ * The SPIFFE ID that these claims make, or why they make none. A value that is not legal as it stands is refused, and never changed but
+ * by the transform that the template names.
  */
 export function derive(template: IdentityTemplate, claims: Claims): { spiffeId: string } | { failed: string } {
   try {
@@ -139,12 +135,12 @@ function valueOf({ claim, transform }: Placeholder, claims: Claims): string {
   const text = typeof found === "number" && Number.isSafeInteger(found) ? String(found) : found;
   if (typeof text !== "string") throw new TemplateError(`claim ${claim} is neither a string nor an integer`);
   if (text === "") throw new TemplateError(`claim ${claim} is empty`);
-  if (transform === "sha256hex") {
-    // Every lone surrogate becomes the same UTF-8 bytes, and so would two different values.
-    if (!text.isWellFormed()) throw new TemplateError(`claim ${claim} is not Unicode text`);
-    return createHash("sha256").update(text).digest("hex");
+  if (transform === undefined) {
+    if (!isSegmentText(text)) throw new TemplateError(`claim ${claim} has characters that no SPIFFE ID has`);
+    return text;
   }
-  // Before lower-casing: the Kelvin sign, U+212A, would become a plain k.
-  if (!/^[A-Za-z0-9._-]+$/.test(text)) throw new TemplateError(`claim ${claim} has characters that no SPIFFE ID has`);
-  return transform === "lower" ? text.toLowerCase() : text;
+  const { apply, takes } = claimTransforms[transform];
+  const changed = apply(text);
+  if (changed === undefined) throw new TemplateError(`claim ${claim} is not what ${transform} takes: ${takes}`);
+  return changed;
 }

@@ -35,7 +35,7 @@ export const grantSchema = Type.Object(
       minLength: 1,
       maxLength: 2048,
       description:
-        "Template of the identity. {claim} or {/json/pointer} fills one path segment or a part of one; {claim|lower} and {claim|sha256hex} transform it.",
+        "Template of the identity. {claim} or {/json/pointer} fills one path segment or a part of one; {claim|lower}, {claim|sha256hex}, {claim|escaped} and {claim|digest} transform it.",
     }),
     source: Type.String({ minLength: 1, maxLength: 40, description: "The `ref` of the evidence source." }),
     conditions: Type.Optional(Type.Array(conditionSchema, { maxItems: 32, description: "All of them must hold." })),

@@ -65,7 +65,7 @@ t.test("configurations that cannot be", (t) => {
   refused(path("{{a}}"), /joins two|not a path segment/);
   refused(path("{}"), /does not name a claim/);
   refused(path("{/a~2}"), /does not name a claim/);
-  refused(path("{a|upper}"), /unknown transform: expected lower or sha256hex/);
+  refused(path("{a|upper}"), /unknown transform: expected lower, sha256hex, escaped, digest/);
   refused(path("{a|}"), /unknown transform/);
   refused(path("{a|lower|lower}"), /unknown transform/);
   for (const odd of ["a//{b}", "{b}/", "../{b}", "%61/{b}", "é/{b}", "a b/{b}", "a*/{b}", ""])
