@@ -4,10 +4,12 @@ import path from "node:path";
 import type { FastifyInstance } from "fastify";
 
 import { openOperatorAccess } from "./access/operatorToken.ts";
+import { bindingValue } from "./acme/challenges/keyAuthorization.ts";
 import { newId } from "./acme/id.ts";
 import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
 import { externalAccountRoutes } from "./administration/externalAccounts.ts";
 import { delegationRoutes, readDelegation } from "./administration/delegations.ts";
+import { explainRoutes } from "./administration/explain.ts";
 import { grantRoutes } from "./administration/grants.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
@@ -21,11 +23,14 @@ import { inventoryRoutes } from "./inventory/routes.ts";
 import { administrationOf, forgetFailures, limitSentences } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
 import { createBlockedKeyStore } from "./store/blockedKeys.ts";
+import { createEvidenceUseStore } from "./store/evidenceUses.ts";
 import { createIncidentStore } from "./store/incidents.ts";
 import { createInstancePinStore } from "./store/instancePinList.ts";
 import { createInventoryStore } from "./store/inventory.ts";
 import { pingDatabase } from "./store/maintenance.ts";
 import { createPauseStore } from "./store/pauses.ts";
+import type { InstancePinStore } from "./administration/pinPorts.ts";
+import type { QuarantineStore } from "./administration/quarantinePorts.ts";
 import { createQuarantineStore } from "./store/quarantines.ts";
 
 /** Grants that may stand in the database at the same time. */
@@ -35,10 +40,8 @@ const grantsMax = 10_000;
  * REST below /api/v1, for whoever has the operator's token: the inventory, and the state that operators administer. Resolves to the
  * token's file.
  */
-export async function mountOperatorRest(
-  server: FastifyInstance,
-  { configuration, foundation, limits, externalAccounts, identities, delegations, now }: Parts,
-): Promise<string> {
+export async function mountOperatorRest(server: FastifyInstance, parts: Parts): Promise<string> {
+  const { configuration, foundation, limits, externalAccounts, delegations, now } = parts;
   const { dataDir, externalUrl } = configuration;
   const operatorTokenFile = configuration.access.operatorTokenFile ?? path.join(dataDir, "operator-token");
   const access = await openOperatorAccess(operatorTokenFile);
@@ -71,17 +74,13 @@ export async function mountOperatorRest(
     now,
     newId: () => newId(now()),
   });
-  const grants = grantRoutes({
-    store: identities.store,
-    standing: identities.standing,
-    read: identities.readGrant,
-    externalUrl,
-    most: grantsMax,
-  });
-  const instancePins = instancePinRoutes({ store: createInstancePinStore(foundation.db) });
-  const quarantines = quarantineRoutes({ store: createQuarantineStore(foundation.db), externalUrl, identityNameOf });
+  const pins = createInstancePinStore(foundation.db);
+  const quarantineStore = createQuarantineStore(foundation.db);
+  const policy = policyRoutes(parts, pins, quarantineStore);
+  const instancePins = instancePinRoutes({ store: pins });
+  const quarantines = quarantineRoutes({ store: quarantineStore, externalUrl, identityNameOf });
   const administered = [
-    grants,
+    ...policy,
     incidents,
     limitAdministration,
     blockedKeys,
@@ -101,6 +100,37 @@ export async function mountOperatorRest(
     { prefix: "/api/v1" },
   );
   return operatorTokenFile;
+}
+
+/** Grants, and why they give an identity or do not. */
+function policyRoutes(
+  { configuration, foundation, identities, now }: Parts,
+  pins: InstancePinStore,
+  quarantines: QuarantineStore,
+) {
+  const { externalUrl, audience, profiles } = configuration;
+  const { policy, verifier, standing } = identities;
+  const grants = grantRoutes({
+    store: identities.store,
+    standing,
+    read: identities.readGrant,
+    externalUrl,
+    most: grantsMax,
+  });
+  const explanations = explainRoutes({
+    verifier,
+    accept: (spiffeId, profile, delegatedBy) =>
+      policy.candidates(spiffeId, { ...(profile !== undefined && { profile }), order: { delegatedBy } }).accept,
+    standing,
+    audience,
+    uses: createEvidenceUseStore(foundation.db),
+    pins,
+    quarantines,
+    profiles,
+    bindingOf: bindingValue,
+    now,
+  });
+  return [grants, explanations];
 }
 
 /** Page, root, bundle, health and metrics. */

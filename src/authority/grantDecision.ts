@@ -32,6 +32,10 @@ export const couldAllow = (grant: Grant, spiffeId: string): boolean => couldDeri
 export const couldDeriveBy = ({ template }: Grant, id: SpiffeId | undefined): boolean =>
   id !== undefined && couldDerive(template, id);
 
+/** A grant that asks for a delegation is none for an order without one, or with one from elsewhere. */
+export const isDelegated = ({ onBehalfOf }: Grant, by: string | undefined): boolean =>
+  onBehalfOf === undefined || (by !== undefined && onBehalfOf.includes(by));
+
 /** One way to an identity: evidence of one source, and what must come with it. */
 export interface AcceptedEvidence {
   readonly format: string;

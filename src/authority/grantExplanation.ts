@@ -4,6 +4,7 @@ import {
   checksOf,
   couldDeriveBy,
   decideGrant,
+  isDelegated,
   readIdentity,
   verdictOf,
   type Check,
@@ -20,10 +21,13 @@ export interface GrantAttempt {
   readonly allows: boolean;
 }
 
+/** Its template never makes this identity, it is of another profile, or it asks for a delegation that the order does not carry. */
+export type PassedOver = "shape" | "profile" | "delegation";
+
 export interface GrantExplanation {
   readonly grant: Grant;
-  /** Why it was not asked: it is of another profile, or its template never makes this identity. Undefined where it was asked. */
-  readonly passedOver: "profile" | "shape" | undefined;
+  /** Why it was not asked; undefined where it was. */
+  readonly passedOver: PassedOver | undefined;
   /** None where nothing of its source was shown. */
   readonly attempts: readonly GrantAttempt[];
   readonly allows: boolean;
@@ -35,30 +39,33 @@ export interface Explanation {
   readonly grants: readonly GrantExplanation[];
 }
 
-/**
- * Explains what `decideGrant` decides.
- * @param profile - of the order; undefined asks the grants of all profiles
- */
+/** Explains what `decideGrant` decides for an order under this profile, or under any, on behalf of this source's delegation, or of none. */
 export function explainGrants(
   grants: readonly Grant[],
   spiffeId: string,
-  profile: string | undefined,
+  order: { readonly profile: string | undefined; readonly delegatedBy?: string | undefined },
   verified: readonly VerifiedEvidence[],
 ): Explanation {
   const id = readIdentity(spiffeId);
-  const ofProfile = (grant: Grant): boolean => (profile ?? grant.profile) === grant.profile;
+  const passedOver = (grant: Grant): PassedOver | undefined => {
+    if (!couldDeriveBy(grant, id)) return "shape";
+    if ((order.profile ?? grant.profile) !== grant.profile) return "profile";
+    return isDelegated(grant, order.delegatedBy) ? undefined : "delegation";
+  };
   return {
-    decision: decideGrant(grants.filter(ofProfile), spiffeId, verified),
+    decision: decideGrant(
+      grants.filter((grant) => passedOver(grant) === undefined),
+      spiffeId,
+      verified,
+    ),
     grants: grants.map((grant) => {
-      const passedOver = !couldDeriveBy(grant, id) ? "shape" : ofProfile(grant) ? undefined : "profile";
-      if (passedOver !== undefined) return { grant, passedOver, attempts: [], allows: false };
-      const attempts = verified
-        .filter(({ ref }) => ref === grant.source)
-        .map((evidence) => {
-          const checks = [...checksOf(grant, spiffeId, evidence, verified)];
-          return { evidence, checks, allows: !("missed" in verdictOf(grant, evidence, checks)) };
-        });
-      return { grant, passedOver, attempts, allows: attempts.some(({ allows }) => allows) };
+      const why = passedOver(grant);
+      const shown = why === undefined ? verified.filter(({ ref }) => ref === grant.source) : [];
+      const attempts = shown.map((evidence) => {
+        const checks = [...checksOf(grant, spiffeId, evidence, verified)];
+        return { evidence, checks, allows: !("missed" in verdictOf(grant, evidence, checks)) };
+      });
+      return { grant, passedOver: why, attempts, allows: attempts.some(({ allows }) => allows) };
     }),
   };
 }

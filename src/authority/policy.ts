@@ -8,7 +8,7 @@ import {
 } from "../attestation/evidence.ts";
 import type { Verifier } from "../attestation/verify.ts";
 import type { CurrentGrant } from "./authorize.ts";
-import { acceptFor, decideGrant, recordedClaims } from "./grantDecision.ts";
+import { acceptFor, decideGrant, isDelegated, recordedClaims } from "./grantDecision.ts";
 import { indexGrants, type GrantIndex } from "./grantIndex.ts";
 import type { Grant } from "./grants.ts";
 
@@ -17,10 +17,6 @@ export interface CandidateQuestion {
   readonly profile?: string;
   readonly order?: { readonly delegatedBy: string | undefined };
 }
-
-/** A grant that asks for a delegation is none for an order without one, or with one from elsewhere. */
-const isDelegated = ({ onBehalfOf }: Grant, by: string | undefined): boolean =>
-  onBehalfOf === undefined || (by !== undefined && onBehalfOf.includes(by));
 
 export function createIdentityPolicy({
   trustDomain,

@@ -43,7 +43,7 @@ t.test("property: what explain says matches is what the decision allows, grant b
         }),
       );
       const pieces = shown.map((one) => verified(...one));
-      const { decision, grants: explained } = explainGrants(grants, id("dev/a"), "workload", pieces);
+      const { decision, grants: explained } = explainGrants(grants, id("dev/a"), { profile: "workload" }, pieces);
       const decided = decideGrant(grants, id("dev/a"), pieces);
       const first = explained.find(({ allows }) => allows)?.grant;
       if (first !== undefined) allowed++;
@@ -70,7 +70,7 @@ t.test("every check is told, also behind the one that fails", (t) => {
     allOf: [{ source: "other", minBinding: "key", sameAs: [{ claim: "host", as: "node" }] }],
   });
   const pieces = [verified({ sub: "b", env: "dev", node: "n1" }, "bearer"), verified({ host: "n2" }, "nonce", "other")];
-  const [explained] = explainGrants([strict], id("dev/a"), "workload", pieces).grants;
+  const [explained] = explainGrants([strict], id("dev/a"), { profile: "workload" }, pieces).grants;
   t.match(explained, { passedOver: undefined, allows: false, attempts: [{ allows: false }] });
   t.match(explained?.attempts[0]?.checks, [
     { key: "spiffeId", holds: false, expected: id("dev/a"), actual: id("dev/b") },
@@ -101,12 +101,12 @@ t.test("what is not asked is told too, and why", (t) => {
     grant({ name: "slow", profile: "workload" }),
     grant({ name: "silent", source: "other" }),
   ];
-  const ofOther = explainGrants(grants, id("dev/a"), "other", [verified({ sub: "a" })]);
+  const ofOther = explainGrants(grants, id("dev/a"), { profile: "other" }, [verified({ sub: "a" })]);
   t.same(
     ofOther.grants.map(({ passedOver }) => passedOver),
     ["shape", "profile", "profile"],
   );
-  const any = explainGrants(grants, id("dev/a"), undefined, [verified({ sub: "a" })]);
+  const any = explainGrants(grants, id("dev/a"), { profile: undefined }, [verified({ sub: "a" })]);
   t.match(any.decision, { grant: { name: "slow" } });
   t.same(
     any.grants.map(({ passedOver, attempts, allows }) => [passedOver, attempts.length, allows]),
