@@ -81,8 +81,14 @@ export function foreignSignature(algorithm: ForeignAlgorithm, message: Buffer, k
   return sign(hash, message, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength });
 }
 
+/** In place of `notBefore` and `notAfter` below. */
+export interface Validity {
+  readonly notBefore?: Date;
+  readonly notAfter?: Date;
+}
+
 /** One certificate. What is not said is as it should be. */
-export interface CertificatePlan {
+export interface CertificatePlan extends Validity {
   readonly subject: string;
   readonly keys: KeyPair;
   /** A SubjectPublicKeyInfo in place of the one of `keys`. */
@@ -90,8 +96,6 @@ export interface CertificatePlan {
   readonly cA?: boolean;
   readonly pathLenConstraint?: number;
   readonly serialNumber?: Buffer;
-  readonly notBefore?: Date;
-  readonly notAfter?: Date;
   /** In place of those that a certificate of its kind has. */
   readonly extensions?: readonly Extension[];
   /** Besides those. */

@@ -7,6 +7,7 @@ import {
   foreignNow,
   foreignRoot,
   type ForeignAuthority,
+  type Validity,
   type KeyPair,
   keysFor,
 } from "./foreignCa.ts";
@@ -44,18 +45,19 @@ const unset = Buffer.alloc(48);
 export const moduleId = "i-0123456789abcdef0-enc0123456789abcdef";
 export const instanceId = "i-0123456789abcdef0";
 
-/** A platform whose certificates are valid around `foreignNow`. */
-export function nitroPlatform(): NitroPlatform {
-  const root = foreignRoot("aws.nitro-enclaves", "ecdsa-sha384");
-  const region = root.authority("eu-central-1.aws.nitro-enclaves", { pathLenConstraint: 2 });
-  const zone = region.authority("zonal.aws.nitro-enclaves", { pathLenConstraint: 1 });
-  const machine = zone.authority("i-0123456789abcdef0.aws.nitro-enclaves", { pathLenConstraint: 0 });
+/** A platform whose certificates are valid around `foreignNow`, or in another time. */
+export function nitroPlatform(validity: Validity = {}): NitroPlatform {
+  const root = foreignRoot("aws.nitro-enclaves", "ecdsa-sha384", validity);
+  const region = root.authority("eu-central-1.aws.nitro-enclaves", { pathLenConstraint: 2, ...validity });
+  const zone = region.authority("zonal.aws.nitro-enclaves", { pathLenConstraint: 1, ...validity });
+  const machine = zone.authority("i-0123456789abcdef0.aws.nitro-enclaves", { pathLenConstraint: 0, ...validity });
   const leafKeys = keysFor("ecdsa-sha384");
   const certify = (changes: Partial<CertificatePlan>): Buffer =>
     machine.certify({
       subject: "enclave.aws",
       keys: leafKeys,
       notAfter: new Date(foreignNow.getTime() + 10_800_000),
+      ...validity,
       ...changes,
     });
   const cabundle = [root.certificate, region.certificate, zone.certificate, machine.certificate];

@@ -13,6 +13,7 @@ import {
   foreignRoot,
   foreignSignature,
   type ForeignAuthority,
+  type Validity,
   type KeyPair,
   keysFor,
   rawExtension,
@@ -85,12 +86,12 @@ const families: Readonly<Record<ProductName, readonly [number, number]>> = {
   Turin: [0x1a, 2],
 };
 
-/** A platform of this product line under a root of its own. */
-export function snpPlatform(name: ProductName = "Milan"): SnpPlatform {
+/** A platform of this product line under a root of its own; its certificates are valid around `foreignNow`, or in another time. */
+export function snpPlatform(name: ProductName = "Milan", validity: Validity = {}): SnpPlatform {
   const product = products[name];
-  const ark = foreignRoot(`ARK-${name}`, "pss-sha384");
-  const ask = ark.authority(`SEV-${name}`, { pathLenConstraint: 0, serialNumber: askSerial });
-  const asvk = ark.authority(`SEV-VLEK-${name}`, { pathLenConstraint: 0, serialNumber: asvkSerial });
+  const ark = foreignRoot(`ARK-${name}`, "pss-sha384", validity);
+  const ask = ark.authority(`SEV-${name}`, { pathLenConstraint: 0, serialNumber: askSerial, ...validity });
+  const asvk = ark.authority(`SEV-VLEK-${name}`, { pathLenConstraint: 0, serialNumber: asvkSerial, ...validity });
   const keys = keysFor("ecdsa-sha384");
   // Octets that are reserved are 0.
   const tcb = Buffer.from(product.tcbLayout.map((arc) => ([4, 5, 6, 7].includes(arc) ? 0 : 10 + arc)));
@@ -108,7 +109,7 @@ export function snpPlatform(name: ProductName = "Milan"): SnpPlatform {
       ...(chip === undefined ? [] : [rawExtension(`${amd}.4`, false, chip)]),
       ...(csp === undefined ? [] : [rawExtension(`${amd}.5`, false, encodeDer(der(tags.ia5String, Buffer.from(csp))))]),
     ];
-    return authority.certify({ subject, keys, extensions, ...rest });
+    return authority.certify({ subject, keys, extensions, ...validity, ...rest });
   };
   const certifyChip = (plan: ChipPlan = {}): Buffer => certified(ask, "SEV-VCEK", { hwId, ...plan });
   const certifyProvider = (plan: ChipPlan = {}): Buffer =>

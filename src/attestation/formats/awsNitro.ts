@@ -3,11 +3,11 @@
  * the binding value, its 32 octets and nothing else.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { type Static, Type } from "typebox";
 import { createLru } from "../../cache/lru.ts";
 import { bindingOctets, evidenceDigest, evidenceOctets, isAllZero } from "../binaryEvidence.ts";
-import { readPemCertificates, type TrustedRoots, type VerifiedSignatures, verifyChain } from "../certificateChain.ts";
+import { type TrustedRoots, type VerifiedSignatures, verifyChain } from "../certificateChain.ts";
+import { readCertificateFile } from "../certificateFile.ts";
 import { isSignedEs384, readCoseSign1 } from "../coseSign1.ts";
 import {
   type Claims,
@@ -98,7 +98,7 @@ export const awsNitroFormat: EvidenceFormat<NitroSettings> = {
     const roots: TrustedRoots =
       rootFile === undefined
         ? { certificates: [], fingerprints: [rootSha256] }
-        : { certificates: readPemCertificates(readFileSync(rootFile, "latin1")), fingerprints: [] };
+        : { certificates: readCertificateFile(rootFile), fingerprints: [] };
     const trust = { roots, verified: createLru<string, true>(verifiedSignaturesMax) };
     return { verify: async (item, context) => verifyNitro(item, settings, trust, context) };
   },
