@@ -4,6 +4,7 @@ import { type EvidenceFormat, pinningFault, pinningSchema, pinsAsStrictlyAs, typ
 import { atcFormat } from "./formats/atc.ts";
 import { awsIidFormat } from "./formats/awsIid.ts";
 import { awsNitroFormat } from "./formats/awsNitro.ts";
+import { azureImdsFormat } from "./formats/azureImds.ts";
 import { jwtFormat } from "./formats/jwt.ts";
 import { k8sFormat } from "./formats/k8s.ts";
 import { sevSnpFormat } from "./formats/sevSnp.ts";
@@ -21,6 +22,7 @@ const formats = [
   awsIidFormat,
   awsNitroFormat,
   sevSnpFormat,
+  azureImdsFormat,
   tdxFormat,
 ] as unknown as readonly EvidenceFormat[];
 
@@ -62,7 +64,9 @@ export function checkSource(settings: SourceSettings, at = `sources.${settings.r
     const fault = pinningFault(settings.pinning);
     if (fault !== undefined) refuse(fault);
     if (format.pinning !== undefined && !pinsAsStrictlyAs(settings.pinning, format.pinning))
-      refuse(`expected at least ${format.pinning.mode}, because evidence of format ${format.name} is bound to nothing`);
+      refuse(
+        `expected at least ${format.pinning.mode}, the least for format ${format.name}: others could show its evidence`,
+      );
   }
   format.check?.(settings, at);
 }

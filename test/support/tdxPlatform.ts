@@ -20,8 +20,8 @@ const pair = (oid: string, value: DerValue): DerValue => sequence(objectIdentifi
 const hex = (text: string): Buffer => Buffer.from(text, "hex");
 
 export const tdxNow = new Date("2026-11-26T12:00:00Z");
-const fmspc = "b0c06f000000";
-const qeSigner = "dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5";
+const fmspc = "c0ffee000000";
+const qeSigner = "c0ffee11".repeat(8);
 
 /** What the maker certifies of the platform. */
 function sgxExtension(svns: readonly number[], pceSvn: number): Buffer {

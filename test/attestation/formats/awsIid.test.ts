@@ -35,12 +35,12 @@ const members = {
   architecture: "x86_64",
   availabilityZone: "us-east-1a",
   billingProducts: null,
-  imageId: "ami-0fa9e1f64142cde17",
-  instanceId: "i-078517ca8a70a1dde",
+  imageId: "ami-00aa11bb22cc33dd4",
+  instanceId: "i-0123456789abcdef0",
   instanceType: "m7i-flex.large",
   kernelId: null,
   pendingTime: "2026-11-26T11:00:00Z",
-  privateIp: "10.0.0.209",
+  privateIp: "10.1.2.3",
   region: "us-east-1",
   version: "2017-09-30",
 };
@@ -73,15 +73,15 @@ t.test("a document of a region and account that count yields its members and its
   t.same(evidence.claims, {
     accountId: "123456789012",
     region: "us-east-1",
-    instanceId: "i-078517ca8a70a1dde",
-    imageId: "ami-0fa9e1f64142cde17",
+    instanceId: "i-0123456789abcdef0",
+    imageId: "ami-00aa11bb22cc33dd4",
     instanceType: "m7i-flex.large",
     availabilityZone: "us-east-1a",
-    privateIp: "10.0.0.209",
+    privateIp: "10.1.2.3",
     pendingTime: "2026-11-26T11:00:00Z",
   });
   t.equal(evidence.bindingLevel, "document");
-  t.equal(evidence.instance, "us-east-1/123456789012/i-078517ca8a70a1dde");
+  t.equal(evidence.instance, "us-east-1/123456789012/i-0123456789abcdef0");
   t.same(evidence.replayUntil, new Date("2049-01-01T00:00:00Z"), "it stays used for as long as it would be taken");
   t.equal(evidence.expires, undefined);
   t.same(
@@ -151,7 +151,7 @@ t.test("members must look like what they are", async (t) => {
     { region: null },
     { region: "us-east-1/x" },
     { instanceId: "i-xyz" },
-    { instanceId: ["i-078517ca8a70a1dde"] },
+    { instanceId: ["i-0123456789abcdef0"] },
     { pendingTime: "2026-02-30T00:00:00Z" },
     { pendingTime: "yesterday" },
     { imageId: "" },
@@ -180,7 +180,7 @@ t.test("SPIRE 1.14.6: claims come from the verified content, whatever else is se
   const other = documentOf({ accountId: "123456789012", instanceId: "i-0000000000000000f" }).toString();
   const item = { ...itemOf(signed()), document: other, endorsements: { document: other } };
   const { claims } = verifyAwsIid(item, settings, regions, { ...context, now });
-  t.equal(claims["instanceId"], "i-078517ca8a70a1dde");
+  t.equal(claims["instanceId"], "i-0123456789abcdef0");
   const swapped = signed({ instanceId: "i-0000000000000000f" }, { signedContent: documentOf() });
   t.match(
     refusal(() => show(swapped)),
@@ -219,7 +219,7 @@ t.test(
     t.throws(() => open(path.join(folder, "absent")), { code: "ENOENT" });
     const opened = open(file("east", east));
     const evidence = await opened.verify(itemOf(signed()), { ...context, now });
-    t.equal(evidence.instance, "us-east-1/123456789012/i-078517ca8a70a1dde");
+    t.equal(evidence.instance, "us-east-1/123456789012/i-0123456789abcdef0");
   },
 );
 

@@ -80,7 +80,7 @@ t.test("a quote of version 4 or 5 yields measurements, attributes and TCB, and i
       rtmr3: zero48,
       tdAttributes: "0000001000000000",
       xfam: "e702060000000000",
-      fmspc: "b0c06f000000",
+      fmspc: "c0ffee000000",
       ppid: "a1".repeat(16),
       platformInstanceId: "b2".repeat(16),
       quoteVersion: version,

@@ -1,5 +1,6 @@
 /** CMS SignedData, and the document of a cloud inside it. */
 import { verifyAwsIid } from "../../../src/attestation/formats/awsIid.ts";
+import { verifyAzureImds } from "../../../src/attestation/formats/azureImds.ts";
 import { EvidenceRefused } from "../../../src/attestation/evidence.ts";
 import { verifySignedData } from "../../../src/attestation/signedData.ts";
 import { berToDer } from "../../../src/x509/ber.ts";
@@ -16,7 +17,7 @@ const rsa = issue({ commonName: "rsa", key: newRsaKey() });
 const ec = issue({ commonName: "ec" });
 const content = JSON.stringify({
   accountId: "123456789012",
-  instanceId: "i-078517ca8a70a1dde",
+  instanceId: "i-0123456789abcdef0",
   pendingTime: "2026-11-24T11:00:00Z",
   region: "us-east-1",
 });
@@ -84,4 +85,44 @@ const document: Target = {
   },
 };
 
-export const signedDataTargets: readonly Target[] = [ber, signedData, document];
+const root = issue({ commonName: "root" });
+const azureSigner = issue({ commonName: "azure", issuer: root, dns: ["metadata.azure.com"] });
+const azureSettings = {
+  ref: "azure",
+  format: "azure-imds",
+  rootsFile: "",
+  subscriptions: ["0c0ffee0-1234-4abc-8def-00112233aabb"],
+};
+const azureContent = JSON.stringify({
+  nonce: context.binding?.slice(0, 32),
+  plan: { name: "", publisher: "p" },
+  sku: "s",
+  subscriptionId: "0c0ffee0-1234-4abc-8def-00112233aabb",
+  timeStamp: { createdOn: "11/24/26 11:00:00 -0000", expiresOn: "11/24/26 17:00:00 -0000" },
+  vmId: "11aa22bb-5678-4cde-9f01-ccddeeff0011",
+});
+
+const azure: Target = {
+  name: "azure-imds",
+  about: "what Azure's metadata service signs, bent before it is signed",
+  cases: 2_000,
+  slowMs: 200,
+  make: (random) => Buffer.from(random.chance(0.2) ? azureContent : bendText(random, azureContent)),
+  check(input) {
+    const signed = signedDocument({
+      content: input,
+      signer: azureSigner,
+      certificates: [azureSigner],
+      attributes: false,
+    });
+    const item = { format: "azure-imds", ref: "azure", value: signed.toString("base64url") };
+    const trust = { roots: [readCertificate(root.der)], intermediates: [] };
+    const now = new Date("2026-11-24T12:00:00Z");
+    const found = readOrRefuse(() => verifyAzureImds(item, azureSettings, trust, { ...context, now }), EvidenceRefused);
+    if (found === undefined) return "refused";
+    holds(/^[0-9a-f-]{36}$/.test(found.instance ?? ""), "an instance out of form");
+    return "accepted";
+  },
+};
+
+export const signedDataTargets: readonly Target[] = [ber, signedData, document, azure];
