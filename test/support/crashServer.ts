@@ -4,7 +4,7 @@
  */
 import { writeSync } from "node:fs";
 import { compose } from "../../src/compose.ts";
-import type { IssuanceLedger } from "../../src/authority/ports.ts";
+import type { Intent, IssuanceLedger } from "../../src/authority/ports.ts";
 import { loadConfiguration } from "../../src/config/load.ts";
 
 /** Where, in the order of an issuance. `none` is a server that lives. */
@@ -17,21 +17,28 @@ export const crashServer = import.meta.filename;
 /** Before its end the process tells what the client might have been given: `signed HEX`, the certificate's DER. */
 export const signedLine = /^signed ([0-9a-f]+)$/m;
 
-function dying(ledger: IssuanceLedger, point: CrashPoint): IssuanceLedger {
-  /** Serials of orders: the listener's own certificate must not be what we die of. */
-  const ofOrders = new Set<string>();
-  const dieAt = (here: CrashPoint): void => {
-    if (here === point) process.kill(process.pid, "SIGKILL");
-  };
+/** Serials of orders: the listener's own certificate must not be what we die of. */
+const ofOrders = new Set<string>();
+
+/** Whichever statement writes the intent. */
+async function dyingIntent<T>(
+  { serial }: Intent,
+  act: () => Promise<T>,
+  dieAt: (here: CrashPoint) => void,
+): Promise<T> {
+  ofOrders.add(serial.toString("hex"));
+  dieAt("before intend");
+  const outcome = await act();
+  dieAt("after intend");
+  return outcome;
+}
+
+function dying(ledger: IssuanceLedger, dieAt: (here: CrashPoint) => void): IssuanceLedger {
   return {
     ...ledger,
     async intend(intent) {
       if (intent.door !== "acme") return ledger.intend(intent);
-      ofOrders.add(intent.serial.toString("hex"));
-      dieAt("before intend");
-      const outcome = await ledger.intend(intent);
-      dieAt("after intend");
-      return outcome;
+      return dyingIntent(intent, () => ledger.intend(intent), dieAt);
     },
     async record(serial, certificate) {
       if (!ofOrders.has(serial.toString("hex"))) return ledger.record(serial, certificate);
@@ -49,8 +56,17 @@ if (import.meta.main) {
   const point = crashPoints.find((one) => one === asked);
   if (point === undefined) throw new Error(`no such point: ${asked}`);
   const configuration = loadConfiguration(undefined, process.env);
+  const dieAt = (here: CrashPoint): void => {
+    if (here === point) process.kill(process.pid, "SIGKILL");
+  };
   const authority = await compose(configuration, {
-    ledger: (real) => dying(real, point),
+    ledger: (real) => dying(real, dieAt),
+    acme: {
+      attestedOrders: (real) => ({
+        ...real,
+        intend: (signer, order, intent) => dyingIntent(intent, () => real.intend(signer, order, intent), dieAt),
+      }),
+    },
     now: () => new Date(Date.now() + Number(ahead) * 1000),
   });
   process.once("SIGTERM", () => void authority.close());
