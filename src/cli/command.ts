@@ -174,19 +174,19 @@ export function readOptions(
     if (option.type === "boolean") {
       values[name] = found !== undefined;
     } else if (option.multiple) {
+      if (found === undefined && option.required) throw missing(command, name, option);
       values[name] = found ?? [];
     } else {
       const value = found?.[0] ?? fromEnvironment(option, env) ?? option.default;
-      if (value === undefined && option.required) {
-        throw new UsageError(
-          `${command.name} needs --${name} ${option.value ?? "VALUE"}; see "mayfly ${command.name} --help"`,
-        );
-      }
+      if (value === undefined && option.required) throw missing(command, name, option);
       values[name] = value;
     }
   }
   return values;
 }
+
+const missing = (command: Command, name: string, { value = "VALUE" }: CommandOption): UsageError =>
+  new UsageError(`${command.name} needs --${name} ${value}; see "mayfly ${command.name} --help"`);
 
 function fromEnvironment(option: CommandOption, env: CommandWorld["env"]): string | undefined {
   const value = option.env === undefined ? undefined : env[option.env];

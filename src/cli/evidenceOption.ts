@@ -3,7 +3,15 @@
  */
 import { spawn } from "node:child_process";
 import { open } from "node:fs/promises";
-import { chooseSource, type EvidenceBinding, evidenceBytesMax, type EvidenceItem } from "../client/evidence.ts";
+import {
+  type Accept,
+  chooseSources,
+  endorsementBytesMax,
+  type Endorsements,
+  type EvidenceBinding,
+  evidenceBytesMax,
+  type EvidenceItem,
+} from "../client/evidence.ts";
 import { type CommandWorld, UsageError } from "./command.ts";
 
 /** The option's value in its parts. */
@@ -16,50 +24,125 @@ export interface EvidenceOption {
   readonly ref: string | undefined;
 }
 
-export const evidenceFormats = ["jwt", "k8s", "atc"] as const;
-
-/** Reads `jwt:FILE`, `k8s:FILE`, `atc:FILE` or `exec:COMMAND`. @throws {UsageError} */
-export function readEvidenceOption(text: string, ref: string | undefined, format: string | undefined): EvidenceOption {
-  const colon = text.indexOf(":");
-  const [kind, from] = [text.slice(0, Math.max(colon, 0)), text.slice(colon + 1)];
-  const known = evidenceFormats.find((one) => one === kind);
-  if ((known === undefined && kind !== "exec") || from === "") {
-    throw new UsageError("--evidence is jwt:FILE, k8s:FILE, atc:FILE or exec:COMMAND");
-  }
-  if (known !== undefined) {
-    if (format !== undefined && format !== known)
-      throw new UsageError(`--format is ${format}, but the evidence is ${known}`);
-    return { kind: "file", from, format: known, ref };
-  }
-  if (format !== undefined && !evidenceFormats.some((one) => one === format)) {
-    throw new UsageError(`--format is "${format}", expected one of ${evidenceFormats.join(", ")}`);
-  }
-  return { kind: "exec", from, format, ref };
-}
+const form = /^(?<format>[a-z0-9-]{1,64})(?:@(?<ref>[a-z0-9-]{1,40}))?:(?<from>.+)$/s;
+const name = /^[a-z0-9-]{1,64}$/;
+const optionsMax = 4;
 
 /**
- * The evidence for one challenge: first the source is settled, then the evidence is fetched.
+ * Reads `FORMAT:FILE`, `FORMAT@REF:FILE`, `exec:COMMAND` or `exec@REF:COMMAND`, each of another source.
+ * @param ref of the only one
+ * @param format of the only one, where it is a command
+ * @throws {UsageError}
+ */
+export function readEvidenceOptions(
+  texts: readonly string[],
+  ref: string | undefined,
+  format: string | undefined,
+): readonly EvidenceOption[] {
+  if (texts.length > optionsMax) throw new UsageError(`--evidence is there more than ${optionsMax} times`);
+  if (texts.length > 1 && (ref !== undefined || format !== undefined))
+    throw new UsageError("--ref and --format go with one --evidence; of several, each says FORMAT@REF:FILE itself");
+  if (texts.filter((text) => /^[^:]*:-$/.test(text)).length > 1)
+    throw new UsageError("the standard input is one piece of evidence only");
+  return texts.map((text) => readEvidenceOption(text, ref, format));
+}
+
+function readEvidenceOption(text: string, ref: string | undefined, format: string | undefined): EvidenceOption {
+  const parts = form.exec(text)?.groups;
+  const from = parts?.["from"];
+  if (parts === undefined || from === undefined)
+    throw new UsageError("--evidence is FORMAT:FILE, FORMAT@REF:FILE, exec:COMMAND or exec@REF:COMMAND");
+  const own = { format: parts["format"], ref: parts["ref"] };
+  if (own.ref !== undefined && ref !== undefined && own.ref !== ref)
+    throw new UsageError(`--ref is ${ref}, but the evidence is of ${own.ref}`);
+  if (format !== undefined && !name.test(format))
+    throw new UsageError(`--format is "${format}", expected the name of a format, such as jwt`);
+  const found = { from, ref: own.ref ?? ref };
+  if (own.format === "exec") return { kind: "exec", format, ...found };
+  if (format !== undefined && format !== own.format)
+    throw new UsageError(`--format is ${format}, but the evidence is ${own.format}`);
+  return { kind: "file", format: own.format, ...found };
+}
+
+/** Sources that the options name in full: then evidence can go with the order, before any challenge has named them. */
+export function namedSources(options: readonly EvidenceOption[]): readonly Accept[] | undefined {
+  const sources = options.flatMap(({ format, ref }) =>
+    format === undefined || ref === undefined ? [] : [{ format, ref, minBinding: "" }],
+  );
+  const [first, ...others] = sources;
+  if (first === undefined || sources.length < options.length) return undefined;
+  return [others.length === 0 ? first : { ...first, with: others }];
+}
+
+type World = Pick<CommandWorld, "env" | "stdin">;
+
+/**
+ * Evidence whenever it is asked for: first the sources are settled, then the evidence is fetched. Files are read and commands run anew each
+ * time, because what they yield may be bound to the request; standard input is read once.
  * @throws {ClientError} evidence, when no source or more than one fits · {Error} for a file or command that yields none
  */
-export async function fetchEvidence(
-  option: EvidenceOption,
-  binding: EvidenceBinding,
-  { env, stdin }: Pick<CommandWorld, "env" | "stdin">,
-): Promise<readonly EvidenceItem[]> {
-  const { format, ref } = chooseSource(binding.accept, option);
-  const read = { exec: () => runCommand(option.from, binding, env), file: () => readSource(option.from, stdin) };
-  const value = (await read[option.kind]()).trim();
-  if (value === "") throw new Error(`${nameOf(option)} yields nothing`);
-  return [{ format, ref, value }];
+export function evidenceFrom(
+  options: readonly EvidenceOption[],
+  { env, stdin }: World,
+): (binding: EvidenceBinding) => Promise<readonly EvidenceItem[]> {
+  let input: Promise<string> | undefined;
+  const read = ({ kind, from }: EvidenceOption, binding: EvidenceBinding): Promise<string> => {
+    if (kind === "exec") return runCommand(from, binding, env);
+    return from === "-" ? (input ??= readLimited(stdin, "the standard input")) : readSource(from);
+  };
+  return async (binding) => {
+    const sources = chooseSources(binding.accept, options);
+    return await Promise.all(
+      options.map(async (option, index) => {
+        const { format = "", ref = "" } = sources[index] ?? {};
+        return { format, ref, ...readItem((await read(option, binding)).trim(), option) };
+      }),
+    );
+  };
 }
+
+/** The bare value, or a JSON object with it and its endorsements; no value begins as an object does. */
+function readItem(text: string, option: EvidenceOption): { value: string; endorsements?: Endorsements } {
+  if (text === "") throw new Error(`${nameOf(option)} yields nothing`);
+  if (!text.startsWith("{")) {
+    if (Buffer.byteLength(text) > evidenceBytesMax) throw tooLarge(option, evidenceBytesMax);
+    return { value: text };
+  }
+  const { value, endorsements } = parse(text);
+  if (typeof value !== "string" || value === "") throw new Error(`${nameOf(option)} yields an object without a value`);
+  if (endorsements === undefined) return { value };
+  if (!isEndorsements(endorsements))
+    throw new Error(`${nameOf(option)} yields endorsements that are not texts, or lists of texts, by name`);
+  return { value, endorsements };
+}
+
+function parse(text: string): { readonly value?: unknown; readonly endorsements?: unknown } {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {}; // The parser's message would quote the evidence.
+  }
+}
+
+function isEndorsements(value: unknown): value is Endorsements {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value)
+    .flat()
+    .every((text) => typeof text === "string");
+}
+
+const tooLarge = (option: EvidenceOption, bytes: number): Error =>
+  new Error(`${option.kind === "exec" ? "the output of " : ""}${nameOf(option)} has more than ${bytes} bytes`);
 
 function nameOf({ kind, from }: EvidenceOption): string {
   if (kind === "exec") return "the evidence command";
   return from === "-" ? "the standard input" : `the evidence file ${from}`;
 }
 
-async function readSource(path: string, stdin: NodeJS.ReadableStream): Promise<string> {
-  if (path === "-") return readLimited(stdin, "the standard input");
+/** Value, endorsements, and what JSON puts around them. */
+const readBytesMax = evidenceBytesMax + endorsementBytesMax + 16_384;
+
+async function readSource(path: string): Promise<string> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`the evidence file ${path} cannot be read (${error.code})`, { cause: error });
   });
@@ -72,7 +155,7 @@ async function readLimited(stream: NodeJS.ReadableStream, what: string): Promise
   for await (const chunk of stream) {
     const piece = Buffer.from(chunk);
     bytes += piece.length;
-    if (bytes > evidenceBytesMax) throw new Error(`${what} has more than ${evidenceBytesMax} bytes`);
+    if (bytes > readBytesMax) throw new Error(`${what} has more than ${readBytesMax} bytes`);
     chunks.push(piece);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -12,7 +12,7 @@ import { renewalTime } from "../client/renewal.ts";
 import { createSecretFile, fileErrorCode, readSecretFile } from "../keys/secretFile.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { type CommandContext, defineCommand, UsageError, wholeNumber } from "./command.ts";
-import { fetchEvidence, readEvidenceOption } from "./evidenceOption.ts";
+import { evidenceFrom, namedSources, readEvidenceOptions } from "./evidenceOption.ts";
 
 const options = {
   "spiffe-id": {
@@ -25,8 +25,9 @@ const options = {
     type: "string",
     value: "SOURCE",
     required: true,
+    multiple: true,
     description:
-      "what proves it: jwt:FILE, k8s:FILE or atc:FILE for a token in a file (- reads standard input), or exec:COMMAND for a command that prints one",
+      "what proves it: FORMAT:FILE, such as jwt:FILE or k8s:FILE, for what is in a file (- reads standard input), or exec:COMMAND for what a command prints; several where the server asks for several, each of another source",
   },
   out: { type: "string", value: "DIR", required: true, description: "where key.pem, cert.pem and bundle.pem go" },
   directory: {
@@ -45,12 +46,13 @@ const options = {
   ref: {
     type: "string",
     value: "NAME",
-    description: "the evidence source as the server names it, where more than one would fit",
+    description:
+      "the evidence source as the server names it, where more than one would fit; FORMAT@REF:FILE and exec@REF:COMMAND say it too",
   },
   format: {
     type: "string",
     value: "FORMAT",
-    description: "format of what exec: prints, jwt, k8s or atc, where more than one would fit",
+    description: "format of what exec: prints, such as jwt, where more than one would fit",
   },
   profile: {
     type: "string",
@@ -76,6 +78,10 @@ const options = {
     description:
       "do nothing as long as the certificate in DIR need not be renewed, as the server says (RFC 9773); for a timer",
   },
+  "no-inline": {
+    type: "boolean",
+    description: "answer a challenge, also where evidence could go with the order because format and source are known",
+  },
   json: { type: "boolean", description: "print the result as JSON" },
 } as const;
 
@@ -89,7 +95,10 @@ export const command = defineCommand({
       "exec:COMMAND runs in /bin/sh and prints the evidence on standard output. It finds in its environment MAYFLY_AUDIENCE (the",
     "audience for a token that is bound to this request), MAYFLY_FIXED_AUDIENCE (the audience where the platform cannot bind it),",
     "MAYFLY_BINDING (the binding value alone), MAYFLY_TOKEN (the challenge's token), MAYFLY_FINGERPRINT (the account key, as a token",
-    "of format atc names it) and MAYFLY_SPIFFE_ID (the identity asked for).",
+    "of format atc names it) and MAYFLY_SPIFFE_ID (the identity asked for). It, or a file, may also hold a JSON object,",
+    '{"value": "…", "endorsements": {"NAME": "…"}}, where certificates or collateral go with the evidence.\n\n' +
+      "Where the server takes evidence with the order, and format and source are known (--ref, and --format with exec:), one request is",
+    "all it takes, and the token is the request's nonce; exec: may be run again where that request has to be repeated.",
   ].join(" "),
   options,
   examples: [
@@ -108,7 +117,8 @@ export const command = defineCommand({
 });
 
 async function request({ values, env, stdin, stdout }: CommandContext<typeof options>): Promise<void> {
-  const evidence = readEvidenceOption(values.evidence, values.ref, values.format);
+  const evidence = readEvidenceOptions(values.evidence, values.ref, values.format);
+  const accept = namedSources(evidence);
   const timeoutSeconds = wholeNumber("timeout", values.timeout, { least: 1, most: 86_400, unit: "seconds" });
   const notAfter = values.lifetime === undefined ? undefined : lifetimeEnd(values.lifetime);
   const spiffeId = values["spiffe-id"];
@@ -135,7 +145,9 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
     }
     const issued = await client.request({
       spiffeId,
-      evidence: (binding) => fetchEvidence(evidence, binding, { env, stdin }),
+      evidence: evidenceFrom(evidence, { env, stdin }),
+      inline: !values["no-inline"],
+      ...(accept === undefined ? {} : { accept }),
       ...(values.profile === undefined ? {} : { profile: values.profile }),
       ...(notAfter === undefined ? {} : { notAfter }),
       // Another account cannot replace it, and a fresh one is another.

@@ -4,7 +4,14 @@
 import { accountFingerprint, bindingValue, spkiDigest } from "./binding.ts";
 import { backOffMs, type Deadline } from "./deadline.ts";
 import { AcmeProblem, ClientError } from "./errors.ts";
-import { type ActivationOffer, type Evidence, type EvidenceItem, gatherEvidence } from "./evidence.ts";
+import {
+  type Accept,
+  type ActivationOffer,
+  type Evidence,
+  type EvidenceBinding,
+  type EvidenceItem,
+  gatherEvidence,
+} from "./evidence.ts";
 import type { JwsSigner } from "./jws.ts";
 import {
   type Authorization,
@@ -26,6 +33,8 @@ export interface Attesting {
   readonly spki: Uint8Array;
   readonly spiffeId: string;
   readonly evidence: Evidence;
+  /** Told what the server accepts for this identity. */
+  readonly onAccept?: (accept: readonly Accept[]) => void;
 }
 
 const challengeType = "workload-attest-01";
@@ -42,6 +51,8 @@ export async function answerChallenge(authorizationUrl: string, attesting: Attes
   if (authorization.status === "valid") return;
   const challenge = requireChallenge(authorization);
   const { url } = challenge;
+  attesting.onAccept?.(challenge.accept);
+  const activate: EvidenceBinding["activate"] = (request) => askForCredential(url, request, attesting);
   let payload: ChallengeResponse | undefined;
   let { status, error } = challenge;
   for (let round = 0; status !== "valid"; round += 1) {
@@ -53,7 +64,7 @@ export async function answerChallenge(authorizationUrl: string, attesting: Attes
     if (status === "pending") {
       // Also when it is pending after a response: the server could not judge the evidence and, since it keeps none, is shown
       // it again (RFC 8555 §8.2).
-      payload ??= await challengeResponse(challenge, attesting);
+      payload ??= await challengeResponse(challenge, attesting, activate);
       answer = await session.post({ step: "challenge", url, signer, kid, payload }, deadline);
       ({ status, error } = readChallenge(answer));
     } else {
@@ -95,11 +106,15 @@ interface ChallengeResponse {
   readonly evidence: readonly EvidenceItem[];
 }
 
-async function challengeResponse(
-  { url, token, audience, accept }: Pick<Challenge, "url" | "token" | "audience" | "accept">,
-  attesting: Attesting,
+/**
+ * Evidence for a challenge, or for a request whose nonce is the token.
+ * @param activate see `EvidenceBinding`
+ */
+export async function challengeResponse(
+  { token, audience, accept }: Pick<Challenge, "token" | "audience" | "accept">,
+  { signer, deadline, spki, spiffeId, evidence }: Omit<Attesting, "session" | "kid" | "onAccept">,
+  activate: EvidenceBinding["activate"],
 ): Promise<ChallengeResponse> {
-  const { signer, deadline, spki, spiffeId, evidence } = attesting;
   const spkiSha256 = spkiDigest(spki);
   const binding = bindingValue(token, signer.thumbprint, spkiSha256);
   deadline.waitingFor("the evidence is not there yet");
@@ -111,7 +126,7 @@ async function challengeResponse(
     accept,
     token,
     fingerprint: accountFingerprint(signer.thumbprint),
-    activate: (request) => askForCredential(url, request, attesting),
+    activate,
     signal: deadline.signal,
   });
   return { spki: spkiSha256.toString("base64url"), evidence: items };

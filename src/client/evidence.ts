@@ -10,6 +10,8 @@ export interface Accept {
   readonly ref: string;
   /** The least binding level: `nonce`, `key`, `bearer` or `document`. */
   readonly minBinding: string;
+  /** What must be shown together with it. */
+  readonly with?: readonly Omit<Accept, "with">[];
 }
 
 /** One item of the challenge response. */
@@ -19,7 +21,7 @@ export interface EvidenceItem {
   /** A compact JWT, or bytes as base64url. */
   readonly value: string;
   /** What goes with it: certificates, collateral, the secret of a credential. */
-  readonly endorsements?: Readonly<Record<string, string | readonly string[]>>;
+  readonly endorsements?: Endorsements;
 }
 
 /** A credential for a TPM (docs/workload-attest-01.md, format `tpm`), base64url. */
@@ -27,8 +29,12 @@ export interface ActivationOffer {
   readonly credentialBlob: string;
   readonly encryptedSecret: string;
 }
+export type Endorsements = Readonly<Record<string, string | readonly string[]>>;
 
-/** What evidence may be bound to. All of it belongs to one challenge, one account and one certificate key. */
+/**
+ * What evidence may be bound to. All of it belongs to one challenge (or one request, where evidence goes with the order), one account and one
+ * certificate key.
+ */
 export interface EvidenceBinding {
   readonly spiffeId: string;
   /** The server's fixed audience, for platforms that cannot put a value of ours into a token. */
@@ -38,12 +44,13 @@ export interface EvidenceBinding {
   /** B as base64url, 43 characters. */
   readonly binding: string;
   readonly accept: readonly Accept[];
-  /** The challenge's token (RFC 8555 §8). */
+  /** The challenge's token (RFC 8555 §8), or the nonce that stands in for it. */
   readonly token: string;
   /** The account key as an authority token names it (RFC 9447 §4): `SHA256 AA:BB:…` of its thumbprint. */
   readonly fingerprint: string;
   /**
-   * Asks the server for a credential that only one TPM can read: `ref`, and what its format wants besides.
+   * Asks the server for a credential that only one TPM can read: `ref`, and what its format wants besides. Where there is no challenge to ask
+   * at, this ends the attempt to send evidence with the order, and the function is called again with a challenge.
    * @throws {AcmeProblem} the server takes none of it, and the challenge has ended
    */
   readonly activate: (request: Readonly<Record<string, unknown>>) => Promise<ActivationOffer>;
@@ -51,12 +58,14 @@ export interface EvidenceBinding {
   readonly signal: AbortSignal;
 }
 
-/** Evidence at hand, or a way to get it once the challenge is known. */
+/** Evidence at hand, or a way to get it once it is known what to bind it to; asked again where a request has to be repeated. */
 export type Evidence = readonly EvidenceItem[] | ((binding: EvidenceBinding) => Promise<readonly EvidenceItem[]>);
 
 const itemsMax = 4;
 /** The most that one item's value may hold. */
 export const evidenceBytesMax = 65_536;
+/** The most that the endorsements of all items may hold. */
+export const endorsementBytesMax = 262_144;
 
 /**
  * Asks for the evidence and checks it against the limits of workload-attest-01 before anything is sent.
@@ -67,12 +76,15 @@ export async function gatherEvidence(evidence: Evidence, binding: EvidenceBindin
   if (items.length < 1 || items.length > itemsMax) {
     throw new ClientError("evidence", `one to ${itemsMax} items of evidence can be sent, not ${items.length}`);
   }
+  const endorsed = items.flatMap(({ endorsements = {} }) => Object.values(endorsements).flat());
+  if (endorsed.reduce((sum, text) => sum + Buffer.byteLength(text), 0) > endorsementBytesMax)
+    throw new ClientError("evidence", `the endorsements are larger than ${endorsementBytesMax} bytes`);
   return items.map(({ format, ref, value, endorsements }) => {
     if (value === "") throw new ClientError("evidence", `the evidence for ${format}:${ref} is empty`);
     if (Buffer.byteLength(value) > evidenceBytesMax) {
       throw new ClientError("evidence", `the evidence for ${format}:${ref} is larger than ${evidenceBytesMax} bytes`);
     }
-    return { format, ref, value, ...(endorsements !== undefined && { endorsements }) };
+    return endorsements === undefined ? { format, ref, value } : { format, ref, value, endorsements };
   });
 }
 
@@ -89,25 +101,43 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T
   }
 }
 
+/** What the caller knows of a piece of its evidence. */
+export interface Known {
+  readonly format?: string | undefined;
+  readonly ref?: string | undefined;
+}
+
+type Source = Omit<Accept, "with">;
+
 /**
- * The one source that fits what the caller knows of its evidence.
+ * The one way through what a server accepts that fits what the caller knows of its evidence: a source for each piece, in the caller's order.
  * @throws {ClientError} evidence, naming the sources there are, when none fits or more than one does
  */
-export function chooseSource(
-  accept: readonly Accept[],
-  known: { readonly format?: string | undefined; readonly ref?: string | undefined },
-): Accept {
-  const fitting = accept.filter(({ format, ref }) => (known.format ?? format) === format && (known.ref ?? ref) === ref);
-  const [source, ...others] = fitting;
-  if (source !== undefined && others.length === 0) return source;
-  const wanted = `${known.format ?? "any format"}${known.ref === undefined ? "" : `:${known.ref}`}`;
-  if (source !== undefined) {
-    throw new ClientError("evidence", `several sources accept ${wanted}: ${listOf(fitting)}; say which one is meant`);
+export function chooseSources(accept: readonly Accept[], known: readonly Known[]): readonly Source[] {
+  const ways = accept.map((one): readonly Source[] => [one, ...(one.with ?? [])]);
+  const fitting = new Map(ways.flatMap((way) => assignments(way, known)).map((found) => [nameOf(found), found]));
+  const [sources, ...others] = fitting.values();
+  if (sources !== undefined && others.length === 0) return sources;
+  const wanted = known
+    .map(({ format, ref }) => `${format ?? "any format"}${ref === undefined ? "" : `:${ref}`}`)
+    .join(together);
+  if (sources !== undefined) {
+    const found = [...fitting.keys()].join(", ");
+    throw new ClientError("evidence", `several sources accept ${wanted}: ${found}; say which one is meant`);
   }
-  const offer = accept.length === 0 ? "no evidence at all" : listOf(accept);
+  const offer = ways.length === 0 ? "no evidence at all" : ways.map(nameOf).join(", ");
   throw new ClientError("evidence", `the server does not accept ${wanted} for this identity; it accepts ${offer}`);
 }
 
-function listOf(accept: readonly Accept[]): string {
-  return accept.map(({ format, ref }) => `${format}:${ref}`).join(", ");
+const together = " together with ";
+const nameOf = (sources: readonly Source[]): string =>
+  sources.map(({ format, ref }) => `${format}:${ref}`).join(together);
+
+/** The orders of a way in which every piece that is known has its source, and no source is left. There are at most four of either. */
+function assignments(way: readonly Source[], [first, ...others]: readonly Known[]): (readonly Source[])[] {
+  if (first === undefined) return way.length === 0 ? [[]] : [];
+  return way.flatMap((source, index) => {
+    if ((first.format ?? source.format) !== source.format || (first.ref ?? source.ref) !== source.ref) return [];
+    return assignments(way.toSpliced(index, 1), others).map((rest) => [source, ...rest]);
+  });
 }

@@ -4,10 +4,10 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, type X509Certificate } from "node:crypto";
 import { encodeCsr } from "../x509/csrWriter.ts";
 import { parseSpiffeId } from "../x509/spiffeId.ts";
-import { answerChallenge } from "./answerChallenge.ts";
+import { answerChallenge, challengeResponse } from "./answerChallenge.ts";
 import { backOffMs, type Deadline, openDeadline } from "./deadline.ts";
 import { AcmeProblem, ClientError } from "./errors.ts";
-import type { Evidence } from "./evidence.ts";
+import type { Accept, Evidence } from "./evidence.ts";
 import { type HttpsAnswer, httpsTransport, type HttpsTransport, originOf } from "./http.ts";
 import { type JwsSigner, jwsSigner } from "./jws.ts";
 import { certificateIdOf, type RenewalInfo } from "./renewal.ts";
@@ -34,6 +34,13 @@ export interface MayflyClientOptions {
 export interface CertificateRequest {
   readonly spiffeId: string;
   readonly evidence: Evidence;
+  /**
+   * Sources that would do, as a challenge names them, where they are known beforehand. With them, or once a challenge of this client has named
+   * them, evidence and CSR go with the order where the server takes them so: one request in place of five. Evidence at hand always can.
+   */
+  readonly accept?: readonly Accept[];
+  /** False: always answer a challenge. */
+  readonly inline?: boolean;
   /** Certificate profile (draft-ietf-acme-profiles-01); the server's choice when absent. */
   readonly profile?: string;
   readonly notAfter?: Date;
@@ -75,7 +82,15 @@ interface Account {
   readonly kid: string;
 }
 
+/** The key to be certified. */
+interface Certified {
+  readonly key: KeyObject;
+  readonly spki: Buffer;
+}
+
 const answerBytesMax = 262_144;
+/** Identities whose sources are remembered; an agent has one or a few. */
+const acceptedMax = 256;
 
 /** Keeps connections, directory, nonces and accounts between requests. Requests may run at the same time. */
 export class MayflyClient {
@@ -85,6 +100,8 @@ export class MayflyClient {
   readonly #session: AcmeSession;
   readonly #timeoutMs: number;
   readonly #accounts = new WeakMap<KeyObject, Account>();
+  /** What challenges accepted, by identity and profile. */
+  readonly #accepted = new Map<string, readonly Accept[]>();
   #accountKey: KeyObject | undefined;
 
   /** @throws {ClientError} protocol, for a directory that is not https · chain, for a root without a certificate */
@@ -163,21 +180,26 @@ export class MayflyClient {
   /** newOrder … certificate (RFC 8555 §7.4): the PEM text as the server sent it. */
   async #issue(
     wanted: CertificateRequest,
-    certified: { readonly key: KeyObject; readonly spki: Buffer },
+    certified: Certified,
     account: Account,
     deadline: Deadline,
   ): Promise<string> {
-    const answer = await this.#order(wanted, account, deadline);
+    const { dns = [], ip = [], spiffeId } = wanted;
+    const csr = encodeCsr({ ...certified, dns, ip, uri: [spiffeId] });
+    const attesting = { ...account, session: this.#session, deadline, spki: certified.spki, ...wanted };
+    const answer =
+      (await this.#orderWithEvidence(wanted, csr, attesting)) ??
+      (await this.#order(wanted, orderPayload(wanted), account, deadline));
     const url = locationOf(answer, "newOrder");
     let order = readOrder(answer);
+    if (order.status === "valid" && order.certificateChain !== undefined) return order.certificateChain;
     if (order.status === "pending") {
-      const attested = { ...account, session: this.#session, deadline, spki: certified.spki, ...wanted };
-      for (const authorization of order.authorizations) await answerChallenge(authorization, attested);
+      const onAccept = (accept: readonly Accept[]): void => this.#remember(wanted, accept);
+      for (const authorization of order.authorizations)
+        await answerChallenge(authorization, { ...attesting, onAccept });
       // Every authorization is valid, so the order is ready (§7.1.6). Should the server think otherwise, it says so.
       order = { ...order, status: "ready" };
     }
-    const { dns = [], ip = [], spiffeId } = wanted;
-    const csr = encodeCsr({ ...certified, dns, ip, uri: [spiffeId] });
     const { certificate } = await this.#finalize(order, url, csr, account, deadline);
     if (certificate === undefined) throw new ClientError("protocol", "the order is valid and names no certificate");
     const accept = "application/pem-certificate-chain";
@@ -185,20 +207,68 @@ export class MayflyClient {
     return issued.body.toString("latin1");
   }
 
+  /**
+   * newOrder with evidence and CSR; undefined where that cannot be, or what was remembered of the server's sources is not so any more. A
+   * server that does not know these members answers with a `pending` order.
+   */
+  async #orderWithEvidence(
+    wanted: CertificateRequest,
+    csr: Buffer,
+    attesting: Account & { readonly deadline: Deadline; readonly spki: Uint8Array },
+  ): Promise<HttpsAnswer | undefined> {
+    const { evidence, dns = [], ip = [], inline = true } = wanted;
+    const { deadline } = attesting;
+    const { inlineAudience: audience } = await this.#session.directory(deadline);
+    if (!inline || audience === undefined || dns.length + ip.length > 0) return undefined;
+    const remembered = this.#accepted.get(keyOf(wanted));
+    const accept = wanted.accept ?? (typeof evidence === "function" ? remembered : []);
+    if (accept === undefined) return undefined;
+    const payload = async (token: string): Promise<object> => {
+      const response = await challengeResponse(
+        { token, audience, accept },
+        { ...attesting, ...wanted },
+        wantsChallenge,
+      );
+      return { ...orderPayload(wanted), csr: csr.toString("base64url"), evidence: response.evidence };
+    };
+    try {
+      return await this.#order(wanted, payload, attesting, deadline);
+    } catch (error) {
+      if (error instanceof NeedsChallenge) return undefined;
+      const outdated = accept === remembered && error instanceof AcmeProblem && namesSource(error);
+      if (!outdated) throw error;
+      this.#accepted.delete(keyOf(wanted));
+      return undefined;
+    }
+  }
+
+  #remember(wanted: CertificateRequest, accept: readonly Accept[]): void {
+    if (this.#accepted.size >= acceptedMax) this.#accepted.clear();
+    this.#accepted.set(keyOf(wanted), accept);
+  }
+
   /** newOrder. That a predecessor is unknown, or replaced already, is no reason to have no certificate. */
-  async #order(wanted: CertificateRequest, account: Account, deadline: Deadline): Promise<HttpsAnswer> {
-    const { newOrder, renewalInfo } = await this.#session.directory(deadline);
+  async #order(
+    wanted: CertificateRequest,
+    payload: object | ((nonce: string) => Promise<object>),
+    { signer, kid }: Account,
+    deadline: Deadline,
+  ): Promise<HttpsAnswer> {
+    const { newOrder: url, renewalInfo } = await this.#session.directory(deadline);
     const id =
       wanted.replaces === undefined || renewalInfo === undefined ? undefined : certificateIdOf(wanted.replaces);
-    const post = (payload: object): Promise<HttpsAnswer> =>
-      this.#session.post({ step: "newOrder", url: newOrder, ...account, payload }, deadline);
-    const payload = orderPayload(wanted);
-    if (id === undefined) return await post(payload);
+    const post = (members: object): Promise<HttpsAnswer> => {
+      const whole =
+        typeof payload === "function"
+          ? async (nonce: string) => ({ ...(await payload(nonce)), ...members })
+          : { ...payload, ...members };
+      return this.#session.post({ step: "newOrder", url, signer, kid, payload: whole }, deadline);
+    };
+    if (id === undefined) return await post({});
     try {
-      return await post({ ...payload, replaces: id });
+      return await post({ replaces: id });
     } catch (error) {
-      if (error instanceof AcmeProblem && (error.is("alreadyReplaced") || error.is("malformed")))
-        return await post(payload);
+      if (error instanceof AcmeProblem && (error.is("alreadyReplaced") || error.is("malformed"))) return await post({});
       throw error;
     }
   }
@@ -261,6 +331,17 @@ function orderPayload({ spiffeId, dns = [], ip = [], profile, notAfter }: Certif
     ...(notAfter === undefined ? {} : { notAfter: notAfter.toISOString() }),
   };
 }
+
+/** Activation takes an exchange with a challenge, before there is any evidence. */
+class NeedsChallenge extends Error {}
+
+const wantsChallenge = (): Promise<never> => Promise.reject(new NeedsChallenge("activation needs a challenge"));
+
+const keyOf = ({ spiffeId, profile = "" }: CertificateRequest): string => `${profile} ${spiffeId}`;
+
+/** The evidence was refused because of its source, and not for what it says. */
+const namesSource = ({ subproblems }: AcmeProblem): boolean =>
+  subproblems.some(({ type }) => /:(?:sourceNotConfigured|formatNotAccepted)$/.test(type));
 
 function locationOf(answer: HttpsAnswer, resource: string): string {
   const location = answer.header("location");

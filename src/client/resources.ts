@@ -13,6 +13,8 @@ export interface Directory {
   readonly newOrder: string;
   /** RFC 9773; undefined where the server has none. */
   readonly renewalInfo: string | undefined;
+  /** Audience of evidence that goes with an order; undefined where the server takes none so. */
+  readonly inlineAudience: string | undefined;
 }
 
 export type OrderStatus = "pending" | "ready" | "processing" | "valid" | "invalid";
@@ -22,6 +24,8 @@ export interface Order {
   readonly authorizations: readonly string[];
   readonly finalize: string;
   readonly certificate: string | undefined;
+  /** PEM, where the order came with its evidence and the server sends it at once. */
+  readonly certificateChain: string | undefined;
   readonly error: ProblemDocument | undefined;
 }
 
@@ -60,7 +64,15 @@ export function readDirectory(answer: HttpsAnswer): Directory {
     newAccount: url("newAccount"),
     newOrder: url("newOrder"),
     renewalInfo: optionalText(directory, "renewalInfo"),
+    inlineAudience: inlineAudienceOf(directory["meta"]),
   };
+}
+
+/** `inlineEvidence` of `meta.workloadAttestation`, with the one way of binding that we know. */
+function inlineAudienceOf(meta: unknown): string | undefined {
+  const attestation = isObject(meta) ? meta["workloadAttestation"] : undefined;
+  if (!isObject(attestation) || attestation["inlineEvidence"] !== true) return undefined;
+  return attestation["binding"] === "wa1-sha256" ? optionalText(attestation, "audience") : undefined;
 }
 
 /** RFC 8555 §7.1.3. @throws when the answer is not one */
@@ -76,6 +88,7 @@ export function readOrder(answer: HttpsAnswer): Order {
     }),
     finalize: requiredText(order, "finalize", "the order"),
     certificate: optionalText(order, "certificate"),
+    certificateChain: typeof order["certificateChain"] === "string" ? order["certificateChain"] : undefined,
     error: order["error"] === undefined ? undefined : problemDocument(order["error"], 0),
   };
 }
@@ -117,11 +130,18 @@ function challengeOf(challenge: JsonObject): Challenge {
     binding: optionalText(challenge, "binding") ?? "",
     accept: list(challenge["accept"])
       .filter(isObject)
-      .map((one) => ({
-        format: requiredText(one, "format", "the challenge"),
-        ref: requiredText(one, "ref", "the challenge"),
-        minBinding: optionalText(one, "minBinding") ?? "",
-      })),
+      .map((one) => {
+        const further = list(one["with"]).filter(isObject).map(acceptOf);
+        return further.length === 0 ? acceptOf(one) : { ...acceptOf(one), with: further };
+      }),
+  };
+}
+
+function acceptOf(one: JsonObject): Omit<Accept, "with"> {
+  return {
+    format: requiredText(one, "format", "the challenge"),
+    ref: requiredText(one, "ref", "the challenge"),
+    minBinding: optionalText(one, "minBinding") ?? "",
   };
 }
 

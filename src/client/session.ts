@@ -34,8 +34,8 @@ export interface SignedRequest {
   readonly signer: JwsSigner;
   /** The account URL. Absent only in newAccount. */
   readonly kid?: string;
-  /** Absent: POST-as-GET (RFC 8555 §6.3). */
-  readonly payload?: object;
+  /** Absent: POST-as-GET (RFC 8555 §6.3). Made anew for each attempt where it depends on the nonce. */
+  readonly payload?: object | ((nonce: string) => Promise<object>);
   readonly accept?: string;
 }
 
@@ -123,7 +123,7 @@ export function acmeSession(
           method: "POST",
           url,
           headers: { "Content-Type": "application/jose+json", Accept: accept ?? "application/json" },
-          body: signer.sign(header, payload),
+          body: signer.sign(header, typeof payload === "function" ? await payload(nonce) : payload),
         };
       };
       return exchange(step, prepare, deadline);

@@ -237,11 +237,17 @@ t.test("mistakes are found before anything is sent", async (t) => {
   const { fake, directory, request } = await ground(t);
   await writeFile(join(directory, "file"), "");
   for (const [args, status, sentence] of [
-    [["--evidence", "gcp:x"], 2, /--evidence is jwt:FILE, k8s:FILE, atc:FILE or exec:COMMAND/],
-    [["--evidence", "jwt:"], 2, /--evidence is jwt:FILE/],
-    [["--evidence", "token"], 2, /--evidence is jwt:FILE/],
+    [[], 2, /request needs --evidence SOURCE/],
+    [["--evidence", "GCP:x"], 2, /--evidence is FORMAT:FILE, FORMAT@REF:FILE, exec:COMMAND or exec@REF:COMMAND/],
+    [["--evidence", "jwt:"], 2, /--evidence is FORMAT:FILE/],
+    [["--evidence", "jwt@:x"], 2, /--evidence is FORMAT:FILE/],
+    [["--evidence", "token"], 2, /--evidence is FORMAT:FILE/],
+    [["--evidence", "jwt@one:x", "--ref", "two"], 2, /--ref is two, but the evidence is of one/],
+    [["--evidence", "jwt:x", "--evidence", "k8s:y", "--ref", "two"], 2, /--ref and --format go with one --evidence/],
+    [["--evidence", "jwt:-", "--evidence", "k8s:-"], 2, /the standard input is one piece of evidence only/],
+    [Array.from({ length: 5 }, () => "--evidence=jwt:x"), 2, /--evidence is there more than 4 times/],
     [["--evidence", "jwt:-", "--format", "k8s"], 2, /--format is k8s, but the evidence is jwt/],
-    [["--evidence", "exec:true", "--format", "tpm"], 2, /--format is "tpm", expected one of jwt, k8s, atc/],
+    [["--evidence", "exec:true", "--format", "T P M"], 2, /--format is "T P M", expected the name of a format/],
     [["--evidence", "jwt:-", "--lifetime", "0"], 2, /--lifetime is "0", expected a whole number/],
     [
       ["--evidence", "jwt:-", "--root", "/nowhere/root.pem"],
@@ -262,4 +268,74 @@ t.test("mistakes are found before anything is sent", async (t) => {
     stderr: /the directory .* cannot be written to \(EEXIST\)/,
   });
   t.strictSame(fake.requests, []);
+});
+
+t.test("one request where server, format and source are known; the long way with --no-inline", async (t) => {
+  const { fake, directory, request } = await ground(t);
+  fake.plan.inline = { does: true, says: true };
+  const file = join(directory, "nonces");
+  const noting = mint.replace("exec:", `exec:echo "$MAYFLY_TOKEN" >> '${file}'; `);
+  const args = ["--evidence", noting, "--ref", "dev", "--format", "jwt"];
+  fake.plan.badNonces = 1;
+  t.match(await request(args), { status: 0, stderr: "" });
+  t.strictSame(fake.requests, ["directory", "newNonce", "newAccount", "newAccount", "newOrder"]);
+  t.match(await request(["--evidence", mint.replace("exec:", "exec@dev:"), "--format", "jwt"]), { status: 0 });
+  t.equal(fake.requests.at(-1), "newOrder", "the source in the option's own value");
+  t.match(await request([...args, "--no-inline"]), { status: 0, stderr: "" });
+  t.strictSame(fake.requests.slice(-5), ["newOrder", "authz", "challenge", "finalize", "certificate"]);
+  t.match(await request(["--evidence", mint]), { status: 0, stderr: "" });
+  t.strictSame(fake.requests.slice(-5), ["newOrder", "authz", "challenge", "finalize", "certificate"], "not known");
+});
+
+t.test("several pieces, one with endorsements: a JSON object, from a command and from a file", async (t) => {
+  const { fake, directory, request } = await ground(t);
+  const tpm = { format: "tpm", ref: "machines", minBinding: "nonce" };
+  fake.plan.accept = [{ ...bearer, with: [tpm] }];
+  const file = join(directory, "quote");
+  const quote = { value: "AAAA", endorsements: { ek: "BBBB", ekChain: ["CCCC", "DDDD"] } };
+  await writeFile(file, JSON.stringify(quote));
+  const args = ["--evidence", `tpm:${file}`, "--evidence", `exec:echo '{"value":"a.b.c"}'`];
+  t.match(await request(args), { status: 0, stderr: "" });
+  t.match(fake.payloads["challenge"], [
+    {
+      evidence: [
+        { format: "tpm", ref: "machines", ...quote },
+        { format: "k8s", ref: "prod", value: "a.b.c" },
+      ],
+    },
+  ]);
+  const [payload] = fake.payloads["challenge"] ?? [];
+  t.notOk("endorsements" in ((payload?.["evidence"] as object[])[1] ?? {}));
+  t.match(await request(["--evidence", `tpm:${file}`]), {
+    status: 1,
+    stderr: /it accepts k8s:prod together with tpm:machines/,
+  });
+});
+
+t.test("objects that hold no evidence are refused, and quoted nowhere", async (t) => {
+  const { fake, request } = await ground(t);
+  fake.plan.accept = [bearer];
+  for (const [input, sentence] of [
+    ["{", "the standard input yields an object without a value"],
+    ['{"secret":"x"}', "the standard input yields an object without a value"],
+    ['{"value":7}', "the standard input yields an object without a value"],
+    ['{"value":""}', "the standard input yields an object without a value"],
+    [
+      '{"value":"secret","endorsements":[]}',
+      "the standard input yields endorsements that are not texts, or lists of texts, by name",
+    ],
+    [
+      '{"value":"secret","endorsements":{"a":{}}}',
+      "the standard input yields endorsements that are not texts, or lists of texts, by name",
+    ],
+    [`{"value":"${"x".repeat(65_537)}"}`, "the evidence for k8s:prod is larger than 65536 bytes"],
+    [`{"value":"x","endorsements":{"a":"${"x".repeat(262_145)}"}}`, "the endorsements are larger than 262144 bytes"],
+    ["x".repeat(400_000), "the standard input has more than 344064 bytes"],
+  ] as const)
+    t.strictSame(await request(["--evidence", "k8s:-"], { stdin: input }), {
+      status: 1,
+      stdout: "",
+      stderr: `mayfly: ${sentence}\n`,
+    });
+  t.notOk(fake.payloads["challenge"], "nothing was sent");
 });

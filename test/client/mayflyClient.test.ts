@@ -188,3 +188,71 @@ t.test("orderNotReady at finalize: the order decides", async (t) => {
   await client().request(wanted);
   t.strictSame(fake.requests.slice(-4), ["finalize", "order", "finalize", "certificate"]);
 });
+
+t.test("evidence goes with the order once a challenge has named the sources, or where they are known", async (t) => {
+  const { fake, client } = await ground(t);
+  fake.plan.inline = { does: true, says: true };
+  const agent = client();
+  await agent.request(wanted);
+  t.strictSame(fake.requests.slice(-5), ["newOrder", "authz", "challenge", "finalize", "certificate"], "not known yet");
+  const before = fake.requests.length;
+  const { leaf } = await agent.request(wanted);
+  t.strictSame(fake.requests.slice(before), ["newOrder"], "known: one request");
+  t.equal(leaf.subjectAltName, `URI:${spiffeId}`);
+  await agent.request({ ...wanted, inline: false });
+  t.equal(fake.requests.at(-1), "certificate", "or not at all");
+  await agent.request({ ...wanted, profile: "other" });
+  t.equal(fake.requests.at(-1), "certificate", "of another profile nothing is known");
+  await client().request({ ...wanted, accept: [{ format: "jwt", ref: "dev", minBinding: "nonce" }] });
+  t.equal(fake.requests.at(-1), "newOrder", "told beforehand");
+});
+
+t.test("badNonce, and a server that is busy: the evidence is made anew for each nonce", async (t) => {
+  const { fake, client } = await ground(t);
+  fake.plan.inline = { does: true, says: true };
+  const tokens: string[] = [];
+  const accept = [{ format: "jwt", ref: "dev", minBinding: "nonce" }];
+  const agent = client();
+  await agent.request(wanted);
+  fake.plan.badNonces = 2;
+  fake.plan.refusals["newOrder"] = [{ status: 503, type: "serverInternal", detail: "busy", retryAfter: "0" }];
+  await agent.request({ ...wanted, accept, evidence: (binding) => (tokens.push(binding.token), boundToken(binding)) });
+  t.equal(tokens.length, 4);
+  t.equal(new Set(tokens).size, 4, "each bound to a nonce of its own");
+});
+
+t.test(
+  "a server that says it takes evidence with the order, and does not: its pending order is gone on with",
+  async (t) => {
+    const { fake, client } = await ground(t);
+    fake.plan.inline = { does: false, says: true };
+    await client().request({ ...wanted, accept: [{ format: "jwt", ref: "dev", minBinding: "nonce" }] });
+    t.strictSame(fake.requests.slice(-5), ["newOrder", "authz", "challenge", "finalize", "certificate"]);
+  },
+);
+
+t.test("an order that is still processing is waited for", async (t) => {
+  const { fake, client } = await ground(t);
+  fake.plan.inline = { does: true, says: true };
+  fake.plan.orderProcessing = 1;
+  await client().request({ ...wanted, accept: [{ format: "jwt", ref: "dev", minBinding: "nonce" }] });
+  t.strictSame(fake.requests.slice(-4), ["newOrder", "order", "order", "certificate"]);
+});
+
+t.test("sources that are not what they were: the challenge is asked again, once", async (t) => {
+  const { fake, client } = await ground(t);
+  fake.plan.inline = { does: true, says: true };
+  const agent = client();
+  await agent.request(wanted);
+  const outdated = {
+    type: "urn:mayfly:workload-attest:error:sourceNotConfigured",
+    detail: "No evidence source has this ref",
+  };
+  const refusal400 = { status: 400, type: "badAttestationStatement", detail: "refused", subproblems: [outdated] };
+  fake.plan.refusals["newOrder"] = [refusal400];
+  await agent.request(wanted);
+  t.strictSame(fake.requests.slice(-6), ["newOrder", "newOrder", "authz", "challenge", "finalize", "certificate"]);
+  fake.plan.refusals["newOrder"] = [{ ...refusal400, subproblems: [{ ...outdated, type: "urn:x:evidenceExpired" }] }];
+  t.match(await refusal(agent.request(wanted)), { status: 400, subproblems: [{ type: "urn:x:evidenceExpired" }] });
+  t.equal(fake.requests.at(-1), "newOrder", "what the evidence says is wrong is not asked twice");
+});

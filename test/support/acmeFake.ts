@@ -10,6 +10,7 @@ import * as jose from "jose";
 import { makeCa, makeLeaf, type Party, p256Keys, pemOf, privateKeyPem } from "./acmeFakeCa.ts";
 import {
   type AcmeFakePlan,
+  attest,
   audience,
   authorizationJson,
   certificateOf,
@@ -99,6 +100,7 @@ function goodBehaviour(): AcmeFakePlan {
     orderError: undefined,
     retryAfter: "0",
     accept: [{ format: "jwt", ref: "dev", minBinding: "nonce" }],
+    inline: { does: false, says: false },
     challenge: {},
     chain: undefined,
     intercept: undefined,
@@ -133,7 +135,7 @@ async function handle(ground: Ground, request: IncomingMessage, response: Server
     const refusal = plan.refusals[resource]?.shift();
     if (refusal !== undefined) throw refusal;
     if (request.headers["user-agent"] === undefined) throw refused(400, "malformed", "no User-Agent");
-    if (resource === "directory") return reply({ body: directoryOf(base) });
+    if (resource === "directory") return reply({ body: directoryOf(base, plan) });
     if (resource === "newNonce") return reply({ status: request.method === "HEAD" ? 200 : 204, body: "" });
     const signed = await readSigned(request, `${base}${path}`, ground);
     (payloads[resource] ??= []).push(signed.payload);
@@ -164,6 +166,15 @@ async function answerTo(ground: Ground, resource: string, id: number, signed: Si
   if (resource === "newOrder") {
     const order = newOrder(orders.length, account, payload, plan, base);
     orders.push(order);
+    if (plan.inline.does && "evidence" in payload) {
+      await attest(order, signed.nonce, jwk, payload, plan);
+      const chain = order.status === "valid" ? { certificateChain: await certificateOf(order, ground, plan) } : {};
+      return {
+        status: 201,
+        body: { ...orderJson(order, base), ...chain },
+        headers: { Location: `${base}/order/${order.id}` },
+      };
+    }
     return { status: 201, body: orderJson(order, base), headers: { Location: `${base}/order/${order.id}` } };
   }
   const order = orders[id];
@@ -193,6 +204,7 @@ async function answerTo(ground: Ground, resource: string, id: number, signed: Si
 interface Signed {
   readonly account: string | undefined;
   readonly jwk: jose.JWK;
+  readonly nonce: string;
   readonly payload: Json;
 }
 
@@ -214,15 +226,15 @@ async function readSigned(request: IncomingMessage, url: string, { nonces, accou
   const nonce = header["nonce"];
   const known = typeof nonce === "string" && nonces.delete(nonce);
   if (!known || (plan.badNonces -= 1) >= 0) throw refused(400, "badNonce", "the nonce is not known");
-  return { account: kid, jwk, payload: payload.length === 0 ? {} : JSON.parse(Buffer.from(payload).toString()) };
+  return { account: kid, jwk, nonce, payload: payload.length === 0 ? {} : JSON.parse(Buffer.from(payload).toString()) };
 }
 
-function directoryOf(base: string): Json {
+function directoryOf(base: string, { inline }: AcmeFakePlan): Json {
   return {
     newNonce: `${base}/newNonce`,
     newAccount: `${base}/newAccount`,
     newOrder: `${base}/newOrder`,
     [randomBytes(6).toString("base64url")]: "https://community.example/unknown-keys-are-to-be-ignored",
-    meta: { workloadAttestation: { version: 1, audience } },
+    meta: { workloadAttestation: { version: 1, audience, binding: "wa1-sha256", inlineEvidence: inline.says } },
   };
 }

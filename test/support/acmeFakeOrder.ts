@@ -34,13 +34,22 @@ export interface AcmeFakePlan {
   orderError: Refusal | undefined;
   /** Seconds sent as Retry-After with `processing` and `pending`. */
   retryAfter: string;
-  accept: { readonly format: string; readonly ref: string; readonly minBinding: string }[];
+  accept: Source[];
+  /** Whether orders may come with their evidence, and whether the directory says so. */
+  inline: { does: boolean; says: boolean };
   /** Members that replace those of the challenge. */
   challenge: Json;
   /** Instead of the right chain. */
   chain: ((request: IssueRequest) => Promise<string>) | undefined;
   /** Answers by itself when it returns true. */
   intercept: ((resource: string, response: ServerResponse) => boolean) | undefined;
+}
+
+interface Source {
+  readonly format: string;
+  readonly ref: string;
+  readonly minBinding: string;
+  readonly with?: readonly Source[];
 }
 
 export interface IssueRequest {
@@ -108,6 +117,21 @@ export async function checkEvidence(order: FakeOrder, jwk: jose.JWK, payload: Js
       throw refused(400, "badAttestationStatement", "The evidence was refused", "bindingMismatch");
     }
   }
+}
+
+/** The order that comes with evidence and request: the nonce is its challenge's token. */
+export async function attest(
+  order: FakeOrder,
+  nonce: string,
+  jwk: jose.JWK,
+  payload: Json,
+  plan: AcmeFakePlan,
+): Promise<void> {
+  const csr = new x509.Pkcs10CertificateRequest(Buffer.from(String(payload["csr"]), "base64url"));
+  const spki = createHash("sha256").update(Buffer.from(csr.publicKey.rawData)).digest("base64url");
+  await checkEvidence({ ...order, token: nonce }, jwk, { spki, evidence: payload["evidence"] });
+  Object.assign(order, { spki, status: "ready", challenge: { ...order.challenge, status: "valid" } });
+  await finalize(order, payload, plan);
 }
 
 export function settleChallenge(order: FakeOrder, plan: AcmeFakePlan): void {
