@@ -11,6 +11,7 @@ import type { Accept, Evidence } from "./evidence.ts";
 import { type HttpsAnswer, httpsTransport, type HttpsTransport, originOf } from "./http.ts";
 import { type JwsSigner, jwsSigner } from "./jws.ts";
 import { certificateIdOf, type RenewalInfo } from "./renewal.ts";
+import { KnownSources, wantsChallenge } from "./knownSources.ts";
 import { type Order, readOrder, readRenewalInfo, retryAfterMs } from "./resources.ts";
 import { type AcmeSession, acmeSession, type ObservedExchange } from "./session.ts";
 import { type ChainVerifier, chainVerifier, readPemCertificates } from "./verifyChain.ts";
@@ -89,8 +90,6 @@ interface Certified {
 }
 
 const answerBytesMax = 262_144;
-/** Identities whose sources are remembered; an agent has one or a few. */
-const acceptedMax = 256;
 
 /** Keeps connections, directory, nonces and accounts between requests. Requests may run at the same time. */
 export class MayflyClient {
@@ -100,8 +99,7 @@ export class MayflyClient {
   readonly #session: AcmeSession;
   readonly #timeoutMs: number;
   readonly #accounts = new WeakMap<KeyObject, Account>();
-  /** What challenges accepted, by identity and profile. */
-  readonly #accepted = new Map<string, readonly Accept[]>();
+  readonly #sources = new KnownSources();
   #accountKey: KeyObject | undefined;
 
   /** @throws {ClientError} protocol, for a directory that is not https · chain, for a root without a certificate */
@@ -194,7 +192,7 @@ export class MayflyClient {
     let order = readOrder(answer);
     if (order.status === "valid" && order.certificateChain !== undefined) return order.certificateChain;
     if (order.status === "pending") {
-      const onAccept = (accept: readonly Accept[]): void => this.#remember(wanted, accept);
+      const onAccept = (accept: readonly Accept[]): void => this.#sources.remember(wanted, accept);
       for (const authorization of order.authorizations)
         await answerChallenge(authorization, { ...attesting, onAccept });
       // Every authorization is valid, so the order is ready (§7.1.6). Should the server think otherwise, it says so.
@@ -216,13 +214,10 @@ export class MayflyClient {
     csr: Buffer,
     attesting: Account & { readonly deadline: Deadline; readonly spki: Uint8Array },
   ): Promise<HttpsAnswer | undefined> {
-    const { evidence, dns = [], ip = [], inline = true } = wanted;
     const { deadline } = attesting;
     const { inlineAudience: audience } = await this.#session.directory(deadline);
-    if (!inline || audience === undefined || dns.length + ip.length > 0) return undefined;
-    const remembered = this.#accepted.get(keyOf(wanted));
-    const accept = wanted.accept ?? (typeof evidence === "function" ? remembered : []);
-    if (accept === undefined) return undefined;
+    const accept = this.#sources.of(wanted);
+    if (audience === undefined || accept === undefined) return undefined;
     const payload = async (token: string): Promise<object> => {
       const response = await challengeResponse(
         { token, audience, accept },
@@ -234,17 +229,9 @@ export class MayflyClient {
     try {
       return await this.#order(wanted, payload, attesting, deadline);
     } catch (error) {
-      if (error instanceof NeedsChallenge) return undefined;
-      const outdated = accept === remembered && error instanceof AcmeProblem && namesSource(error);
-      if (!outdated) throw error;
-      this.#accepted.delete(keyOf(wanted));
+      if (!this.#sources.isChallengeWanted(error, wanted)) throw error;
       return undefined;
     }
-  }
-
-  #remember(wanted: CertificateRequest, accept: readonly Accept[]): void {
-    if (this.#accepted.size >= acceptedMax) this.#accepted.clear();
-    this.#accepted.set(keyOf(wanted), accept);
   }
 
   /** newOrder. That a predecessor is unknown, or replaced already, is no reason to have no certificate. */
@@ -331,17 +318,6 @@ function orderPayload({ spiffeId, dns = [], ip = [], profile, notAfter }: Certif
     ...(notAfter === undefined ? {} : { notAfter: notAfter.toISOString() }),
   };
 }
-
-/** Activation takes an exchange with a challenge, before there is any evidence. */
-class NeedsChallenge extends Error {}
-
-const wantsChallenge = (): Promise<never> => Promise.reject(new NeedsChallenge("activation needs a challenge"));
-
-const keyOf = ({ spiffeId, profile = "" }: CertificateRequest): string => `${profile} ${spiffeId}`;
-
-/** The evidence was refused because of its source, and not for what it says. */
-const namesSource = ({ subproblems }: AcmeProblem): boolean =>
-  subproblems.some(({ type }) => /:(?:sourceNotConfigured|formatNotAccepted)$/.test(type));
 
 function locationOf(answer: HttpsAnswer, resource: string): string {
   const location = answer.header("location");

@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import t from "tap";
-import type { EvidenceBinding } from "../../src/client/evidence.ts";
+import type { Evidence, EvidenceBinding } from "../../src/client/evidence.ts";
 import { audience } from "../support/acmeFakeOrder.ts";
 import { boundToken, ground, refusal, spiffeId, wanted } from "../support/agentGround.ts";
 
@@ -255,4 +255,18 @@ t.test("sources that are not what they were: the challenge is asked again, once"
   fake.plan.refusals["newOrder"] = [{ ...refusal400, subproblems: [{ ...outdated, type: "urn:x:evidenceExpired" }] }];
   t.match(await refusal(agent.request(wanted)), { status: 400, subproblems: [{ type: "urn:x:evidenceExpired" }] });
   t.equal(fake.requests.at(-1), "newOrder", "what the evidence says is wrong is not asked twice");
+});
+
+t.test("evidence that needs an activation is bound to a challenge", async (t) => {
+  const { fake, client } = await ground(t);
+  fake.plan.inline = { does: true, says: true };
+  let asked = 0;
+  const evidence: Evidence = async (binding) => {
+    asked += 1;
+    if (asked === 1) await binding.activate({ ref: "dev" });
+    return boundToken(binding);
+  };
+  await client().request({ ...wanted, evidence, accept: [{ format: "jwt", ref: "dev", minBinding: "nonce" }] });
+  t.equal(asked, 2);
+  t.strictSame(fake.requests.slice(-5), ["newOrder", "authz", "challenge", "finalize", "certificate"]);
 });

@@ -62,6 +62,22 @@ t.test("exec: dev-token, at a server without a configuration; renewed into the s
   t.equal((await inventoryOf(server, `spiffeId=${encodeURIComponent(spiffeId)}`)).length, 2);
 });
 
+t.test("format and source are known: one signed request from the account to the certificate", async (t) => {
+  const { server, platform, folder } = ground;
+  const spiffeId = "spiffe://example.org/bound/deploy-8";
+  const out = join(folder, "inline");
+  const evidence = ask(platform, "deploy-8").replace("exec:", "exec@fetched:");
+  t.match(await request(server, spiffeId, evidence, out, ["--format", "jwt"]), { status: 0, stderr: "" });
+  t.match(await examine(t, server, spiffeId, out), {
+    evidenceSource: "fetched",
+    evidenceFormat: "jwt",
+    rule: "bound",
+    bindingLevel: "nonce",
+  });
+  const metrics = await succeed("curl", ["-sS", "--cacert", server.rootFile, `${server.url}/metrics`]);
+  t.notMatch(metrics, /route="\/acme\/order\/:order\/finalize"/, "nothing was finalized");
+});
+
 t.test("a token bound to the request, from an issuer whose keys are fetched", async (t) => {
   const { server, platform, folder } = ground;
   const spiffeId = "spiffe://example.org/bound/deploy-7";

@@ -75,9 +75,15 @@ export async function attestingServer(owner: TestOwner & Teardown): Promise<Atte
 }
 
 /** Runs `mayfly request` against the server. */
-export function request(server: ServerProcess, spiffeId: string, evidence: string, out: string): Promise<Ended> {
+export function request(
+  server: ServerProcess,
+  spiffeId: string,
+  evidence: string,
+  out: string,
+  more: readonly string[] = [],
+): Promise<Ended> {
   const where = ["--directory", server.directoryUrl, "--root", server.rootFile];
-  return runMayfly(["request", ...where, "--spiffe-id", spiffeId, "--evidence", evidence, "--out", out], {
+  return runMayfly(["request", ...where, "--spiffe-id", spiffeId, "--evidence", evidence, "--out", out, ...more], {
     // The agent's own environment: `dev-token` in an exec: command finds the development issuer by it.
     env: { MAYFLY_DATA_DIR: server.dataDir, MAYFLY_EXTERNAL_URL: server.url },
   });
