@@ -101,6 +101,26 @@ t.test("down later: an hour's grace, and no verdict on kids it cannot ask about"
   await t.rejects(verify(), SourceUnavailable, "the grace is over");
 });
 
+t.test("a set that turns into something else is as good as none: the old one serves for its grace", async (t) => {
+  const symmetric = JSON.stringify({ keys: [{ kty: "oct", k: "c2VjcmV0", kid: key.kid, alg: "HS256" }] });
+  for (const body of ["<html>", "{}", " ".repeat(65_537), JSON.stringify({ keys: Array(101).fill(key.jwk) })]) {
+    const { world, verify } = fetched();
+    await verify();
+    world.body = body;
+    world.ms += 601_000;
+    t.ok(await verify());
+    t.equal(world.fetches, 2);
+    await t.rejects(verify(rotated), SourceUnavailable);
+    world.ms += 3_600_000;
+    await t.rejects(verify(), SourceUnavailable, "the grace is over");
+  }
+  const { world, verify } = fetched();
+  await verify();
+  world.body = symmetric;
+  world.ms += 601_000;
+  t.match(await refusal(verify()), /^evidenceInvalid: No key/, "a set of other keys is a set");
+});
+
 t.test("the CA certificates of jwksCaFile go with every fetch", async (t) => {
   const directory = await mkdtemp(join(tmpdir(), "jwks-"));
   t.teardown(() => rm(directory, { recursive: true }));
