@@ -36,11 +36,14 @@ export interface Maker {
   readonly key: KeyObject;
 }
 
+/** Of CAs, and of what is to be good whenever the tests run. */
+export const always = { notBefore: new Date("2020-01-01T00:00:00Z"), notAfter: new Date("2049-01-01T00:00:00Z") };
+
 export function maker(commonName: string, issuer?: Maker): Maker {
   const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
   const subject = encodeName({ commonName });
   const extensions = [basicConstraints({ cA: true }), keyUsage(["keyCertSign"])];
-  return { der: certificate(spkiOf(key), subject, issuer ?? { subject, key }, extensions), subject, key };
+  return { der: certificate(spkiOf(key), subject, issuer ?? { subject, key }, extensions, always), subject, key };
 }
 
 /** What a source trusts. */

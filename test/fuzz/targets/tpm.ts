@@ -1,11 +1,13 @@
 /** Structures of the TPM: attestations, public areas, signatures. */
 import { nameOf, publicKeyOf, readPublicArea } from "../../../src/attestation/tpm/publicArea.ts";
+import { EvidenceRefused } from "../../../src/attestation/evidence.ts";
+import { readTpmEvidence } from "../../../src/attestation/tpm/evidence.ts";
 import { readAttest, type Attest } from "../../../src/attestation/tpm/attest.ts";
 import { TpmStructureError } from "../../../src/attestation/tpm/reader.ts";
 import { readTpmSignature, verifyTpmSignature } from "../../../src/attestation/tpm/signature.ts";
 import { KeyRefused } from "../../../src/x509/publicKey.ts";
 import { certify, quote, signed, softwareKey, u16 } from "../../attestation/tpm/softwareTpm.ts";
-import { bendBytes } from "../mutate.ts";
+import { bendBytes, bendJson, bendText, jsonText, type Json } from "../mutate.ts";
 import type { Random } from "../random.ts";
 import { holds, readOrRefuse, type Target } from "../target.ts";
 
@@ -105,4 +107,48 @@ const signature: Target = {
   },
 };
 
-export const tpmTargets: readonly Target[] = [attest, publicArea, signature];
+const base64url = (bytes: Buffer): string => bytes.toString("base64url");
+const quoted = quote({ extraData, banks });
+const certified = certify({ extraData, name: rsa.name });
+const values: readonly { readonly [member: string]: Json }[] = [
+  {
+    ak: base64url(p256.publicArea),
+    quote: {
+      attest: base64url(quoted.attest),
+      signature: base64url(signed(p256, quoted.attest)),
+      pcrs: base64url(quoted.pcrs),
+    },
+  },
+  {
+    x5c: ["MAA", "MAA"],
+    certify: {
+      attest: base64url(certified),
+      signature: base64url(signed(rsa, certified)),
+      object: base64url(rsa.publicArea),
+    },
+  },
+];
+
+const value: Target = {
+  name: "tpm-evidence",
+  about: "values of evidence of format tpm: JSON around structures",
+  cases: 6_000,
+  slowMs: 200,
+  make(random) {
+    const original = random.pick(values);
+    if (random.chance(0.2)) return Buffer.from(bendText(random, base64url(Buffer.from(JSON.stringify(original)))));
+    const text = jsonText(random, random.chance(0.8) ? bendJson(random, original) : original);
+    return Buffer.from(base64url(Buffer.from(text)));
+  },
+  check(input) {
+    const read = readOrRefuse(() => readTpmEvidence(input.toString("utf8")), EvidenceRefused);
+    if (read === undefined) return "refused";
+    const { pcrs = [], attest: quoteAttest } = read.quote ?? {};
+    const selected = quoteAttest?.selections.flatMap(({ registers }) => registers).length ?? 0;
+    holds(pcrs.length === selected, "there are other values than those that were selected");
+    holds(read.x5c.length <= 5, "there are more certificates than are read");
+    return "accepted";
+  },
+};
+
+export const tpmTargets: readonly Target[] = [attest, publicArea, signature, value];
