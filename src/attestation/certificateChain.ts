@@ -21,10 +21,11 @@ import {
 import { oids } from "../x509/oid.ts";
 import { pemDecode } from "../x509/pem.ts";
 import { EvidenceRefused } from "./evidence.ts";
-import { readVerificationKey, verifyForeignSignature } from "./verificationKey.ts";
+import { readVerificationKey, requireVerificationKey, verifyForeignSignature } from "./verificationKey.ts";
 
 /** Most certificates between the leaf and the root. */
 export const intermediatesMax = 4;
+const keyOfChain = "A key in the certificate chain";
 /** Largest certificate, DER. */
 export const certificateBytesMax = 16_384;
 
@@ -84,17 +85,18 @@ export function verifyChain(
     throw invalid("The certificate chain has a certificate twice");
   }
   if (chain.length > intermediatesMax + 2) throw tooMany();
-  const keys = chain.map(({ spki }) => readVerificationKey(spki, "A key in the certificate chain"));
+  for (const { spki } of chain) requireVerificationKey(spki, keyOfChain);
   requireLeaf(chain, rules);
   for (const [depth, certificate] of chain.entries()) {
     requireKnownExtensions(certificate, rules.criticalExtensions ?? []);
     if (depth > 0) requireIssuer(certificate, chain[depth - 1], depth - 1);
   }
   for (const certificate of chain) requireValidAt(certificate, rules);
-  requireSignatures(chain, keys, rules.verified);
+  requireSignatures(chain, rules.verified);
 
-  const [first, root, publicKey] = [chain[0], chain.at(-1), keys[0]];
-  if (first === undefined || root === undefined || publicKey === undefined) throw new TypeError("a chain has a leaf");
+  const [first, root] = [chain[0], chain.at(-1)];
+  if (first === undefined || root === undefined) throw new TypeError("a chain has a leaf");
+  const publicKey = readVerificationKey(first.spki, keyOfChain);
   return { leaf: first, certificates: chain, root, rootSha256: fingerprintOf(root.der), publicKey };
 }
 
@@ -227,17 +229,13 @@ function requireValidAt({ notBefore, notAfter }: Certificate, { now, clockSkewSe
 }
 
 /** From the root down. The root is pinned as it is: what it says of itself needs no signature. */
-function requireSignatures(
-  chain: readonly Certificate[],
-  keys: readonly KeyObject[],
-  verified?: VerifiedSignatures,
-): void {
+function requireSignatures(chain: readonly Certificate[], verified?: VerifiedSignatures): void {
   for (let depth = chain.length - 1; depth > 0; depth--) {
-    const [issuer, key, certificate] = [chain[depth], keys[depth], chain[depth - 1]];
-    if (issuer === undefined || key === undefined || certificate === undefined)
-      throw new TypeError("a chain has no gaps");
+    const [issuer, certificate] = [chain[depth], chain[depth - 1]];
+    if (issuer === undefined || certificate === undefined) throw new TypeError("a chain has no gaps");
     const id = hash("sha256", Buffer.concat([hash("sha256", issuer.der, "buffer"), certificate.der]), "base64url");
     if (verified?.get(id) === true) continue;
+    const key = readVerificationKey(issuer.spki, keyOfChain);
     if (!verifyForeignSignature(certificate.signatureIdentifier, key, certificate.tbs, certificate.signature)) {
       throw invalid("A signature of the certificate chain does not verify, or is of an algorithm that is not taken");
     }

@@ -30,15 +30,31 @@ const curves: readonly string[] = [oids.prime256v1, oids.secp384r1, oids.secp521
  * @throws {EvidenceRefused} evidenceMalformed, or evidenceInvalid for a key that is not taken
  */
 export function readVerificationKey(spki: Buffer, what: string): KeyObject {
+  requireVerificationKey(spki, what);
+  try {
+    return createPublicKey({ key: spki, format: "der", type: "spki" });
+  } catch {
+    throw malformed(what);
+  }
+}
+
+/**
+ * Kind and size alone, from the DER: what makes the key cheap to read and to verify with.
+ * @throws {EvidenceRefused} as `readVerificationKey` does
+ */
+export function requireVerificationKey(spki: Buffer, what: string): void {
   try {
     const [algorithm, value] = membersOf(readDer(spki), tags.sequence, what);
     const [type, parameters] = membersOf(algorithm, tags.sequence, what);
     requireStrength(oidOf(type, what), parameters, octetAlignedBitsOf(value, what), what);
-    return createPublicKey({ key: spki, format: "der", type: "spki" });
   } catch (error) {
-    if (error instanceof EvidenceRefused) throw error;
-    throw new EvidenceRefused("evidenceMalformed", `${what} is malformed`);
+    if (error instanceof DerError) throw malformed(what);
+    throw error;
   }
+}
+
+function malformed(what: string): EvidenceRefused {
+  return new EvidenceRefused("evidenceMalformed", `${what} is malformed`);
 }
 
 function requireStrength(type: string, parameters: DerElement | undefined, key: Buffer, what: string): void {

@@ -1,5 +1,6 @@
 /** Every parser that the network reaches. */
 import type { Target } from "./target.ts";
+import { certificateChainTargets } from "./targets/certificateChain.ts";
 import { dnsTargets } from "./targets/dns.ts";
 import { encodingTargets } from "./targets/encoding.ts";
 import { fieldTargets } from "./targets/fields.ts";
@@ -19,6 +20,7 @@ export const targets: readonly Target[] = [
   ...x509Targets,
   ...signatureTargets,
   ...signedDataTargets,
+  ...certificateChainTargets,
   ...nitroTargets,
   ...sevSnpTargets,
   ...dnsTargets,
