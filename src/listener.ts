@@ -42,7 +42,10 @@ export function createListener(
   const { tls, externalUrl, dataDir } = configuration;
 
   async function issue(publicKey: KeyObject): Promise<string> {
-    const authorized = authorizeListener({ ...listenerNames(externalUrl), uri: [] }, listenerProfile);
+    const authorized = authorizeListener(
+      { ...listenerNames(externalUrl), uri: [], permanentIdentifiers: [] },
+      listenerProfile,
+    );
     const outcome = await issuing.issue(authorized, keyOf(publicKey));
     if (outcome.outcome !== "issued") throw new Error("the listener's certificate could not be issued");
     return pemEncode("CERTIFICATE", outcome.certificate) + outcome.issuer.chainPem;

@@ -1,11 +1,19 @@
 /** Responding to a challenge (RFC 8555 §7.5.1): which one, whose, and in which state; the proof itself is each challenge's own matter. */
 import { noSuchResource, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { respondWithActivation } from "./challenges/activation.ts";
+import { respondWithAttestation } from "./challenges/deviceAttest01.ts";
+import { isAnsweredByEvidence } from "./challenges/offered.ts";
 import { respondWithToken } from "./challenges/tkauth01.ts";
 import { respondWithEvidence } from "./challenges/workloadAttest01.ts";
 import { idOf } from "./order.ts";
 import type { Authorization, Challenge } from "./ports.ts";
 import { authorizationStatus, challengeJson, challengeRetryAfter, link, type Reply } from "./resources.ts";
+
+const respondents = {
+  "workload-attest-01": respondWithEvidence,
+  "tkauth-01": respondWithToken,
+  "device-attest-01": respondWithAttestation,
+} as const;
 
 /**
  * Starts the response to a challenge. Repeated while that is processing it brings the next attempt forward (RFC 8555 §8.2); otherwise a
@@ -28,8 +36,8 @@ export async function challenge(request: AcmeRequest, context: AcmeContext): Pro
     const { challenge: answered, activation } = await respondWithActivation(wanted, responding, context);
     return challengeReply(authorization, answered, context, activation && { activation });
   }
-  if (asked.type === "workload-attest-01" || asked.type === "tkauth-01") {
-    const respond = asked.type === "tkauth-01" ? respondWithToken : respondWithEvidence;
+  if (isAnsweredByEvidence(asked.type)) {
+    const respond = respondents[asked.type];
     const answered = await respond(request.payload, { account, authorization, challenge: asked }, context);
     return challengeReply(authorization, answered, context);
   }

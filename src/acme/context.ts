@@ -36,10 +36,11 @@ import type {
 export interface IdentityPolicy {
   readonly trustDomain: string;
   /**
-   * Evidence that would do for this SPIFFE ID, under this profile or any, for an order with or without a delegation, or any; the token authorities among its sources whose tokens would do
-   * by themselves; and the profiles of the grants behind it.
+   * Evidence that would do for this SPIFFE ID or permanent identifier, under this profile or any, for an order with or without a
+   * delegation, or any; the token authorities among its sources whose tokens would do by themselves; and the profiles of the grants
+   * behind it.
    */
-  candidates(spiffeId: string, asked?: CandidateQuestion): Candidates;
+  candidates(identifier: string, asked?: CandidateQuestion): Candidates;
   /** The one of these sources whose authority the token names; nothing of it is verified yet. */
   authorityOf(token: string, refs: readonly string[]): string | undefined;
   /** True when a source of this name is configured. */
@@ -48,9 +49,9 @@ export interface IdentityPolicy {
   verify(item: EvidenceItem, context: VerificationContext): Promise<VerifiedEvidence>;
   /** A credential for the TPM that a client names. @throws {EvidenceRefused} */
   activate(ref: string, request: JsonObject, now: Date): ActivationOffer;
-  /** The grant that gives this SPIFFE ID for this evidence. @throws {EvidenceRefused} naming what is missing */
+  /** The grant that gives this identifier for this evidence. @throws {EvidenceRefused} naming what is missing */
   decide(
-    spiffeId: string,
+    identifier: string,
     order: { profile: string; delegatedBy: string | undefined },
     verified: readonly VerifiedEvidence[],
   ): GrantDecision;
@@ -94,9 +95,9 @@ export interface AcmeLimits {
   readonly identifiersPerOrder: number;
   readonly contactsPerAccount: number;
   readonly ordersPerPage: number;
-  /** Seconds that a pending order without a SPIFFE ID stays open, and that a validated name counts. */
+  /** Seconds that a pending order without an attested identifier stays open, and that a validated name counts. */
   readonly orderLifetimeSeconds: number;
-  /** Seconds that a workload-attest-01 challenge stays open; at most 300. */
+  /** Seconds that a challenge answered by evidence stays open; at most 300. */
   readonly attestationChallengeSeconds: number;
   /** Seconds that an attested authorization may be finalized; at most 600. */
   readonly attestedAuthorizationSeconds: number;

@@ -11,6 +11,8 @@ export interface AllowedIdentifiers {
   readonly ip?: readonly string[];
   /** Beginnings of SPIFFE IDs, of whole segments, without a trailing slash: `spiffe://domain` or `spiffe://domain/path`. */
   readonly spiffe?: readonly string[];
+  /** Whole permanent identifiers. */
+  readonly permanentIdentifiers?: readonly string[];
 }
 
 export interface Restrictions {

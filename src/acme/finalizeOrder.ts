@@ -4,6 +4,7 @@ import { problem } from "../problem/problem.ts";
 import type { CertificationRequest } from "../x509/csr.ts";
 import { requireCaa } from "./caaAtFinalize.ts";
 import { blockedKey, quarantined, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { isAttested } from "./identifiers.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { authorizedBy, issueOrder, type Finalizing, type Proved } from "./issueOrder.ts";
 import { idOf } from "./order.ts";
@@ -56,7 +57,7 @@ async function check(request: AcmeRequest, context: AcmeContext): Promise<Finali
   const profile = pinnedProfile(order, context);
   requireSameNames(csr, order.identifiers);
   for (const { identifier, authorization } of proved) {
-    if (identifier.type === "uri") requireProvedKeys(csr, account, authorization);
+    if (isAttested(identifier.type)) requireProvedKeys(csr, account, authorization);
   }
   if (found.keyIsAccountKey) throw keyIsAccountKey();
   if (found.keyIsBlocked) throw keyIsBlocked();
@@ -116,8 +117,8 @@ function pinnedProfile(order: Order, { profiles }: AcmeContext): Profile {
 }
 
 /**
- * The keys that the proof of a SPIFFE ID was for; what is missing fails closed. workload-attest-01, rule 8: the key to be certified. A token
- * of tkauth-01 names the account key instead, so that very key, and not a later one of the account, must sign here; whoever has it
+ * The keys that the proof of a SPIFFE ID or device was for; what is missing fails closed. workload-attest-01, rule 8: the key to be
+ * certified. device-attest-01: the key that was attested, which is the one to be certified. A token of tkauth-01 names the account key instead, so that very key, and not a later one of the account, must sign here; whoever has it
  * chooses the key to be certified (RFC 9447 leaves that to the CSR), unless the token fixes it.
  */
 export function requireProvedKeys(
@@ -129,10 +130,13 @@ export function requireProvedKeys(
   if (by === "tkauth-01") {
     if (attestation?.accountKey !== account.thumbprint.toString("base64url"))
       throw problem("unauthorized", "the token was for another key of the account; make a new order");
+  } else if (by === "device-attest-01") {
+    if (attestation?.certificateKey === undefined)
+      throw problem("badCSR", "no key was attested that this CSR could be held against");
   } else if (by !== "workload-attest-01" || attestation?.spki !== publicKey.sha256.toString("base64url")) {
     throw problem("badCSR", "the CSR's key is not the key that the evidence vouched for");
   }
   const fixed = attestation.certificateKey;
   if (fixed !== undefined && fixed !== thumbprintOf(publicKey).toString("base64url"))
-    throw problem("badCSR", "the CSR's key is not the key that the token fixes");
+    throw problem("badCSR", "the CSR's key is not the key that the evidence fixes");
 }

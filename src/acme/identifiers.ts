@@ -1,5 +1,6 @@
-/** Identifiers of an order (RFC 8555 §7.1.4, RFC 8738, workload-attest-01): one reader per type; nothing else compares names. */
+/** Identifiers of an order (RFC 8555 §7.1.4, RFC 8738, workload-attest-01, device-attest-01): one reader per type; nothing else compares names. */
 import { canonicalDnsName, canonicalIp, NameError } from "../x509/names.ts";
+import { parsePermanentIdentifier, PermanentIdentifierError } from "../x509/permanentIdentifier.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { problem, type Problem, type Subproblem } from "../problem/problem.ts";
 import type { AcmeContext, IdentityPolicy } from "./context.ts";
@@ -14,6 +15,9 @@ export interface RequestedIdentifier extends Identifier {
   /** The client can prove this ancestor of a `dns` name instead (RFC 9444 §4.3); only where the directory allows it. */
   readonly ancestorDomain?: string;
 }
+
+/** True for what evidence proves and nothing else: never a weaker challenge (H-26). */
+export const isAttested = (type: Identifier["type"]): boolean => type === "uri" || type === "permanent-identifier";
 
 /** How many ancestors of a name are looked at. */
 const ancestorsMax = 20;
@@ -48,7 +52,7 @@ export function readIdentifiers(
   }
   if (refusals.length > 0) throw refused(refusals);
   requireDistinct(identifiers);
-  const octets = identifiers.reduce((sum, identifier) => sum + identifier.value.length, 0);
+  const octets = identifiers.reduce((sum, identifier) => sum + Buffer.byteLength(identifier.value), 0);
   // So that the CSR of every order that is accepted stays below the limit of CSRs.
   if (octets > nameOctetsMax)
     throw problem("malformed", `an order's identifiers may have ${nameOctetsMax} octets together`);
@@ -83,11 +87,13 @@ function readIdentifier(type: string, value: string, policy: IdentityPolicy): Id
         return { type, value: canonicalIp(value) };
       case "uri":
         return readSpiffeIdentifier(value, policy);
+      case "permanent-identifier":
+        return readDeviceIdentifier(value, policy);
       default:
-        return { code: "unsupportedIdentifier", detail: "identifier types are dns, ip and uri" };
+        return { code: "unsupportedIdentifier", detail: "identifier types are dns, ip, uri and permanent-identifier" };
     }
   } catch (error) {
-    if (error instanceof NameError || error instanceof SpiffeIdError)
+    if (error instanceof NameError || error instanceof SpiffeIdError || error instanceof PermanentIdentifierError)
       return { code: "malformed", detail: error.message };
     throw error;
   }
@@ -107,6 +113,19 @@ function readSpiffeIdentifier(value: string, policy: IdentityPolicy): Identifier
   return { type: "uri", value };
 }
 
+/** draft-ietf-acme-device-attest-09 §3.1. */
+function readDeviceIdentifier(value: string, policy: IdentityPolicy): Identifier | Subproblem {
+  const { device } = parsePermanentIdentifier(value);
+  // The draft's grammar has them; no manufacturer does, and neither logs nor databases bear them.
+  if (/\p{Cc}/u.test(device)) {
+    return { code: "rejectedIdentifier", detail: "this server certifies no device identifier with control characters" };
+  }
+  if (policy.candidates(value).accept.length === 0) {
+    return { code: "rejectedIdentifier", detail: "no evidence that this server accepts could prove that device" };
+  }
+  return { type: "permanent-identifier", value };
+}
+
 /** RFC 8555 §6.7.1: one refusal speaks for itself, several become subproblems; the identifier appears only there. */
 function refused(refusals: readonly Subproblem[]): Problem {
   const [first] = refusals;
@@ -120,7 +139,9 @@ function refused(refusals: readonly Subproblem[]): Problem {
 function requireDistinct(identifiers: readonly Identifier[]): void {
   const seen = new Set(identifiers.map(({ type, value }) => `${type} ${value}`));
   if (seen.size !== identifiers.length) throw problem("malformed", "an identifier appears twice");
-  if (identifiers.filter(({ type }) => type === "uri").length > 1) {
-    throw problem("malformed", "an order may hold one uri identifier"); // X.509-SVID §2
+  // X.509-SVID §2; and a certificate is for one device.
+  for (const attested of ["uri", "permanent-identifier"]) {
+    if (identifiers.filter(({ type }) => type === attested).length > 1)
+      throw problem("malformed", `an order may hold one ${attested} identifier`);
   }
 }

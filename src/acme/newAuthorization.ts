@@ -2,6 +2,7 @@
 import { offeredTypes } from "./challenges/offered.ts";
 import { problem } from "../problem/problem.ts";
 import { named, type AcmeContext, type Candidates } from "./context.ts";
+import { isAttested } from "./identifiers.ts";
 import type { Challenge, DelegationRecord, Identifier, NewAuthorization } from "./ports.ts";
 import { timestamp } from "./resources.ts";
 
@@ -38,10 +39,9 @@ export function newAuthorization(
 ): NewAuthorization {
   const { type, value } = identifier;
   const wildcard = type === "dns" && value.startsWith("*.");
-  const { accept, authorities } =
-    type === "uri"
-      ? context.policy.candidates(value, { profile, order: { delegatedBy: delegation?.source } })
-      : noCandidates;
+  const { accept, authorities } = isAttested(type)
+    ? context.policy.candidates(value, { profile, order: { delegatedBy: delegation?.source } })
+    : noCandidates;
   const challengeEnds = later(now, context.limits.attestationChallengeSeconds);
   const toProve = { type, wildcard, subdomains, byToken: authorities.length > 0 };
   const offered = offeredTypes(toProve, context.options.challenges);
@@ -54,7 +54,7 @@ export function newAuthorization(
     identifier: wildcard ? { type, value: value.slice(2) } : identifier, // §7.1.4
     wildcard,
     subdomains,
-    expiresAt: type === "uri" ? challengeEnds : expiresAt,
+    expiresAt: isAttested(type) ? challengeEnds : expiresAt,
     challenges: offered.map((challengeType): Challenge => {
       const challenge = { type: challengeType, token: context.newToken(), status: "pending" } as const;
       const expires = timestamp(challengeEnds);
@@ -72,6 +72,8 @@ export function newAuthorization(
           };
         case "tkauth-01":
           return { ...challenge, ...delegated, expires, "tkauth-type": "atc", ...tokenAuthority(authorities) };
+        case "device-attest-01":
+          return { ...challenge, ...delegated, expires };
         case "dns-persist-01": {
           const { issuerDomainNames } = context;
           return { ...challenge, issuerDomainNames, "issuer-domain-names": issuerDomainNames };

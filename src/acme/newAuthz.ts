@@ -61,7 +61,7 @@ function readWanted({ identifier: asked, ...payload }: JsonObject, context: Acme
   if (requested === undefined) throw problem("malformed", "identifier is missing");
   const { type, value } = requested;
   // The authorization would be for the base name; there is no way to say that it is meant for a wildcard.
-  if (value.startsWith("*.")) throw problem("malformed", "a wildcard cannot be pre-authorized");
+  if (type === "dns" && value.startsWith("*.")) throw problem("malformed", "a wildcard cannot be pre-authorized");
   const inside =
     typeof asked === "object" && asked !== null && !Array.isArray(asked) ? asked["subdomainAuthAllowed"] : undefined;
   const below = (inside ?? payload["subdomainAuthAllowed"]) === true;

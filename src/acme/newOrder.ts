@@ -2,7 +2,7 @@
 import { identityNameOf } from "../authority/identityName.ts";
 import { problem } from "../problem/problem.ts";
 import { attestedOrder } from "./attestedOrder.ts";
-import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { named, signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, type RequestedIdentifier } from "./identifiers.ts";
 import { newAuthorization, type AuthorizationFacts, type Wanted } from "./newAuthorization.ts";
 import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
@@ -40,7 +40,12 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
     replaces,
     accountSpkiSha256: account.key.spkiSha256,
     termsOfService: context.termsOfService,
-    identityName: identityNameOf({ dns: valuesOf("dns"), ip: valuesOf("ip"), uri: valuesOf("uri") }),
+    identityName: identityNameOf({
+      dns: valuesOf("dns"),
+      ip: valuesOf("ip"),
+      uri: valuesOf("uri"),
+      permanentIdentifiers: valuesOf("permanent-identifier"),
+    }),
   };
   const counted = limitOrder(context.rateLimits, account, order);
   const made = await countedUnlessOurs(counted, () => place(context, account, order));
@@ -73,7 +78,7 @@ function wantedAuthorizations(
   const authorizations: WantedAuthorization[] = [];
   const authorizationOf = requested.map((identifier) => {
     const wanted = wantedFor(identifier);
-    const key = `${wanted.subdomains} ${wanted.identifier.value}`; // A value of one type is none of another's.
+    const key = `${wanted.subdomains} ${named(wanted.identifier)}`; // A device may be called as a host is.
     const known = indexOf.get(key);
     if (known !== undefined) return known;
     const ancestors = context.options.subdomainAuthorizations ? ancestorsOf(wanted.identifier) : [];

@@ -5,6 +5,7 @@ import type { JsonValue } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";
 import { CsrError, readCsr, type CertificationRequest } from "../x509/csr.ts";
 import { canonicalDnsName, NameError } from "../x509/names.ts";
+import { parsePermanentIdentifier } from "../x509/permanentIdentifier.ts";
 import { KeyRefused } from "../x509/publicKey.ts";
 import type { Identifier } from "./ports.ts";
 
@@ -38,7 +39,11 @@ export function readOrderCsr(csr: JsonValue | undefined): CertificationRequest {
   }
 }
 
-/** §7.4: exactly the names of the order. A CN must be one of them; what else a CSR asks for is ignored. @throws {Problem} badCSR */
+/**
+ * §7.4: exactly the names of the order, where a permanent identifier may go unsaid (draft-ietf-acme-device-attest-09 §3.2). A CN must be
+ * one of them, of a device its name with or without the assigner; what else a CSR asks for is ignored.
+ * @throws {Problem} badCSR
+ */
 export function requireSameNames(
   { names, commonName }: CertificationRequest,
   identifiers: readonly Identifier[],
@@ -52,10 +57,14 @@ export function requireSameNames(
   for (const name of names.dns) asked.add(`dns ${canonical(name)}`);
   for (const address of names.ip) asked.add(`ip ${address}`);
   for (const uri of names.uri) asked.add(`uri ${uri}`);
-  if (asked.size !== names.dns.length + names.ip.length + names.uri.length)
+  for (const identifier of names.permanentIdentifiers) asked.add(`permanent-identifier ${identifier}`);
+  const { dns, ip, uri, permanentIdentifiers } = names;
+  if (asked.size !== dns.length + ip.length + uri.length + permanentIdentifiers.length)
     throw problem("badCSR", "the CSR names something twice");
   const ordered = new Set(identifiers.map(({ type, value }) => `${type} ${value}`));
-  if (commonName !== undefined) {
+  if (permanentIdentifiers.length === 0)
+    for (const { type, value } of identifiers) if (type === "permanent-identifier") asked.add(`${type} ${value}`);
+  if (commonName !== undefined && !namesDevice(commonName, identifiers)) {
     const asDns = attempt(() => canonical(commonName));
     const match = [asDns.ok ? `dns ${asDns.value}` : "", `ip ${commonName}`].find((name) => ordered.has(name));
     if (match === undefined || (match.startsWith("ip ") && !asked.has(match))) {
@@ -67,6 +76,13 @@ export function requireSameNames(
     throw problem("badCSR", "the CSR's names are not the order's names");
   }
 }
+
+const namesDevice = (commonName: string, identifiers: readonly Identifier[]): boolean =>
+  identifiers.some(
+    ({ type, value }) =>
+      type === "permanent-identifier" &&
+      (commonName === value || commonName === parsePermanentIdentifier(value).device),
+  );
 
 function canonical(name: string): string {
   try {

@@ -5,7 +5,7 @@ import { problem } from "../problem/problem.ts";
 import { parseRfc3339 } from "../x509/time.ts";
 import type { AcmeContext } from "./context.ts";
 import { readDelegation } from "./delegation.ts";
-import { readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
+import { isAttested, readIdentifiers, type RequestedIdentifier } from "./identifiers.ts";
 import { later } from "./newAuthorization.ts";
 import type { SigningAccount } from "./pipeline.ts";
 import type { DelegationRecord, Identifier, NewOrder, Replaces } from "./ports.ts";
@@ -53,7 +53,7 @@ export function orderEnd(
   now: Date,
   { limits: { orderLifetimeSeconds, attestationChallengeSeconds } }: Pick<AcmeContext, "limits">,
 ): Date {
-  const attested = identifiers.some(({ type }) => type === "uri");
+  const attested = identifiers.some(({ type }) => isAttested(type));
   return later(now, attested ? attestationChallengeSeconds * 2 : orderLifetimeSeconds);
 }
 

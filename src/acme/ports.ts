@@ -23,8 +23,8 @@ export interface Signer {
 export type SignerStatus = AccountStatus | "superseded";
 
 export interface Identifier {
-  readonly type: "dns" | "ip" | "uri";
-  /** Canonical: `dns` lower-case (with `*.` in orders for wildcards), `ip` RFC 5952 text, `uri` to the byte. */
+  readonly type: "dns" | "ip" | "uri" | "permanent-identifier";
+  /** Canonical: `dns` lower-case (with `*.` in orders for wildcards), `ip` RFC 5952 text, the others to the byte. */
   readonly value: string;
 }
 
@@ -35,7 +35,8 @@ export type ChallengeType =
   | "dns-account-01"
   | "dns-persist-01"
   | "workload-attest-01"
-  | "tkauth-01";
+  | "tkauth-01"
+  | "device-attest-01";
 
 /** What evidence would do for a challenge: the `accept` member of workload-attest-01. */
 export interface Accept {
@@ -113,13 +114,13 @@ export interface DelegationRecord {
   readonly expires: string;
 }
 
-/** What a valid workload-attest-01 or tkauth-01 challenge leaves with its authorization; it travels on to the certificate. */
+/** What a valid challenge that was answered by evidence leaves with its authorization; it travels on to the certificate. */
 export interface AttestationRecord extends EvidenceRecord {
   /** workload-attest-01: S, base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
   readonly spki?: string;
   /** tkauth-01: base64url thumbprint of the account key that the token names; it signs finalize. */
   readonly accountKey?: string;
-  /** Where the evidence fixes the key to be certified by itself: its base64url thumbprint. */
+  /** Where the evidence fixes the key to be certified by itself, as that of device-attest-01 must: its base64url thumbprint. */
   readonly certificateKey?: string;
   readonly delegation?: DelegationRecord;
   /** What the grant asked for beside the evidence that made the identity. */
@@ -319,6 +320,7 @@ export interface StoredCertificate {
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
   readonly spiffeId: string | null;
+  readonly permanentIdentifier: string | null;
 }
 
 export interface CertificateStore {

@@ -3,6 +3,7 @@ import type { Profile } from "../authority/profile.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";
 import { named, type AcmeContext } from "./context.ts";
+import { isAttested } from "./identifiers.ts";
 import type { Identifier } from "./ports.ts";
 
 /**
@@ -14,11 +15,15 @@ export function chooseProfile(
   identifiers: readonly Identifier[],
   context: Pick<AcmeContext, "policy" | "profiles"> & { delegatedBy: string | undefined },
 ): Profile {
-  const uri = identifiers.find(({ type }) => type === "uri");
-  const granted = uri && context.policy.candidates(uri.value, { order: { delegatedBy: context.delegatedBy } }).profiles;
+  const order = { delegatedBy: context.delegatedBy };
+  const granted = identifiers
+    .filter(({ type }) => isAttested(type))
+    .map(({ value }) => context.policy.candidates(value, { order }).profiles);
+  const hasUri = identifiers.some(({ type }) => type === "uri");
   const fits = (profile: Profile): boolean =>
     identifiers.every(({ type }) => profile.identifiers.includes(type)) &&
-    (granted === undefined ? !profile.identifiers.includes("uri") : granted.includes(profile.name));
+    (hasUri || !profile.identifiers.includes("uri")) &&
+    granted.every((profiles) => profiles.includes(profile.name));
   if (asked === undefined) {
     const first = [...context.profiles.values()].find(fits);
     if (first === undefined)

@@ -17,6 +17,7 @@ export interface Predecessor {
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
   readonly spiffeId: string | null;
+  readonly permanentIdentifier: string | null;
 }
 
 export interface RenewalStore {

@@ -35,8 +35,8 @@ export async function requirePredecessor(
   await requireSigner(context, signer);
   const predecessor = await context.renewals.readPredecessor(signer, serial, issuerIds);
   if (predecessor === undefined) throw noSuchPredecessor();
-  const { dnsNames, ipAddresses, spiffeId } = predecessor;
-  const names = { dns: dnsNames, ip: ipAddresses, uri: [spiffeId] };
+  const { dnsNames, ipAddresses, spiffeId, permanentIdentifier } = predecessor;
+  const names = { dns: dnsNames, ip: ipAddresses, uri: [spiffeId], "permanent-identifier": [permanentIdentifier] };
   if (!identifiers.some(({ type, value }) => names[type].includes(value)))
     throw problem("malformed", "the certificate to be replaced has none of the order's identifiers");
 }

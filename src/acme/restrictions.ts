@@ -53,6 +53,8 @@ function isAllowed(allowed: AllowedIdentifiers, { type, value }: Identifier): bo
     }
     case "uri":
       return (allowed.spiffe ?? []).some((prefix) => value === prefix || value.startsWith(`${prefix}/`));
+    case "permanent-identifier":
+      return (allowed.permanentIdentifiers ?? []).includes(value);
   }
 }
 

@@ -90,10 +90,11 @@ async function mayRevoke(
   return await certificates.holdsAuthorizations(account, identifiersOf(stored));
 }
 
-function identifiersOf({ dnsNames, ipAddresses, spiffeId }: StoredCertificate): Identifier[] {
+function identifiersOf({ dnsNames, ipAddresses, spiffeId, permanentIdentifier }: StoredCertificate): Identifier[] {
   return [
     ...dnsNames.map((value): Identifier => ({ type: "dns", value })),
     ...ipAddresses.map((value): Identifier => ({ type: "ip", value })),
     ...(spiffeId === null ? [] : [{ type: "uri", value: spiffeId } as const]),
+    ...(permanentIdentifier === null ? [] : [{ type: "permanent-identifier", value: permanentIdentifier } as const]),
   ];
 }

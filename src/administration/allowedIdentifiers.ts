@@ -1,15 +1,24 @@
 /** What an external account key allows, as an operator writes it: canonical, or refused with the reason. */
 import { problem } from "../problem/problem.ts";
 import { canonicalDnsName, ipToBytes, NameError } from "../x509/names.ts";
+import {
+  parsePermanentIdentifier,
+  PermanentIdentifierError,
+  permanentIdentifierText,
+} from "../x509/permanentIdentifier.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import type { AllowedIdentifiers } from "./externalAccountPorts.ts";
 
 /** @throws {Problem} restInvalid naming the entry */
-export function readAllowed({ dns, ip, spiffe }: AllowedIdentifiers, trustDomain: string): AllowedIdentifiers {
+export function readAllowed(
+  { dns, ip, spiffe, permanentIdentifiers: devices }: AllowedIdentifiers,
+  trustDomain: string,
+): AllowedIdentifiers {
   return {
     ...(dns && { dns: dns.map((name) => read("dns", name, (text) => canonicalDnsName(text, { wildcard: false }))) }),
     ...(ip && { ip: ip.map((range) => read("ip", range, readRange)) }),
     ...(spiffe && { spiffe: spiffe.map((prefix) => read("spiffe", prefix, (text) => readPrefix(text, trustDomain))) }),
+    ...(devices && { permanentIdentifiers: devices.map((text) => read("permanentIdentifiers", text, whole)) }),
   };
 }
 
@@ -17,10 +26,15 @@ function read(member: string, text: string, canonical: (text: string) => string)
   try {
     return canonical(text);
   } catch (error) {
-    if (error instanceof NameError || error instanceof SpiffeIdError)
+    if (error instanceof NameError || error instanceof SpiffeIdError || error instanceof PermanentIdentifierError)
       throw problem("restInvalid", `identifiers.${member}: ${JSON.stringify(text.slice(0, 300))}: ${error.message}`);
     throw error;
   }
+}
+
+/** As it was ordered, to the octet. */
+function whole(text: string): string {
+  return permanentIdentifierText(parsePermanentIdentifier(text));
 }
 
 /** An address, or a range whose address has no bit behind its length. */

@@ -5,6 +5,7 @@ export interface AllowedIdentifiers {
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
   readonly spiffe?: readonly string[];
+  readonly permanentIdentifiers?: readonly string[];
 }
 
 export interface NewExternalAccountKey {

@@ -29,7 +29,12 @@ const keySchema = Type.Object(
     expiresAt: Type.Optional(time),
     identifiers: Type.Optional(
       Type.Object(
-        { dns: Type.Optional(allowed), ip: Type.Optional(allowed), spiffe: Type.Optional(allowed) },
+        {
+          dns: Type.Optional(allowed),
+          ip: Type.Optional(allowed),
+          spiffe: Type.Optional(allowed),
+          permanentIdentifiers: Type.Optional(allowed),
+        },
         { additionalProperties: false, minProperties: 1 },
       ),
     ),

@@ -14,7 +14,7 @@ const text = Type.Optional(nameText(2400));
 const resetQuery = Type.Object({ key: text }, { additionalProperties: false });
 const selection = {
   account: Type.Optional(uuid),
-  type: Type.Optional(Type.Enum(["dns", "ip", "uri"])),
+  type: Type.Optional(Type.Enum(["dns", "ip", "uri", "permanent-identifier"])),
   value: text,
 };
 const pauseQuery = Type.Object(

@@ -9,6 +9,7 @@ import { problem } from "../problem/problem.ts";
 import { pageLimit, readPage } from "../rest/page.ts";
 import { nameText, oneLine } from "../rest/parameters.ts";
 import { canonicalDnsName, ipToBytes, NameError } from "../x509/names.ts";
+import { parsePermanentIdentifier, PermanentIdentifierError } from "../x509/permanentIdentifier.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import type { Quarantine, QuarantineStore } from "./quarantinePorts.ts";
 
@@ -16,6 +17,7 @@ const quarantineSchema = Type.Object(
   {
     reason: oneLine(1000),
     spiffeId: Type.Optional(nameText(2048)),
+    permanentIdentifier: Type.Optional(nameText(512)),
     dns: Type.Optional(Type.Array(nameText(255), { minItems: 1, maxItems: 1000, uniqueItems: true })),
     ip: Type.Optional(Type.Array(nameText(64), { minItems: 1, maxItems: 1000, uniqueItems: true })),
   },
@@ -32,11 +34,18 @@ const listQuery = Type.Object(
   { additionalProperties: false },
 );
 
+interface QuarantinedNames {
+  readonly dns: readonly string[];
+  readonly ip: readonly string[];
+  readonly uri: readonly string[];
+  readonly permanentIdentifiers: readonly string[];
+}
+
 export interface QuarantineRoutesOptions {
   readonly store: QuarantineStore;
   readonly externalUrl: string;
   /** The name of the identity that has these names. */
-  readonly identityNameOf: (names: { dns: readonly string[]; ip: readonly string[]; uri: readonly string[] }) => string;
+  readonly identityNameOf: (names: QuarantinedNames) => string;
 }
 
 export function quarantineRoutes({ store, externalUrl, identityNameOf }: QuarantineRoutesOptions) {
@@ -78,16 +87,23 @@ export function quarantineRoutes({ store, externalUrl, identityNameOf }: Quarant
 }
 
 /** As certificates have them: a SPIFFE ID alone, or a set of names. @throws {Problem} restInvalid */
-function namesOf({ spiffeId, dns = [], ip = [] }: Static<typeof quarantineSchema>) {
-  if (spiffeId !== undefined && dns.length + ip.length > 0)
-    throw problem("restInvalid", "an identity has either spiffeId, or dns and ip; the SPIFFE ID alone names it");
+function namesOf({ spiffeId, permanentIdentifier: device, dns = [], ip = [] }: Static<typeof quarantineSchema>) {
+  const kinds = [spiffeId !== undefined, device !== undefined, dns.length + ip.length > 0];
+  if (kinds.filter(Boolean).length > 1)
+    throw problem(
+      "restInvalid",
+      "an identity has either spiffeId, or permanentIdentifier, or dns and ip; the first of them alone names it",
+    );
   try {
     if (spiffeId !== undefined) parseSpiffeId(spiffeId);
+    if (device !== undefined) parsePermanentIdentifier(device);
     for (const address of ip) ipToBytes(address);
     const names = dns.map((name) => canonicalDnsName(name, { wildcard: true }));
-    return { dns: names, ip, uri: spiffeId === undefined ? [] : [spiffeId] };
+    const of = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
+    return { dns: names, ip, uri: of(spiffeId), permanentIdentifiers: of(device) };
   } catch (error) {
-    if (error instanceof SpiffeIdError || error instanceof NameError) throw problem("restInvalid", error.message);
+    if (error instanceof SpiffeIdError || error instanceof NameError || error instanceof PermanentIdentifierError)
+      throw problem("restInvalid", error.message);
     throw error;
   }
 }

@@ -40,6 +40,8 @@ export interface VerificationContext {
   readonly accountKey: Buffer;
   /** The last credential that was given out in this challenge; never one with inlineEvidence. */
   readonly activation?: Activation | undefined;
+  /** Of a challenge that devices answer: token and account key (RFC 8555 §8.1). Undefined where the challenge binds by `binding`. */
+  readonly keyAuthorization?: string;
 }
 
 /** What is kept of a credential for a TPM, to know the answer by. */

@@ -103,6 +103,11 @@ export interface EvidenceFormat<Settings extends SourceSettings = SourceSettings
   readonly claimNames: readonly string[] | undefined;
   /** Claims that tell the tenants of a shared issuer apart: a grant that asks for none would admit everybody. */
   tenantClaims?(settings: Settings): readonly string[] | undefined;
+  /**
+   * Of evidence that vouches for a device and its key, and proves permanent identifiers and nothing else: the claims that tell devices
+   * apart. Undefined where it vouches for a workload.
+   */
+  readonly deviceClaims?: readonly string[];
   /** What its evidence can reach: a grant that asks for more stops the start. */
   readonly levels: readonly BindingLevel[];
   /** Least pinning of its instances, and what holds unless a source or grant says more; `alert` where this is absent. */

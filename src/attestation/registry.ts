@@ -10,6 +10,7 @@ import { k8sFormat } from "./formats/k8s.ts";
 import { sevSnpFormat } from "./formats/sevSnp.ts";
 import { tdxFormat } from "./formats/tdx.ts";
 import { spiffeJwtFormat } from "./formats/spiffeJwt.ts";
+import { packedFormat } from "./formats/packed.ts";
 import { tpmFormat } from "./formats/tpm.ts";
 
 const formats = [
@@ -24,6 +25,7 @@ const formats = [
   sevSnpFormat,
   azureImdsFormat,
   tdxFormat,
+  packedFormat,
 ] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));

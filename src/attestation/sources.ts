@@ -14,6 +14,9 @@ export interface SourceFacts {
   readonly claimNames: readonly string[] | undefined;
   /** Claims that tell the tenants of a shared issuer apart; undefined where the issuer has one tenant. */
   readonly tenantClaims: readonly string[] | undefined;
+  /** True when it vouches for devices, by these claims, and for no workload. */
+  readonly ofDevices: boolean;
+  readonly deviceClaims: readonly string[];
   readonly levels: readonly BindingLevel[];
   /** How instances are pinned unless a grant says more, and the least that a grant may say. */
   readonly pinning: Pinning;
@@ -36,6 +39,8 @@ export function sourceFacts(settings: SourceSettings): SourceFacts {
     format: format.name,
     claimNames: format.claimNames,
     tenantClaims: format.tenantClaims?.(settings),
+    ofDevices: format.deviceClaims !== undefined,
+    deviceClaims: format.deviceClaims ?? [],
     levels: format.levels,
     pinning: settings.pinning ?? leastPinning,
     leastPinning,

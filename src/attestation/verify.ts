@@ -22,7 +22,7 @@ export interface Verifier {
   activate(ref: string, request: JsonObject, now: Date): ActivationOffer;
   /** The authority that a token names, among these sources. Nothing of the token is verified yet. */
   authorityOf(token: string, refs: readonly string[]): Source | undefined;
-  /** Formats of the configured sources, for the directory's `meta.workloadAttestation.formats`. */
+  /** Formats of the configured sources of workloads, for the directory's `meta.workloadAttestation.formats`. */
   formats(): string[];
   /** The configured sources by `ref`. */
   readonly sources: ReadonlyMap<string, Source>;
@@ -61,7 +61,7 @@ export function createVerifier(sources: readonly Source[]): Verifier {
       const issuer = namedIssuer(token);
       return sources.find((source) => refs.includes(source.ref) && source.format === "atc" && source.issuer === issuer);
     },
-    formats: () => [...new Set(sources.map(({ format }) => format))],
+    formats: () => [...new Set(sources.filter(({ ofDevices }) => !ofDevices).map(({ format }) => format))],
     sources: byRef,
   };
 }

@@ -12,7 +12,17 @@ export interface CertificateNames {
   readonly dns: readonly string[];
   readonly ip: readonly string[];
   readonly uri: readonly string[];
+  readonly permanentIdentifiers: readonly string[];
 }
+
+/** The names of each type of identifier. */
+const membersOf = {
+  dns: "dns",
+  ip: "ip",
+  uri: "uri",
+  "permanent-identifier": "permanentIdentifiers",
+} as const satisfies Record<string, keyof CertificateNames>;
+type IdentifierType = keyof typeof membersOf;
 
 export interface Authorization {
   readonly door: Door;
@@ -37,7 +47,7 @@ export class NotAuthorized extends Error {
 
 /** One identifier of an order and how it was proved; `attested` carries the attestation record. */
 export interface Proof {
-  readonly identifier: { readonly type: "dns" | "ip" | "uri"; readonly value: string };
+  readonly identifier: { readonly type: IdentifierType; readonly value: string };
   readonly proved:
     | {
         readonly by: "challenge";
@@ -77,14 +87,16 @@ export function authorizeOrder(
   grants: ReadonlyMap<string, CurrentGrant>,
 ): Authorized {
   if (proofs.length === 0) throw new NotAuthorized("the order has no authorized identifier");
-  const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[] };
+  const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[], permanentIdentifiers: [] as string[] };
   let notAfterCap: Date | undefined;
   let lifetimeMaxSeconds: number | undefined;
   let storedGrant: StoredGrant | null = null;
   for (const { identifier, proved } of proofs) {
-    names[identifier.type].push(identifier.value);
-    if (identifier.type === "uri" && proved.by !== "attestation") {
-      throw new NotAuthorized("a SPIFFE ID is authorized by evidence only"); // H-26: no downgrade to a weaker challenge.
+    const { type, value } = identifier;
+    names[membersOf[type]].push(value);
+    if ((type === "uri" || type === "permanent-identifier") && proved.by !== "attestation") {
+      // H-26: no downgrade to a weaker challenge.
+      throw new NotAuthorized("a SPIFFE ID or device is authorized by evidence only");
     }
     if (proved.by !== "attestation") continue;
     const grant = currentGrant(proved.record, profile, grants);
@@ -122,8 +134,8 @@ export function authorizeListener(names: CertificateNames, profile: Profile): Au
 }
 
 function requireAdmitted(names: CertificateNames, profile: Profile): void {
-  for (const type of ["dns", "ip", "uri"] as const) {
-    if (names[type].length > 0 && !profile.identifiers.includes(type)) {
+  for (const type of Object.keys(membersOf) as IdentifierType[]) {
+    if (names[membersOf[type]].length > 0 && !profile.identifiers.includes(type)) {
       throw new NotAuthorized(`profile ${profile.name} does not allow ${type} identifiers`);
     }
   }
@@ -132,6 +144,7 @@ function requireAdmitted(names: CertificateNames, profile: Profile): void {
   if (uris > 1 || (uris === 0 && profile.identifiers.includes("uri"))) {
     throw new NotAuthorized(`profile ${profile.name} needs exactly one uri identifier`);
   }
+  if (names.permanentIdentifiers.length > 1) throw new NotAuthorized("a certificate is for one device");
 }
 
 function currentGrant(

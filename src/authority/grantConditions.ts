@@ -71,3 +71,8 @@ function hasPrefix(value: ClaimValue | undefined, prefix: string): boolean {
 function isOrdinarySegment(segment: string): boolean {
   return segment !== "" && segment !== "." && segment !== "..";
 }
+
+/** True when the condition says which values one of these claims has: a range or a placeholder would let every tenant in. */
+export function pinsOneOf({ claim, min, max }: Condition, claims: readonly string[] = []): boolean {
+  return claims.includes(claim) && min === undefined && max === undefined;
+}

@@ -10,27 +10,16 @@ import {
   type VerifiedEvidence,
 } from "../attestation/evidence.ts";
 import type { SourceFacts } from "../attestation/sources.ts";
-import { parseSpiffeId, SpiffeIdError, type SpiffeId } from "../x509/spiffeId.ts";
 import { meets, type Condition } from "./grantConditions.ts";
 import type { FurtherEvidence, Grant } from "./grants.ts";
-import { couldDerive, derive } from "./grantTemplate.ts";
+import { couldMake, identityKeyOf, make, readIdentity, type Identity } from "./grantedIdentity.ts";
 
-/** A SPIFFE ID in its parts, undefined for what is none. */
-export function readIdentity(spiffeId: string): SpiffeId | undefined {
-  try {
-    return parseSpiffeId(spiffeId);
-  } catch (error) {
-    if (error instanceof SpiffeIdError) return undefined;
-    throw error;
-  }
-}
+/** True when some evidence could get this SPIFFE ID or permanent identifier by this grant. */
+export const couldAllow = (grant: Grant, identifier: string): boolean => couldDeriveBy(grant, readIdentity(identifier));
 
-/** True when some evidence could get this SPIFFE ID by this grant. */
-export const couldAllow = (grant: Grant, spiffeId: string): boolean => couldDeriveBy(grant, readIdentity(spiffeId));
-
-/** The same for an ID that was read already: once, however many grants there are. */
-export const couldDeriveBy = ({ template }: Grant, id: SpiffeId | undefined): boolean =>
-  id !== undefined && couldDerive(template, id);
+/** The same for one that was read already: once, however many grants there are. */
+export const couldDeriveBy = ({ identity }: Grant, wanted: Identity | undefined): boolean =>
+  wanted !== undefined && couldMake(identity, wanted);
 
 /** A grant that asks for a delegation is none for an order without one, or with one from elsewhere. */
 export const isDelegated = ({ onBehalfOf }: Grant, by: string | undefined): boolean =>
@@ -44,18 +33,18 @@ export interface AcceptedEvidence {
   readonly with?: readonly Omit<AcceptedEvidence, "with">[];
 }
 
-/** What evidence would do for a SPIFFE ID: `accept` of the challenge. Empty when no grant could allow it. */
+/** What evidence would do for an identifier: `accept` of the challenge. Empty when no grant could allow it. */
 export function acceptFor(
   grants: readonly Grant[],
   sources: ReadonlyMap<string, Pick<SourceFacts, "format">>,
-  spiffeId: string,
+  identifier: string,
 ): AcceptedEvidence[] {
   const least = new Map<string, AcceptedEvidence>();
   const accepted = ({ source, minBinding }: Pick<FurtherEvidence, "source" | "minBinding">) => {
     const format = sources.get(source)?.format;
     return format === undefined ? [] : [{ format, ref: source, minBinding }];
   };
-  const id = readIdentity(spiffeId);
+  const id = readIdentity(identifier);
   for (const grant of grants) {
     if (!couldDeriveBy(grant, id)) continue;
     const further = grant.allOf.flatMap(accepted);
@@ -92,21 +81,21 @@ export interface Miss {
 }
 
 /**
- * Decides whether one of the grants gives this SPIFFE ID to these pieces of verified evidence. The ID is derived from the claims
+ * Decides whether one of the grants gives this identifier to these pieces of verified evidence. It is derived from the claims
  * and compared byte for byte. Of several grants the first counts; pass only those of the order's profile.
  */
 export function decideGrant(
   grants: readonly Grant[],
-  spiffeId: string,
+  identifier: string,
   verified: readonly VerifiedEvidence[],
 ): GrantAllows | GrantRefuses {
   const misses: Miss[] = [];
-  const id = readIdentity(spiffeId);
+  const id = readIdentity(identifier);
   for (const grant of grants) {
     if (!couldDeriveBy(grant, id)) continue;
     for (const evidence of verified) {
       if (evidence.ref !== grant.source) continue;
-      const judged = judgeGrant(grant, spiffeId, evidence, verified);
+      const judged = judgeGrant(grant, identifier, evidence, verified);
       if (!("missed" in judged)) return judged;
       misses.push(judged);
     }
@@ -117,16 +106,16 @@ export function decideGrant(
 /** One grant and one piece of evidence to make the identity; `verified` is everything that was shown. */
 export function judgeGrant(
   grant: Grant,
-  spiffeId: string,
+  identifier: string,
   evidence: VerifiedEvidence,
   verified: readonly VerifiedEvidence[],
 ): GrantAllows | Miss {
-  return verdictOf(grant, evidence, checksOf(grant, spiffeId, evidence, verified));
+  return verdictOf(grant, evidence, checksOf(grant, identifier, evidence, verified));
 }
 
 /** One thing that a grant asks for, and whether the evidence has it. */
 export interface Check {
-  /** The grant's key: `spiffeId`, `conditions[0]`, `minBinding`, `allOf[0]`; of further evidence the same below its own. */
+  /** The grant's key: `spiffeId` or `permanentIdentifier`, `conditions[0]`, `minBinding`, `allOf[0]`; of further evidence the same below its own. */
   readonly key: string;
   readonly holds: boolean;
   /** As far as the evidence gets where this is what it misses. */
@@ -154,20 +143,21 @@ export function verdictOf(grant: Grant, evidence: VerifiedEvidence, checks: Iter
 /** All that the grant asks for, in the order in which it is looked at. */
 export function* checksOf(
   grant: Grant,
-  spiffeId: string,
+  identifier: string,
   evidence: VerifiedEvidence,
   verified: readonly VerifiedEvidence[],
 ): Generator<Check, void> {
-  const derived = derive(grant.template, evidence.claims);
-  yield "failed" in derived
-    ? { key: "spiffeId", holds: false, got: 0, missed: derived.failed, expected: spiffeId }
+  const key = identityKeyOf(grant.identity);
+  const made = make(grant.identity, evidence.claims);
+  yield "failed" in made
+    ? { key, holds: false, got: 0, missed: made.failed, expected: identifier }
     : {
-        key: "spiffeId",
-        holds: derived.spiffeId === spiffeId,
+        key,
+        holds: made.identifier === identifier,
         got: 1,
-        missed: "the claims derive another SPIFFE ID",
-        expected: spiffeId,
-        actual: derived.spiffeId,
+        missed: `the claims derive another ${grant.identity.type === "uri" ? "SPIFFE ID" : "device"}`,
+        expected: identifier,
+        actual: made.identifier,
       };
   yield* conditionChecks(grant.conditions, evidence.claims);
   yield bindingCheck(grant.minBinding, evidence);
@@ -248,7 +238,7 @@ function isSame(a: ClaimValue | undefined, b: ClaimValue | undefined): boolean {
 }
 
 const refusals = {
-  0: { refused: "identityNotDerived", message: "The claims of the evidence do not make a SPIFFE ID" },
+  0: { refused: "identityNotDerived", message: "The claims of the evidence do not make an identity" },
   1: { refused: "identityNotDerived", message: "The claims of the evidence derive another identity" },
   2: { refused: "identityNotDerived", message: "The claims of the evidence do not fit this identity" },
   3: {

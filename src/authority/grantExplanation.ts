@@ -5,12 +5,12 @@ import {
   couldDeriveBy,
   decideGrant,
   isDelegated,
-  readIdentity,
   verdictOf,
   type Check,
   type GrantAllows,
   type GrantRefuses,
 } from "./grantDecision.ts";
+import { readIdentity } from "./grantedIdentity.ts";
 import type { Grant } from "./grants.ts";
 
 /** One grant and one piece of evidence of its source. */

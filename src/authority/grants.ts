@@ -5,8 +5,9 @@ import { isClaimReference } from "../attestation/claimReference.ts";
 import { bindingLevels, meetsBindingLevel, type BindingLevel } from "../attestation/evidence.ts";
 import { pinningFault, pinningSchema, pinsAsStrictlyAs, type Pinning } from "../attestation/format.ts";
 import type { SourceFacts } from "../attestation/sources.ts";
-import { conditionFault, conditionSchema, type Condition } from "./grantConditions.ts";
-import { parseTemplate, TemplateError, templateClaims, type IdentityTemplate } from "./grantTemplate.ts";
+import { conditionFault, conditionSchema, pinsOneOf, type Condition } from "./grantConditions.ts";
+import { identityClaims, identityKeyOf, type GrantedIdentity } from "./grantedIdentity.ts";
+import { readGrantedIdentity, requireSameSubject } from "./grantSubject.ts";
 import type { Profile } from "./profile.ts";
 
 const claimName = Type.String({ minLength: 1, maxLength: 256 });
@@ -31,12 +32,28 @@ const furtherEvidenceSchema = Type.Object(
 export const grantSchema = Type.Object(
   {
     name: Type.String({ pattern: "^[a-z0-9][a-z0-9-]{0,63}$", description: "Names the grant in the inventory." }),
-    spiffeId: Type.String({
-      minLength: 1,
-      maxLength: 2048,
-      description:
-        "Template of the identity. {claim} or {/json/pointer} fills one path segment or a part of one; {claim|lower}, {claim|sha256hex}, {claim|escaped} and {claim|digest} transform it.",
-    }),
+    spiffeId: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        description:
+          "Template of the identity. {claim} or {/json/pointer} fills one path segment or a part of one; {claim|lower}, {claim|sha256hex}, {claim|escaped} and {claim|digest} transform it.",
+      }),
+    ),
+    permanentIdentifier: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        description:
+          "In place of spiffeId: the device. {claim} is its whole name; a slash and the OID of who assigned it may follow.",
+      }),
+    ),
+    anyDevice: Type.Optional(
+      Type.Literal(true, {
+        description:
+          "With permanentIdentifier: every device that the source vouches for, without a condition on which.",
+      }),
+    ),
     source: Type.String({ minLength: 1, maxLength: 40, description: "The `ref` of the evidence source." }),
     conditions: Type.Optional(Type.Array(conditionSchema, { maxItems: 32, description: "All of them must hold." })),
     minBinding: Type.Enum(bindingLevels, { description: "Least binding level accepted." }),
@@ -92,7 +109,8 @@ export interface Grant {
   readonly origin: GrantOrigin;
   /** As it is written. */
   readonly configuration: GrantConfiguration;
-  readonly template: IdentityTemplate;
+  /** Identifiers that it can give. */
+  readonly identity: GrantedIdentity;
   readonly source: string;
   readonly conditions: readonly Condition[];
   readonly minBinding: BindingLevel;
@@ -130,7 +148,8 @@ export function parseGrants(configurations: readonly GrantConfiguration[], surro
   return grants;
 }
 
-type Refuse = (key: string, value: unknown, expected: string) => never;
+/** Refuses a grant. @throws {Error} naming key, value and what was expected */
+export type Refuse = (key: string, value: unknown, expected: string) => never;
 
 /**
  * Reads one grant that has passed `grantSchema`.
@@ -145,37 +164,36 @@ export function parseGrant(
   const refuse: Refuse = (key, value, expected) => {
     throw new Error(`grants.${name}.${key}: ${JSON.stringify(value)}: ${expected}`);
   };
-  const template = readTemplate(configuration.spiffeId, (fault) => refuse("spiffeId", rest.spiffeId, fault));
-  if (template.trustDomain !== surroundings.trustDomain) {
-    refuse("spiffeId", rest.spiffeId, `expected the trust domain ${surroundings.trustDomain}`);
-  }
+  const identity = readGrantedIdentity(configuration, surroundings, refuse);
+  const key = identityKeyOf(identity);
   const source = readSource("", { ...rest, conditions }, surroundings, refuse);
-  for (const claim of templateClaims(template)) requireClaim("spiffeId", claim, source, refuse);
+  requireSameSubject(configuration, identity, source, refuse);
+  for (const claim of identityClaims(identity)) requireClaim(key, claim, source, refuse);
   for (const [index, claim] of recordClaims.entries()) requireClaim(`recordClaims[${index}]`, claim, source, refuse);
-  if (conditions.length === 0 && templateClaims(template).length === 0) {
+  if (conditions.length === 0 && identityClaims(identity).length === 0) {
     refuse(
       "conditions",
       conditions,
-      "expected a condition, or a placeholder in spiffeId: this grant would take any evidence of its source",
+      `expected a condition, or a placeholder in ${key}: this grant would take any evidence of its source`,
     );
   }
   for (const [index, ref] of (configuration.onBehalfOf ?? []).entries()) {
     if (!surroundings.delegations?.includes(ref))
       refuse(`onBehalfOf[${index}]`, ref, "expected the ref of a delegation source");
   }
-  if (!holdsWholePath(template, conditions, source)) {
+  if (!holdsWholePath(identity, conditions, source)) {
     const expected =
       "expected pathLength or spiffeId by equals or oneOf: longer paths would be cut to the same identity";
     refuse("conditions", conditions, expected);
   }
   const allOf = readAllOf(configuration, source, surroundings, refuse);
-  requireProfile(configuration, surroundings, refuse);
+  requireProfile(configuration, identity, surroundings, refuse);
   return Object.freeze({
     name,
     version: versionOf({ ...configuration, conditions, recordClaims }),
     origin,
     configuration,
-    template,
+    identity,
     source: rest.source,
     conditions,
     minBinding: rest.minBinding,
@@ -235,6 +253,7 @@ function readAllOf(
     if (seen.has(asked.source)) refuse(`${at}source`, asked.source, "expected a source that this grant names once");
     seen.add(asked.source);
     const further = readSource(at, { ...asked, conditions }, surroundings, refuse);
+    if (further.ofDevices) refuse(`${at}source`, asked.source, "expected a source that vouches for workloads");
     for (const [position, { claim, as }] of sameAs.entries()) {
       requireClaim(`${at}sameAs[${position}].claim`, claim, further, refuse);
       requireClaim(`${at}sameAs[${position}].as`, as, primary, refuse);
@@ -269,11 +288,12 @@ function readPinning(
 
 function requireProfile(
   { profile: name, maxLifetimeSeconds }: GrantConfiguration,
+  { type }: GrantedIdentity,
   { profiles }: GrantSurroundings,
   refuse: Refuse,
 ): void {
   const profile = profiles.get(name) ?? refuse("profile", name, "expected the name of a profile");
-  if (!profile.identifiers.includes("uri")) refuse("profile", name, "expected a profile with uri identifiers");
+  if (!profile.identifiers.includes(type)) refuse("profile", name, `expected a profile with ${type} identifiers`);
   const { lifetimeMinSeconds: least, lifetimeMaxSeconds: most } = profile;
   if (maxLifetimeSeconds !== undefined && (maxLifetimeSeconds < least || maxLifetimeSeconds > most)) {
     refuse("maxLifetimeSeconds", maxLifetimeSeconds, `expected ${least} to ${most}, as profile ${name} allows`);
@@ -282,30 +302,16 @@ function requireProfile(
 
 /** Where a claim stands for one segment of a path, what follows it must be known too: `/a/b` and `/a/b/c` are two workloads. */
 function holdsWholePath(
-  template: IdentityTemplate,
+  identity: GrantedIdentity,
   conditions: readonly Condition[],
   { claimNames = [] }: SourceFacts,
 ): boolean {
-  if (!claimNames.includes("pathLength") || !templateClaims(template).some((claim) => /^path\d+$/.test(claim)))
+  if (!claimNames.includes("pathLength") || !identityClaims(identity).some((claim) => /^path\d+$/.test(claim)))
     return true;
   return conditions.some(
     ({ claim, equals, oneOf }) =>
       (claim === "pathLength" || claim === "spiffeId") && (equals !== undefined || oneOf !== undefined),
   );
-}
-
-/** A range or a placeholder would let every tenant of the issuer in. */
-function pinsOneOf({ claim, min, max }: Condition, claims: readonly string[] = []): boolean {
-  return claims.includes(claim) && min === undefined && max === undefined;
-}
-
-function readTemplate(text: string, refuse: (fault: string) => never): IdentityTemplate {
-  try {
-    return parseTemplate(text);
-  } catch (error) {
-    if (error instanceof TemplateError) return refuse(error.message);
-    throw error;
-  }
 }
 
 /** Members sorted at every level, so that neither the order in a file nor a default written out makes another version. */

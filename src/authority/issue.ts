@@ -126,6 +126,7 @@ function intentOf(linted: LintedCertificate): Intent {
   const { authorized, issuer, publicKey } = linted;
   const { names, profile } = authorized;
   const spiffeId = names.uri[0] ?? null;
+  const permanentIdentifier = names.permanentIdentifiers[0] ?? null;
   return {
     serial: linted.serialNumber,
     tbs: linted.tbs,
@@ -133,9 +134,10 @@ function intentOf(linted: LintedCertificate): Intent {
     door: authorized.door,
     orderId: authorized.orderId,
     accountId: authorized.accountId,
-    identityKind: spiffeId === null ? "names" : "spiffe",
+    identityKind: spiffeId !== null ? "spiffe" : permanentIdentifier !== null ? "device" : "names",
     identityName: identityNameOf(names),
     spiffeId,
+    permanentIdentifier,
     dnsNames: names.dns,
     ipAddresses: names.ip,
     profile: profile.name,

@@ -98,7 +98,8 @@ const lints: readonly Lint[] = [
         san.other.length === 0 &&
         sameList(san.dns, names.dns) &&
         sameList(san.ip, names.ip) &&
-        sameList(san.uri, names.uri)
+        sameList(san.uri, names.uri) &&
+        sameList(san.permanentIdentifiers, names.permanentIdentifiers)
       );
     },
   },

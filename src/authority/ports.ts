@@ -42,9 +42,10 @@ export interface Intent {
   readonly door: Door;
   readonly orderId: string | null;
   readonly accountId: string | null;
-  readonly identityKind: "spiffe" | "names";
+  readonly identityKind: "spiffe" | "device" | "names";
   readonly identityName: string;
   readonly spiffeId: string | null;
+  readonly permanentIdentifier: string | null;
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
   readonly profile: string;

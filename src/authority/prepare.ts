@@ -76,7 +76,7 @@ export function prepare(
       basicConstraints({ cA: false }),
       keyUsage(publicKey.kind === "rsa" ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"]),
       ...(purposes.length > 0 ? [extendedKeyUsage([...purposes])] : []),
-      subjectAltName({ dns: [...names.dns], ip: [...names.ip], uri: [...names.uri] }, true),
+      subjectAltName(names, true),
     ],
   });
   return { authorized, issuer, publicKey, serialNumber: serial, notBefore, notAfter, tbs };

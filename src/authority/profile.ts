@@ -7,7 +7,7 @@ import { type Static, Type } from "typebox";
 
 export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
 const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;
-export const identifierTypes = ["uri", "dns", "ip"] as const;
+export const identifierTypes = ["uri", "dns", "ip", "permanent-identifier"] as const;
 
 const oneOf = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.Enum([...values]));
 
@@ -21,7 +21,7 @@ export const profileSchema = Type.Object(
     identifiers: Type.Array(oneOf(identifierTypes), {
       minItems: 1,
       description:
-        "Identifier types an order under this profile may hold. `uri` makes it a SPIFFE X.509-SVID profile: exactly one is then required.",
+        "Identifier types an order under this profile may hold. `uri` makes it a SPIFFE X.509-SVID profile: exactly one is then required. `permanent-identifier` is for devices.",
     }),
     lifetimeDefaultSeconds: Type.Integer({
       minimum: 60,

@@ -30,6 +30,12 @@ const options = {
     multiple: true,
     description: "its accounts may have this SPIFFE ID and all below",
   },
+  "permanent-identifier": {
+    type: "string",
+    value: "DEVICE",
+    multiple: true,
+    description: "its accounts may have this device",
+  },
   profile: { type: "string", value: "NAME", multiple: true, description: "its accounts may use this profile" },
   directory: { type: "string", value: "NAME", default: "default", description: "the directory that it is for" },
   description: { type: "string", value: "TEXT", description: "a line that the list shows" },
@@ -41,7 +47,7 @@ export const command = defineCommand({
   summary: "make a key for external account binding",
   usage: "[OPTION …]",
   description:
-    "Prints the key's id and its MAC key: whoever has both may register an ACME account (RFC 8555 §7.3.4). The MAC key is shown this once. Without --dns, --ip and --spiffe its accounts may order what everybody may; with one of them, that and nothing else. The same holds of --profile.",
+    "Prints the key's id and its MAC key: whoever has both may register an ACME account (RFC 8555 §7.3.4). The MAC key is shown this once. Without --dns, --ip, --spiffe and --permanent-identifier its accounts may order what everybody may; with one of them, that and nothing else. The same holds of --profile.",
   options,
   examples: [
     { does: "a key for one account", command: "mayfly eab create" },
@@ -70,7 +76,10 @@ function wanted(values: CommandContext<typeof options>["values"]): object {
   if (days !== undefined && at !== undefined)
     throw new UsageError("eab create takes --expires-in-days or --expires-at, not both");
   const expiresAt = days === undefined ? at : inDays(days);
-  const identifiers = Object.fromEntries(Object.entries({ dns, ip, spiffe }).filter(([, names]) => names.length > 0));
+  const permanentIdentifiers = values["permanent-identifier"];
+  const identifiers = Object.fromEntries(
+    Object.entries({ dns, ip, spiffe, permanentIdentifiers }).filter(([, names]) => names.length > 0),
+  );
   return {
     directory,
     uses: uses === "unlimited" ? null : usesOf(uses),

@@ -39,6 +39,7 @@ export function certificateJson(record: CertificateRecord, now: Date): object {
     spkiSha256: record.spkiSha256.toString("hex"),
     identity: { id: record.identityId, name: record.identity },
     spiffeId: record.spiffeId,
+    permanentIdentifier: record.permanentIdentifier,
     dnsNames: record.dnsNames,
     ipAddresses: record.ipAddresses,
     door: record.door,
@@ -69,10 +70,7 @@ export function certificateJson(record: CertificateRecord, now: Date): object {
 
 /** One entry of `/api/v1/identities`, with the URL of its certificates. */
 export function identityJson(record: IdentityRecord, externalUrl: string): object {
-  const filter =
-    record.kind === "spiffe"
-      ? `?spiffeId=${encodeURIComponent(record.name)}`
-      : `/${record.newestSerial.toString("hex")}`;
+  const filter = filterOf(record);
   return {
     id: record.id,
     kind: record.kind,
@@ -83,4 +81,12 @@ export function identityJson(record: IdentityRecord, externalUrl: string): objec
     newestSerial: record.newestSerial.toString("hex"),
     certificates: `${externalUrl}/api/v1/certificates${filter}`,
   };
+}
+
+/** What leads from an identity to its certificates; for a set of names to the newest of them. */
+function filterOf({ kind, name, newestSerial }: IdentityRecord): string {
+  if (kind === "spiffe") return `?spiffeId=${encodeURIComponent(name)}`;
+  if (kind === "device")
+    return `?permanentIdentifier=${encodeURIComponent(name.slice("permanent-identifier ".length))}`;
+  return `/${newestSerial.toString("hex")}`;
 }

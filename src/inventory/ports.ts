@@ -6,6 +6,8 @@ export interface CertificateFilter {
   readonly spiffeId?: string;
   /** SPIFFE IDs below this one, by whole path segments: `spiffe://td/a` finds `spiffe://td/a` and `spiffe://td/a/b`, not `/ab`. */
   readonly spiffeIdPrefix?: string;
+  /** To the octet. */
+  readonly permanentIdentifier?: string;
   readonly dnsName?: string;
   readonly serial?: Buffer;
   readonly state?: CertificateState;
@@ -36,6 +38,7 @@ export interface CertificateRecord {
   readonly orderId: string | null;
   readonly accountId: string | null;
   readonly spiffeId: string | null;
+  readonly permanentIdentifier: string | null;
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
   readonly profile: string;
@@ -58,7 +61,7 @@ export interface CertificateRecord {
 
 export interface IdentityRecord {
   readonly id: string;
-  readonly kind: "spiffe" | "names";
+  readonly kind: "spiffe" | "device" | "names";
   readonly name: string;
   readonly firstIssuedAt: Date;
   readonly lastIssuedAt: Date;

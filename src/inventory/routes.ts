@@ -19,6 +19,7 @@ const certificateQuery = Type.Object(
   {
     spiffeId: name,
     spiffeIdPrefix: name,
+    permanentIdentifier: name,
     dnsName: name,
     serial: Type.Optional(Type.String({ maxLength: 80 })),
     state: Type.Optional(Type.Enum(["valid", "expired", "revoked"])),
@@ -98,12 +99,13 @@ export function inventoryRoutes({ store, externalUrl, chainPemOf, delegationOf, 
 }
 
 function filterOf(query: Static<typeof certificateQuery>): CertificateFilter {
-  const { spiffeId, spiffeIdPrefix, dnsName, serial, state, incident } = query;
+  const { spiffeId, spiffeIdPrefix, permanentIdentifier, dnsName, serial, state, incident } = query;
   const date = (text: string | undefined, parameter: string): Date | undefined =>
     text === undefined ? undefined : readTime(text, parameter);
   return {
     ...(spiffeId !== undefined && { spiffeId }),
     ...(spiffeIdPrefix !== undefined && { spiffeIdPrefix }),
+    ...(permanentIdentifier !== undefined && { permanentIdentifier }),
     ...(dnsName !== undefined && { dnsName: dnsNameOf(dnsName) }),
     ...(serial !== undefined && { serial: readSerial(serial) }),
     ...(state !== undefined && { state }),

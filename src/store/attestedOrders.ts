@@ -53,7 +53,15 @@ const intendReplacing = statement(
   "attested_order_intend_replacing",
   intention(
     (signer) =>
-      replacing(signer, { order: "$5", serial: $(23), issuers: $(25), dns: "'{}'", ip: "'{}'", uri: "array[$9]" }),
+      replacing(signer, {
+        order: "$5",
+        serial: $(23),
+        issuers: $(25),
+        dns: "'{}'",
+        ip: "'{}'",
+        uri: "array[$9]",
+        devices: "'{}'",
+      }),
     { columns: ", replaces, replaces_id", values: `, ${$(23)}, ${$(24)}` },
   ),
 );

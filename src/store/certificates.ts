@@ -12,13 +12,15 @@ interface CertificateRow {
   dns_names: string[];
   ip_addresses: string[];
   spiffe_id: string | null;
+  permanent_identifier: string | null;
 }
 
-const columns = "serial, der, issuer_id, account_id, dns_names, ip_addresses, spiffe_id";
+const columns = "serial, der, issuer_id, account_id, dns_names, ip_addresses, spiffe_id, permanent_identifier";
 
 const readOwned = statement(
   "certificate_read_owned",
-  `select ${signerStatus("a", 1)}, c.serial, c.der, c.issuer_id, c.account_id, c.dns_names, c.ip_addresses, c.spiffe_id
+  `select ${signerStatus("a", 1)}, c.serial, c.der, c.issuer_id, c.account_id, c.dns_names, c.ip_addresses, c.spiffe_id,
+     c.permanent_identifier
    from account a left join certificate c on c.serial = $4 and c.account_id = a.id
    where ${ofDirectory("a", 1)}`,
 );
@@ -28,14 +30,15 @@ const bySerial = statement("certificate_by_serial", `select ${columns} from cert
 const holds = statement(
   "certificate_holds_authorizations",
   `select count(*)::int as held
-   from account a, unnest($4::text[], $5::text[]) as wanted(type, value)
+   from account a, (select type, value, type = 'dns' and value like '*.%' as wildcard
+                    from unnest($4::text[], $5::text[]) as w(type, value)) wanted
    where ${isSigner("a", 1)} and exists (
      select from acme_authorization z
      where z.account_id = a.id and z.status = 'valid' and z.expires_at > now()
        and z.identifier_type = wanted.type
-       and (z.identifier_value = case when wanted.value like '*.%' then substr(wanted.value, 3) else wanted.value end
-              and z.wildcard = (wanted.value like '*.%')
-            or z.subdomains and wanted.value not like '*.%'
+       and (z.identifier_value = case when wanted.wildcard then substr(wanted.value, 3) else wanted.value end
+              and z.wildcard = wanted.wildcard
+            or z.subdomains and not wanted.wildcard
               and right(wanted.value, length(z.identifier_value) + 1) = '.' || z.identifier_value))`,
 );
 
@@ -67,6 +70,7 @@ const certificateOf = (row: CertificateRow): StoredCertificate => ({
   dnsNames: row.dns_names,
   ipAddresses: row.ip_addresses,
   spiffeId: row.spiffe_id,
+  permanentIdentifier: row.permanent_identifier,
 });
 
 export function createCertificateStore(db: Database): CertificateStore {

@@ -8,12 +8,15 @@ import { grantStands } from "./grantStands.ts";
 import { isQuarantined } from "./quarantines.ts";
 
 const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
-  ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after`;
+  ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, permanent_identifier`;
 
 /** How many parameters a statement that writes an intent begins with. */
-export const intentParameters = 19;
+export const intentParameters = 20;
 
-/** The parameters $1 to $19 of a statement that writes an intent, in the order of the columns; the last two are the grant of `mayIntend`. */
+/**
+ * The parameters $1 to $20 of a statement that writes an intent, in the order of the columns; behind $17 come the grant of `mayIntend` and
+ * the last column.
+ */
 export const intentValues = (intent: Intent): unknown[] => [
   intent.serial,
   intent.tbs,
@@ -34,6 +37,7 @@ export const intentValues = (intent: Intent): unknown[] => [
   intent.notAfter,
   intent.storedGrant?.name ?? null,
   intent.storedGrant?.version ?? null,
+  intent.permanentIdentifier,
 ];
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
@@ -46,6 +50,6 @@ export const mayIntend = `exists (select from account where id = $6 and status =
  * @param moved CTE with `replaces` of the order, which has a row where the order is `processing` now
  */
 export const insertIntent = (moved: string): string => `insert into issuance_intent (${intentColumns}, replaces)
-   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, (select replaces from ${moved})
+   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, (select replaces from ${moved})
    where $5::uuid is null or exists (select from ${moved})
    returning serial`;

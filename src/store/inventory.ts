@@ -26,6 +26,7 @@ export function createInventoryStore(db: Database): InventoryStore {
         "c.order_id as orderId",
         "c.account_id as accountId",
         "c.spiffe_id as spiffeId",
+        "c.permanent_identifier as permanentIdentifier",
         "c.dns_names as dnsNames",
         "c.ip_addresses as ipAddresses",
         "c.profile",
@@ -75,12 +76,13 @@ export function createInventoryStore(db: Database): InventoryStore {
 
 /** `^@` is "starts with": no pattern, so nothing a client sends is a wildcard (H-30). */
 function filtered<Row>(query: CertificateQuery<Row>, filter: CertificateFilter, now: Date): CertificateQuery<Row> {
-  const { spiffeId, spiffeIdPrefix, dnsName, serial, state } = filter;
+  const { spiffeId, spiffeIdPrefix, permanentIdentifier, dnsName, serial, state } = filter;
   if (spiffeId !== undefined) query = query.where("c.spiffe_id", "=", spiffeId);
   if (spiffeIdPrefix !== undefined) {
     const below = `${spiffeIdPrefix.replace(/\/$/, "")}/`;
     query = query.where(sql<boolean>`(c.spiffe_id ^@ ${below} or c.spiffe_id = ${below.slice(0, -1)})`);
   }
+  if (permanentIdentifier !== undefined) query = query.where("c.permanent_identifier", "=", permanentIdentifier);
   if (dnsName !== undefined)
     query = query.where(sql<boolean>`c.dns_names @> array[${dnsName}]::text[] and c.dns_names <> '{}'`);
   if (serial !== undefined) query = query.where("c.serial", "=", serial);

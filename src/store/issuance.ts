@@ -32,10 +32,11 @@ const record = statement(
      returning id
    ), recorded as (
      insert into certificate (serial, fingerprint, der, issuer_id, identity_id, door, order_id, account_id, spiffe_id, dns_names,
-                              ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces, issued_at)
+                              ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces, issued_at,
+                              permanent_identifier)
      select serial, sha256($2), $2, issuer_id, identified.id, door, order_id, account_id, spiffe_id, dns_names,
             ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces,
-            date_trunc('milliseconds', now())
+            date_trunc('milliseconds', now()), permanent_identifier
      from intent, identified
      returning serial
    ), ${recordDelegation}, orders as (

@@ -34,17 +34,20 @@ const countDown = (from: string): string =>
        pending_slot = case when authorizations_pending = 1 then null else pending_slot end
    from ${from} z where o.id = z.order_id and o.status = 'pending' and o.authorizations_pending > 0`;
 
+/** What evidence proves. */
+const isAttested = (w: string): string => `(${w}.type in ('uri', 'permanent-identifier'))`;
+
 /**
  * Whose authorization may stand for a wanted one: one of newAuthz that no order waits for, or any valid one where orders share
  * (`$reuse`). An attested identity is proved for one order and one profile. Of a name's proof a tenth of the order's time must be left,
  * since the order ends with it and its other names may still have to be proved; of an identity's, whose time is minutes, a few seconds.
  */
 const usable = (z: string, w: string, profile: string, reuse: string, orderExpires: string): string =>
-  `${z}.expires_at > now() + case when ${w}.type = 'uri' then interval '5 seconds' else (${orderExpires}::timestamptz - now()) / 10 end
+  `${z}.expires_at > now() + case when ${isAttested(w)} then interval '5 seconds' else (${orderExpires}::timestamptz - now()) / 10 end
    and ${z}.validating_since is null
-   and (${w}.type <> 'uri' or ${z}.profile = ${profile})
+   and (not ${isAttested(w)} or ${z}.profile = ${profile})
    and (${z}.order_id is null and ${z}.status in ('pending', 'valid')
-        or ${reuse}::boolean and ${z}.status = 'valid' and ${w}.type <> 'uri')`;
+        or ${reuse}::boolean and ${z}.status = 'valid' and not ${isAttested(w)})`;
 
 // $1 order · $2-$4 signer · $5 identifiers · $6 $7 profile · $8 $9 validity · $10 expires · $11-$17 wanted authorizations ·
 // $18-$20 what else would do for them · $21 identifier → authorization · $22 reuse · $23 account's SPKI · $24-$26 place ·
@@ -55,7 +58,7 @@ const insertion = (owner: string, also: { columns: string; values: string }): st
      from owner, unnest($11::uuid[], $12::text[], $13::text[], $14::boolean[], $15::boolean[], $16::timestamptz[], $17::jsonb[])
        with ordinality as w(id, type, value, wildcard, subdomains, expires_at, challenges, n)
    ), found as (
-     select w.n, z.id, z.status, z.expires_at, z.order_id is null and (z.status = 'pending' or w.type = 'uri') as take
+     select w.n, z.id, z.status, z.expires_at, z.order_id is null and (z.status = 'pending' or ${isAttested("w")}) as take
      from wanted w cross join lateral (
        select z.id, z.status, z.expires_at, z.order_id
        from unnest($18::integer[], $19::text[], $20::boolean[]) as c(n, value, subdomains)
@@ -117,11 +120,19 @@ export const insertOrder = statement(
   insertion(`owner as (${admittedSigner(23)})`, { columns: "", values: "" }),
 );
 
-/** $29 serial · $30 its id · $31 issuers · $32-$34 the order's names by type. */
+/** $29 serial · $30 its id · $31 issuers · $32-$35 the order's names by type. */
 export const insertReplacingOrder = statement(
   "order_insert_replacing",
   insertion(
-    replacing(admittedSigner(23), { order: "$1", serial: "$29", issuers: "$31", dns: "$32", ip: "$33", uri: "$34" }),
+    replacing(admittedSigner(23), {
+      order: "$1",
+      serial: "$29",
+      issuers: "$31",
+      dns: "$32",
+      ip: "$33",
+      uri: "$34",
+      devices: "$35",
+    }),
     { columns: ", replaces, replaces_id", values: ", $29, $30" },
   ),
 );

@@ -287,7 +287,7 @@ export function createOrderStore(db: Database, limits: OrderLimits = unlimited):
 function replacedBy({ identifiers }: NewOrder, { serial, id, issuerIds }: Replaces): unknown[] {
   const of = (type: Identifier["type"]): string[] =>
     identifiers.filter((one) => one.type === type).map(({ value }) => value);
-  return [serial, id, issuerIds, of("dns"), of("ip"), of("uri")];
+  return [serial, id, issuerIds, of("dns"), of("ip"), of("uri"), of("permanent-identifier")];
 }
 
 /** The parameters that all statements that make an order begin with. */

@@ -20,7 +20,7 @@ const readRenewal = statement(
 
 const readPredecessor = statement(
   "predecessor_read",
-  `select c.dns_names, c.ip_addresses, c.spiffe_id from account a join certificate c on c.account_id = a.id
+  `select c.dns_names, c.ip_addresses, c.spiffe_id, c.permanent_identifier from account a join certificate c on c.account_id = a.id
    where ${isSigner("a", 1)} and c.serial = $4 and c.issuer_id = any($5::uuid[])`,
 );
 
@@ -38,6 +38,7 @@ interface PredecessorRow {
   dns_names: string[];
   ip_addresses: string[];
   spiffe_id: string | null;
+  permanent_identifier: string | null;
 }
 
 export function createRenewalStore(db: Database): RenewalStore {
@@ -57,7 +58,14 @@ export function createRenewalStore(db: Database): RenewalStore {
     },
     async readPredecessor(signer, serial, issuerIds): Promise<Predecessor | undefined> {
       const [row] = await db.run<PredecessorRow>(readPredecessor, [...signerValues(signer), serial, issuerIds]);
-      return row && { dnsNames: row.dns_names, ipAddresses: row.ip_addresses, spiffeId: row.spiffe_id };
+      return (
+        row && {
+          dnsNames: row.dns_names,
+          ipAddresses: row.ip_addresses,
+          spiffeId: row.spiffe_id,
+          permanentIdentifier: row.permanent_identifier,
+        }
+      );
     },
   };
 }

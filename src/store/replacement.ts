@@ -10,6 +10,7 @@ interface ReplacingParameters {
   readonly dns: string;
   readonly ip: string;
   readonly uri: string;
+  readonly devices: string;
 }
 
 /**
@@ -21,13 +22,14 @@ interface ReplacingParameters {
  */
 export const replacing = (
   signer: string,
-  { order, serial, issuers, dns, ip, uri }: ReplacingParameters,
+  { order, serial, issuers, dns, ip, uri, devices }: ReplacingParameters,
 ): string => `signer as (
 ${signer}
    ), predecessor as (
      select c.serial from signer join certificate c on c.serial = ${serial} and c.account_id = signer.id
      where c.issuer_id = any(${issuers}::uuid[])
-       and (c.dns_names && ${dns}::text[] or c.ip_addresses && ${ip}::text[] or c.spiffe_id = any(${uri}::text[]))
+       and (c.dns_names && ${dns}::text[] or c.ip_addresses && ${ip}::text[] or c.spiffe_id = any(${uri}::text[])
+            or c.permanent_identifier = any(${devices}::text[]))
        and not exists (select from certificate successor where successor.replaces = c.serial)
    ), holder as (
      select r.order_id from predecessor p join certificate_replacement r on r.serial = p.serial

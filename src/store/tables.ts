@@ -21,6 +21,7 @@ export interface CertificateTable {
   not_after: Date;
   issued_at: Date;
   replaces: Buffer | null;
+  permanent_identifier: string | null;
   lineage: Buffer | null;
   renewed_from: Buffer | null;
 }

@@ -20,6 +20,7 @@ import {
   encodeExtension,
   type Extension,
   type GeneralNames,
+  noNames,
   readExtensions,
   readSubjectAltName,
 } from "./extensions.ts";
@@ -190,7 +191,7 @@ function readTbs(members: readonly DerElement[], lenient: boolean): TbsContent {
     subject: sequenceBytesOf(subject, "The subject"),
     spki: sequenceBytesOf(spki, "The public key"),
     extensions: list,
-    names: names === undefined ? { dns: [], ip: [], uri: [], other: [] } : readSubjectAltName(names.value),
+    names: names === undefined ? noNames() : readSubjectAltName(names.value),
   };
 }
 

@@ -12,7 +12,7 @@ import {
   smallIntegerOf,
   tags,
 } from "./der.ts";
-import { type GeneralNames, readExtensions, readSubjectAltName } from "./extensions.ts";
+import { type GeneralNames, noNames, readExtensions, readSubjectAltName } from "./extensions.ts";
 import { commonNameIn } from "./name.ts";
 import { oids } from "./oid.ts";
 import { KeyRefused, type PublicKey, readPublicKey } from "./publicKey.ts";
@@ -72,10 +72,10 @@ function readNames(attributes: readonly DerElement[]): GeneralNames {
   }
   if (requests.length > 1) throw new CsrError("The request has more than one extensionRequest");
   const [values] = requests;
-  if (values === undefined) return { dns: [], ip: [], uri: [], other: [] };
+  if (values === undefined) return noNames();
   if (values.length !== 1) throw new CsrError("The extensionRequest has not exactly one value"); // RFC 2985: SINGLE VALUE TRUE
   const san = readExtensions(values[0]).find(({ oid }) => oid === oids.subjectAltName);
-  return san === undefined ? { dns: [], ip: [], uri: [], other: [] } : readSubjectAltName(san.value);
+  return san === undefined ? noNames() : readSubjectAltName(san.value);
 }
 
 /** Proof of possession (RFC 2986 §4.2). */

@@ -18,6 +18,7 @@ import {
 } from "./derWriter.ts";
 import { ipToBytes } from "./names.ts";
 import { oids } from "./oid.ts";
+import { permanentIdentifierName } from "./permanentIdentifier.ts";
 
 export interface CsrContent {
   /** Private: it signs the request. ECDSA P-256 or P-384, Ed25519, or RSA. */
@@ -28,15 +29,18 @@ export interface CsrContent {
   readonly dns: readonly string[];
   readonly ip: readonly string[];
   readonly uri: readonly string[];
+  readonly permanentIdentifiers?: readonly string[];
 }
 
 /**
  * DER of a request with an empty subject and the names as its subjectAltName (RFC 2985 §5.4.2, RFC 5280 §4.2.1.6).
  * @throws {TypeError} for a key of another kind · {NameError} for an address not in canonical text
  */
-export function encodeCsr({ key, spki = spkiOf(key), dns, ip, uri }: CsrContent): Buffer {
+export function encodeCsr({ key, spki = spkiOf(key), dns, ip, uri, permanentIdentifiers = [] }: CsrContent): Buffer {
   const { algorithm, hash } = signatureAlgorithm(key);
-  const info = encodeDer(sequence(smallInteger(0), sequence(), spki, constructed(0, ...attributes({ dns, ip, uri }))));
+  const info = encodeDer(
+    sequence(smallInteger(0), sequence(), spki, constructed(0, ...attributes({ dns, ip, uri, permanentIdentifiers }))),
+  );
   return encodeDer(sequence(info, algorithm, bitString(sign(hash, info, key))));
 }
 
@@ -45,11 +49,12 @@ function spkiOf(key: KeyObject): Buffer {
 }
 
 /** One extensionRequest with one subjectAltName; nothing at all where there are no names. */
-function attributes({ dns, ip, uri }: Pick<CsrContent, "dns" | "ip" | "uri">): DerValue[] {
+function attributes({ dns, ip, uri, permanentIdentifiers }: Required<Omit<CsrContent, "key" | "spki">>): DerValue[] {
   const names = [
     ...uri.map((value) => primitive(6, Buffer.from(value, "latin1"))),
     ...dns.map((value) => primitive(2, Buffer.from(value, "latin1"))),
     ...ip.map((value) => primitive(7, ipToBytes(value))),
+    ...permanentIdentifiers.map(permanentIdentifierName),
   ];
   if (names.length === 0) return [];
   // RFC 5280 §4.2.1.6: critical where the subject is empty. It goes unsaid here: some CAs refuse a request that decides it.

@@ -28,6 +28,7 @@ import {
 } from "./derWriter.ts";
 import { bytesToIp, ipToBytes, NameError } from "./names.ts";
 import { oids } from "./oid.ts";
+import { permanentIdentifierName, readPermanentIdentifierName } from "./permanentIdentifier.ts";
 
 /** One extension, of a certificate or of a request. */
 export interface Extension {
@@ -54,12 +55,13 @@ export type KeyUsage = (typeof keyUsages)[number];
 /** Key purposes that Mayfly issues (RFC 5280 §4.2.1.12). */
 export type KeyPurpose = "serverAuth" | "clientAuth";
 
-/** Tag numbers of the kinds of GeneralName that Mayfly issues (RFC 5280 §4.2.1.6), all of them primitive. */
+/** Tag numbers of the primitive kinds of GeneralName that Mayfly issues (RFC 5280 §4.2.1.6). */
 const generalNameTags = { dNSName: 2, uniformResourceIdentifier: 6, iPAddress: 7 } as const;
 
+const otherName = 0xa0;
 /** Identifier octets of the other kinds. */
 const otherKinds = new Map<number, string>([
-  [0xa0, "otherName"],
+  [otherName, "otherName"],
   [0x81, "rfc822Name"],
   [0xa3, "x400Address"],
   [0xa4, "directoryName"],
@@ -82,6 +84,8 @@ export interface SubjectAltNames {
   /** Canonical text. */
   readonly ip: readonly string[];
   readonly uri: readonly string[];
+  /** As `parsePermanentIdentifier` takes them. */
+  readonly permanentIdentifiers?: readonly string[];
 }
 
 /** RFC 5280 §4.2.1.9; critical. @throws {RangeError} for a path length outside of 0 to 127, or on a certificate that is no CA's */
@@ -118,12 +122,17 @@ export function extendedKeyUsage(purposes: readonly KeyPurpose[]): Extension {
  * RFC 5280 §4.2.1.6. Names are written as they are, whatever rules they follow; only what the encoding cannot carry is refused.
  * @throws {RangeError} without any name, or for an empty one or one outside of visible ASCII · {NameError} for an address not in canonical
  * text
+ * · {PermanentIdentifierError}
  */
-export function subjectAltName({ dns, ip, uri }: SubjectAltNames, critical: boolean): Extension {
+export function subjectAltName(
+  { dns, ip, uri, permanentIdentifiers = [] }: SubjectAltNames,
+  critical: boolean,
+): Extension {
   const names = [
     ...dns.map((name) => primitive(generalNameTags.dNSName, ia5(name))),
     ...ip.map((address) => primitive(generalNameTags.iPAddress, ipToBytes(address))),
     ...uri.map((value) => primitive(generalNameTags.uniformResourceIdentifier, ia5(value))),
+    ...permanentIdentifiers.map(permanentIdentifierName),
   ];
   if (names.length === 0) throw new RangeError("SubjectAltName has at least one name");
   return extension(oids.subjectAltName, critical, sequence(...names));
@@ -244,23 +253,35 @@ export interface GeneralNames {
   readonly ip: string[];
   /** As written, in the same characters as `dns`. */
   readonly uri: string[];
+  /** As `parsePermanentIdentifier` takes them; an otherName that says something else is in `other`. */
+  readonly permanentIdentifiers: string[];
   /** For example "rfc822Name"; a kind is there as often as its names. */
   readonly other: string[];
 }
+
+/** The names of what has none. */
+export const noNames = (): GeneralNames => ({ dns: [], ip: [], uri: [], permanentIdentifiers: [], other: [] });
 
 /** @throws {DerError} when there is no name, or one is malformed */
 export function readSubjectAltName(value: Uint8Array): GeneralNames {
   const members = membersOf(readDer(value), tags.sequence, "SubjectAltName");
   if (members.length === 0) throw new DerError("SubjectAltName is empty"); // RFC 5280 §4.2.1.6
-  const names: GeneralNames = { dns: [], ip: [], uri: [], other: [] };
+  const names: GeneralNames = noNames();
   for (const member of members) {
     if (member.tag === (0x80 | generalNameTags.dNSName)) names.dns.push(textOfName(member, "A dNSName"));
     else if (member.tag === (0x80 | generalNameTags.iPAddress)) names.ip.push(addressOf(member));
     else if (member.tag === (0x80 | generalNameTags.uniformResourceIdentifier))
       names.uri.push(textOfName(member, "A URI"));
+    else if (member.tag === otherName) readOtherName(member, names);
     else names.other.push(otherKinds.get(member.tag) ?? notAGeneralName());
   }
   return names;
+}
+
+function readOtherName(member: DerElement, { permanentIdentifiers, other }: GeneralNames): void {
+  const identifier = readPermanentIdentifierName(member);
+  if (identifier === undefined) other.push("otherName");
+  else permanentIdentifiers.push(identifier);
 }
 
 function textOfName(member: DerElement, what: string): string {

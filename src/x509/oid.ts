@@ -16,6 +16,8 @@ export const oids = {
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
   acmeIdentifier: "1.3.6.1.5.5.7.1.31",
+  // Kinds of otherName (RFC 4043 §2)
+  permanentIdentifier: "1.3.6.1.5.5.7.8.3",
   // Key purposes (RFC 5280 §4.2.1.12)
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",

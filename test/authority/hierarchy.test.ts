@@ -46,7 +46,7 @@ t.test(
     ] as const) {
       const { extensions, names, notBefore, serialNumber } = readCertificate(der);
       const value = (oid: string): Buffer => extensions.find((one) => one.oid === oid)?.value ?? Buffer.alloc(0);
-      t.same(names, { dns: [], ip: [], uri: ["spiffe://mayfly.test"], other: [] });
+      t.same(names, { dns: [], ip: [], uri: ["spiffe://mayfly.test"], permanentIdentifiers: [], other: [] });
       t.same(readBasicConstraints(value(oids.basicConstraints)), { cA: true, pathLenConstraint });
       t.same(readKeyUsage(value(oids.keyUsage)), ["keyCertSign", "cRLSign"]);
       t.ok(extensions.filter(({ critical }) => critical).length === 2);

@@ -45,7 +45,7 @@ const extensions = (oid: string, replacement?: Extension): Partial<TbsCertificat
 });
 const later = (seconds: number): Date => new Date(now.getTime() + seconds * 1000);
 const withNames = (names: Partial<PreparedCertificate["authorized"]["names"]>, profile = workloadProfile()) => ({
-  authorized: { ...good.authorized, profile, names: { dns: [], ip: [], uri: [], ...names } },
+  authorized: { ...good.authorized, profile, names: { dns: [], ip: [], uri: [], permanentIdentifiers: [], ...names } },
 });
 const san = (uri: string[], dns: string[] = []) =>
   extensions(oids.subjectAltName, subjectAltName({ dns, ip: [], uri }, true));

@@ -19,7 +19,7 @@ t.test("a workload's certificate says what was authorized, and nothing else", as
   const publicKey = p256();
   const prepared = prepare(authorizedWorkload(), publicKey, issuing, { now, random });
   const certificate = read(prepared.tbs);
-  t.same(certificate.names, { dns: [], ip: [], uri: [agentOne], other: [] });
+  t.same(certificate.names, { dns: [], ip: [], uri: [agentOne], permanentIdentifiers: [], other: [] });
   t.ok(certificate.issuer.equals(issuing.subject));
   t.equal(certificate.subject.toString("hex"), "3000");
   t.same(certificate.notBefore, new Date("2025-12-31T23:59:00Z"));
@@ -48,7 +48,7 @@ t.test("names, key usage and purposes follow authorization, key and profile", as
   const rsa = keyOf(generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey);
   const prepared = prepare(authorizedServer(), rsa, issuing, { now, random });
   const { names, extensions } = read(prepared.tbs);
-  t.same(names, { dns: ["b.test", "a.test"], ip: ["192.0.2.1"], uri: [], other: [] });
+  t.same(names, { dns: ["b.test", "a.test"], ip: ["192.0.2.1"], uri: [], permanentIdentifiers: [], other: [] });
   const value = (oid: string): Buffer =>
     extensions.find((extension) => extension.oid === oid)?.value ?? Buffer.alloc(0);
   t.same(readKeyUsage(value(oids.keyUsage)), ["digitalSignature", "keyEncipherment"]);

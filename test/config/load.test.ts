@@ -73,7 +73,7 @@ t.test("a file: nothing of the development mode, even when it is empty", async (
 t.test("the development source can be asked for by name, and brings its grant", async (t) => {
   const { grants } = load(t, { trustDomain: "example.org", attestation: { developmentSource: true } });
   t.strictSame(
-    grants.map(({ name, template }) => `${name} ${template.trustDomain}`),
+    grants.map(({ name, identity }) => `${name} ${identity.type === "uri" ? identity.template.trustDomain : ""}`),
     ["development example.org"],
   );
 });
@@ -179,7 +179,7 @@ t.test("wrong types and values: key, value, what was expected", async (t) => {
     /^externalUrl: "http:\/\/ca\.example": expected https:\/\/host/,
   );
   t.match(refusal(t, { externalUrl: "https://ca.example/path" }), /^externalUrl: /);
-  t.match(refusal(t, { grants: [{ name: "x" }] }), /^grants\.0\.spiffeId: is missing$/m);
+  t.match(refusal(t, { grants: [{ name: "x" }] }), /^grants\.0\.source: is missing$/m);
   t.match(refusal(t, { profiles: {} }), /^profiles: \{\}: expected /);
   t.equal(
     refusal(t, { profiles: { Upper: defaultProfiles["server"] } }),

@@ -8,7 +8,7 @@ import { verifyJwt } from "../../src/attestation/formats/jwt.ts";
 import { staticKeys } from "../../src/attestation/jwks.ts";
 import { configureTokenSource } from "../../src/attestation/tokenSource.ts";
 import { decideGrant } from "../../src/authority/grantDecision.ts";
-import { templateClaims } from "../../src/authority/grantTemplate.ts";
+import { identityClaims } from "../../src/authority/grantedIdentity.ts";
 import { commands } from "../../src/cli/commands.ts";
 import { loadConfiguration } from "../../src/config/load.ts";
 import { presetExample, presetNames } from "../../src/config/presetExample.ts";
@@ -64,8 +64,8 @@ t.test("no printed template is made of sub where that is no id, or of names", as
   const ids = new Set(["environment", "ref_type", "terraform_run_phase"]);
   for (const { name } of presets) {
     if (name === "generic") continue;
-    for (const { template, conditions } of load(t, presetExample(name) ?? "").grants) {
-      for (const claim of templateClaims(template)) {
+    for (const { identity, conditions } of load(t, presetExample(name) ?? "").grants) {
+      for (const claim of identityClaims(identity)) {
         if (name === "gcp" && claim === "sub") continue;
         t.ok(ids.has(claim) || /(?:_id|_number|_account|^oid)$/.test(claim), `${name}: ${claim}`);
       }

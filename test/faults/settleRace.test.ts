@@ -60,7 +60,10 @@ t.test("forty issuances with the settling job at their heels", async (t) => {
   const live = issuingOf(db, watched);
   const outcomes = await Promise.all(
     Array.from({ length: 40 }, (_, index) =>
-      live.issue(authorizeListener({ dns: [`n${index}.test`], ip: [], uri: [] }, serverProfile()), p256()),
+      live.issue(
+        authorizeListener({ dns: [`n${index}.test`], ip: [], uri: [], permanentIdentifiers: [] }, serverProfile()),
+        p256(),
+      ),
     ),
   );
   await Promise.all(rounds);

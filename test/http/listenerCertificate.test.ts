@@ -31,7 +31,7 @@ function folder(test: { teardown(action: () => void): unknown }) {
       issuerCertificate: issuing.certificate,
       now,
       async issue(publicKey: KeyObject) {
-        const authorized = authorizeListener({ ...asked, uri: [] }, profile);
+        const authorized = authorizeListener({ ...asked, uri: [], permanentIdentifiers: [] }, profile);
         const { tbs } = prepare(authorized, keyOf(publicKey), issuing, { now, random: randomBytes(14) });
         const certificate = assembleCertificate(tbs, issuing.signer.algorithm, await issuing.signer.sign(tbs));
         return pemEncode("CERTIFICATE", certificate) + issuing.chainPem;

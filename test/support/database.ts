@@ -129,6 +129,7 @@ export function intentFor(changes: Partial<Intent> = {}): Intent {
     storedGrant: null,
     notBefore: new Date(Date.now() - 60_000),
     notAfter: hourAhead(),
+    permanentIdentifier: null,
     ...changes,
   };
 }

@@ -113,6 +113,8 @@ export function sourceFactsOf(changes: Partial<SourceFacts>): SourceFacts {
     format: "jwt",
     claimNames: undefined,
     tenantClaims: undefined,
+    ofDevices: false,
+    deviceClaims: [],
     levels,
     pinning,
     leastPinning: pinning,

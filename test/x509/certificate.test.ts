@@ -100,7 +100,7 @@ for (const key of keys) {
       signatureAlgorithm: algorithm,
       notBefore: leaf.notBefore,
     });
-    t.strictSame(read.names, { ...names, other: [] });
+    t.strictSame(read.names, { permanentIdentifiers: [], ...names, other: [] });
     t.strictSame(read.notAfter, leaf.notAfter);
     t.ok(read.serialNumber.equals(leaf.serialNumber));
     t.ok(read.issuer.equals(issuerName) && read.subject.equals(leaf.subject) && read.spki.equals(leafSpki));
@@ -157,7 +157,13 @@ for (const key of keys) {
 t.test("certificates of the witnesses are read", async (t) => {
   const ofOpenssl = readCertificate(opensslCertificate);
   t.match(ofOpenssl, { serial: "4f00112233445566778899aabbccddee", signatureAlgorithm: "ecdsa-p256-sha256" });
-  t.strictSame(ofOpenssl.names, { dns: ["a.example"], ip: ["192.0.2.7"], uri: names.uri, other: [] });
+  t.strictSame(ofOpenssl.names, {
+    dns: ["a.example"],
+    ip: ["192.0.2.7"],
+    uri: names.uri,
+    permanentIdentifiers: [],
+    other: [],
+  });
   const key = createPublicKey({ key: ofOpenssl.spki, format: "der", type: "spki" });
   t.ok(verifySignature("ecdsa-p256-sha256", key, ofOpenssl.tbs, ofOpenssl.signature));
 
@@ -173,7 +179,7 @@ t.test("certificates of the witnesses are read", async (t) => {
   });
   const read = readCertificate(new Uint8Array(made.rawData));
   t.strictSame(read.notAfter, new Date("2050-01-01T00:00:00Z"));
-  t.strictSame(read.names, { dns: [], ip: [], uri: [], other: [] });
+  t.strictSame(read.names, { dns: [], ip: [], uri: [], permanentIdentifiers: [], other: [] });
   t.strictSame(x.readBasicConstraints(read.extensions[0]?.value ?? Buffer.alloc(0)), {
     cA: true,
     pathLenConstraint: 2,

@@ -25,7 +25,7 @@ import { opensslCsr } from "./vectors.ts";
 
 witness.cryptoProvider.set(webcrypto);
 
-const noNames = { dns: [], ip: [], uri: [], other: [] };
+const noNames = { dns: [], ip: [], uri: [], permanentIdentifiers: [], other: [] };
 const dns = (name: string) => primitive(2, Buffer.from(name));
 const san = (...names: Parameters<typeof sequence>) => extension(oids.subjectAltName, sequence(...names));
 const challengePassword = "1.2.840.113549.1.9.7";
@@ -37,6 +37,7 @@ t.test("a request of openssl is read", (t) => {
     dns: ["a.example", "*.b.example"],
     ip: ["192.0.2.7", "2001:db8::1"],
     uri: ["spiffe://td.example/ns/prod/sa/web"],
+    permanentIdentifiers: [],
     other: [],
   });
   t.equal(commonName, "a.example");
@@ -124,7 +125,13 @@ t.test("a request of @peculiar/x509 is read, and it reads a crafted one", async 
     attributes: [new witness.ChallengePasswordAttribute("secret")],
   });
   const { names, commonName } = readCsr(new Uint8Array(csr.rawData));
-  t.strictSame(names, { dns: ["a.example"], ip: ["192.0.2.7"], uri: ["spiffe://td/x"], other: ["rfc822Name"] });
+  t.strictSame(names, {
+    dns: ["a.example"],
+    ip: ["192.0.2.7"],
+    uri: ["spiffe://td/x"],
+    permanentIdentifiers: [],
+    other: ["rfc822Name"],
+  });
   t.equal(commonName, "a.example");
   t.ok(await new witness.Pkcs10CertificateRequest(craftCsr({ attributes: requesting(san(dns("a"))) })).verify());
 });

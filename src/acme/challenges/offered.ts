@@ -11,8 +11,15 @@ export interface ToProve {
   readonly byToken: boolean;
 }
 
+const evidenceChallenges = ["workload-attest-01", "tkauth-01", "device-attest-01"] as const satisfies ChallengeType[];
+export type EvidenceChallenge = (typeof evidenceChallenges)[number];
+
+/** True for a challenge whose response is the proof: nothing is fetched for it. */
+export const isAnsweredByEvidence = (type: ChallengeType): type is EvidenceChallenge =>
+  evidenceChallenges.some((one) => one === type);
+
 /** Challenges for DNS names and addresses; which of them are offered is the operator's choice. */
-export type NameChallenge = Exclude<ChallengeType, "workload-attest-01" | "tkauth-01">;
+export type NameChallenge = Exclude<ChallengeType, EvidenceChallenge>;
 
 /** Only the zone itself speaks for the names below: what a host serves says nothing of other names. */
 const ofTheZone: readonly NameChallenge[] = ["dns-01", "dns-account-01", "dns-persist-01"];
@@ -28,6 +35,8 @@ export function offeredTypes(
   switch (type) {
     case "uri":
       return byToken ? ["workload-attest-01", "tkauth-01"] : ["workload-attest-01"];
+    case "permanent-identifier":
+      return ["device-attest-01"];
     case "ip":
       return permitted.filter((challenge) => !ofTheZone.includes(challenge)); // RFC 8738 §7: the DNS cannot prove an address.
     case "dns":

@@ -16,6 +16,7 @@ import {
   withFailure,
 } from "./attempts.ts";
 import { keyAuthorization } from "./keyAuthorization.ts";
+import { isAnsweredByEvidence } from "./offered.ts";
 import type { ProvingAccount, Validation, ValidationOutcome } from "./validation.ts";
 import type { ValidationType } from "./validators.ts";
 import { createWaiting } from "./waiting.ts";
@@ -216,8 +217,8 @@ function toValidate(
   { type, token, issuerDomainNames = [] }: Challenge,
   account: ProvingAccount,
 ) {
-  if (identifier.type === "uri" || type === "workload-attest-01" || type === "tkauth-01")
-    throw new Error("a uri is proved by evidence only");
+  if (identifier.type === "uri" || identifier.type === "permanent-identifier" || isAnsweredByEvidence(type))
+    throw new Error("a SPIFFE ID or device is proved by evidence only");
   const validation: Validation = {
     identifier: { type: identifier.type, value: identifier.value },
     token,

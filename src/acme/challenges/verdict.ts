@@ -31,8 +31,8 @@ export interface Judged {
   readonly decision: GrantDecision;
   /** The decision by the grants as they read now. @throws {EvidenceRefused} */
   readonly decideAgain: () => GrantDecision;
-  /** What finalize has to find again: the committed key, or the account key that a token names. */
-  readonly bound: { readonly spki: string } | { readonly accountKey: string };
+  /** What finalize has to find again: the committed key, or the account key that a token names; else the key that the evidence fixes. */
+  readonly bound: Pick<AttestationRecord, "spki" | "accountKey">;
 }
 
 /**

@@ -19,10 +19,11 @@ const certificatesOf = (identifier: Identifier): Use => ({
   key: identityKey(identifier),
 });
 
-/** An identity with a SPIFFE ID is that alone; otherwise each name counts for itself. */
+/** An identity with a SPIFFE ID is that alone, one with a device that; otherwise each name counts for itself. */
 function identitiesOf(identifiers: readonly Identifier[]): readonly Identifier[] {
-  const uris = identifiers.filter(({ type }) => type === "uri");
-  return uris.length > 0 ? uris : identifiers;
+  const identity =
+    identifiers.find(({ type }) => type === "uri") ?? identifiers.find(({ type }) => type === "permanent-identifier");
+  return identity === undefined ? identifiers : [identity];
 }
 
 /**

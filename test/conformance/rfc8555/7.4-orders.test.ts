@@ -95,7 +95,7 @@ t.test("RFC 8555 §7.4", async (t) => {
   t.test(
     "R7.4-2 identifiers: type not there → unsupportedIdentifier, not to be certified → rejectedIdentifier",
     async (t) => {
-      for (const type of ["email", "permanent-identifier", "hardware-module", "DNS", "", "__proto__", "TNAuthList"])
+      for (const type of ["email", "permanent_identifier", "hardware-module", "DNS", "", "__proto__", "TNAuthList"])
         refused(t, await order({ identifiers: [{ type, value: "x" }] }), 400, "unsupportedIdentifier", type || "empty");
       for (const value of [
         "spiffe://other.example/dev/x",
