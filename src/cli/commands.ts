@@ -40,6 +40,36 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./devToken.ts")).command,
   },
   {
+    name: "explain",
+    summary: "say which grants would give an identity to evidence, and why the others would not",
+    load: async () => (await import("./explain.ts")).command,
+  },
+  {
+    name: "grants list",
+    summary: "list the grants that stand, in the order in which they are asked",
+    load: async () => (await import("./grantsList.ts")).command,
+  },
+  {
+    name: "grants show",
+    summary: "print a grant as it stands, or as it read in a version",
+    load: async () => (await import("./grantsShow.ts")).command,
+  },
+  {
+    name: "grants apply",
+    summary: "write the grants of a file into the database",
+    load: async () => (await import("./grantsApply.ts")).command,
+  },
+  {
+    name: "grants remove",
+    summary: "end a grant of the database",
+    load: async () => (await import("./grantsRemove.ts")).command,
+  },
+  {
+    name: "grants history",
+    summary: "list the versions of a grant, newest first",
+    load: async () => (await import("./grantsHistory.ts")).command,
+  },
+  {
     name: "eab create",
     summary: "make a key for external account binding",
     load: async () => (await import("./eabCreate.ts")).command,

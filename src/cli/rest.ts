@@ -47,6 +47,7 @@ export interface Rest {
   /** All entries of a list, page by page; `member` holds them in each. */
   list<Entry>(path: string, member: string, query?: Readonly<Record<string, string | undefined>>): Promise<Entry[]>;
   post(path: string, body?: object): Promise<Json>;
+  put(path: string, body: object, headers: Readonly<Record<string, string>>): Promise<Json>;
   delete(path: string): Promise<Json>;
 }
 export type Json = Readonly<Record<string, unknown>>;
@@ -65,13 +66,19 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
   const { httpsTransport } = await import("../client/http.ts");
   const transport = httpsTransport({ trustAnchors, userAgent: "mayfly", answerBytesMax });
 
-  async function ask(method: "GET" | "POST" | "DELETE", path: string, body?: object): Promise<Json> {
+  async function ask(
+    method: "GET" | "POST" | "PUT" | "DELETE",
+    path: string,
+    body?: object,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Json> {
     const exchange = {
       method,
       url: `${server}/api/v1${path}`,
       headers: {
         authorization: `Bearer ${token}`,
         accept: "application/json",
+        ...headers,
         ...(body !== undefined && { "content-type": "application/json" }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -106,6 +113,7 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
       get,
       list,
       post: (path, body) => ask("POST", path, body),
+      put: (path, body, headers) => ask("PUT", path, body, headers),
       delete: (path) => ask("DELETE", path),
     });
   } finally {

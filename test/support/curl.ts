@@ -10,6 +10,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     silent: { type: "boolean", short: "s" },
+    request: { type: "string", short: "X" },
     get: { type: "boolean", short: "G" },
     header: { type: "string", short: "H", multiple: true, default: [] },
     cacert: { type: "string" },
@@ -34,7 +35,7 @@ const asking = request(
   url,
   {
     headers,
-    method: values.data === undefined ? "GET" : "POST",
+    method: values.request ?? (values.data === undefined ? "GET" : "POST"),
     ...(values.cacert !== undefined && { ca: readFileSync(values.cacert) }),
   },
   (answer) => {
