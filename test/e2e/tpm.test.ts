@@ -86,12 +86,12 @@ const activationRequest = async ({ folder }: TpmMachine): Promise<Record<string,
 
 /** What a machine does when it is asked for evidence: activation, then a quote. */
 const evidenceOf =
-  (from: TpmMachine, seen?: EvidenceItem[]) =>
+  (from: TpmMachine, seen?: EvidenceItem[], lines = { activate, quote }) =>
   async ({ binding, activate: ask }: EvidenceBinding): Promise<readonly EvidenceItem[]> => {
     const activation = await ask(await activationRequest(from));
     await writeFile(join(from.folder, "challenge.json"), JSON.stringify({ activation }));
-    await from.shell(activate);
-    const value = await from.shell(quote, { MAYFLY_BINDING: binding });
+    await from.shell(lines.activate);
+    const value = await from.shell(lines.quote, { MAYFLY_BINDING: binding });
     const secret = await readFile(join(from.folder, "activation.txt"), "utf8");
     const item = { format: "tpm", ref: "machines", value, endorsements: { activation: secret } };
     seen?.push(item);
@@ -166,6 +166,21 @@ t.test("an enrolled machine asks with mayfly request", async (t) => {
   t.equal(enrolled.status, 0);
   const leaf = new X509Certificate(await readFile(join(out, "cert.pem")));
   t.equal(leaf.subjectAltName, "URI:spiffe://example.org/rack/rack-7");
+});
+
+t.test("an endorsement key of P-384, which is used without a session", async (t) => {
+  const third = await tpmMachine(t, maker);
+  const elsewhere = (lines: string): string =>
+    lines
+      .replaceAll("0x81010001", "0x81010016")
+      .replaceAll("0x1c00002", "0x1c00016")
+      .replaceAll(/^tpm2_(startauthsession|policysecret|flushcontext session).*\n/gm, "")
+      .replace(" -P session:session.ctx", "");
+  await third.shell(elsewhere(prepare));
+  const lines = { activate: elsewhere(activate), quote };
+  const id = `spiffe://example.org/machine/${await ekSha256Of(third)}`;
+  const { leaf } = await client(t).request({ spiffeId: id, evidence: evidenceOf(third, [], lines) });
+  t.equal(leaf.subjectAltName, `URI:${id}`);
 });
 
 t.test("a machine that was started in another way is refused", async (t) => {

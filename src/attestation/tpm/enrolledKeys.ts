@@ -5,6 +5,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync, statSync, type Stats } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { JsonRefused, parseJsonObject, type JsonValue } from "../../encoding/json.ts";
 import { keyOf, KeyRefused } from "../../x509/publicKey.ts";
 import { SourceUnavailable } from "../evidence.ts";
@@ -26,6 +27,7 @@ export interface EnrolledKeys {
 
 const bytesMax = 16 * 1024 * 1024;
 const devicesMax = 50_000;
+const devicesAtOnce = 32;
 /** A device's name can be a segment of a SPIFFE ID. */
 const deviceForm = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
 
@@ -38,18 +40,20 @@ export function openEnrolledKeys(path: string, ref: string): () => Promise<Enrol
   let found = statSync(path);
   requireReadable(found, path);
   let keys = parseEnrolledKeys(readFileSync(path), path);
+  let inFlight: Promise<void> | undefined;
 
   async function reread(): Promise<void> {
     const present = await stat(path);
     if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return;
     requireReadable(present, path);
-    keys = parseEnrolledKeys(await readFile(path), path);
+    keys = await inTurns(parsing(await readFile(path), path));
     // Only now: a file caught half-written is read again the next time.
     found = present;
   }
 
   return async () => {
-    await reread().catch((cause: unknown) => {
+    inFlight ??= reread().finally(() => (inFlight = undefined));
+    await inFlight.catch((cause: unknown) => {
       throw new SourceUnavailable(`the enrolled keys of source ${ref} cannot be read`, { cause });
     });
     return keys;
@@ -61,11 +65,29 @@ function requireReadable(file: Stats, path: string): void {
   if (file.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
 }
 
+/** Thousands of keys take seconds, in which others have their turn as well. */
+async function inTurns<T>(work: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+    await setImmediate();
+  }
+}
+
 /**
  * Reads the file's text. A device or key that is there twice is an error: one of the two would be ignored.
  * @throws {Error} with a message for people
  */
 export function parseEnrolledKeys(bytes: Buffer, path: string): EnrolledKeys {
+  const work = parsing(bytes, path);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
+
+/** Stops after every few devices, for whoever wants to. */
+function* parsing(bytes: Buffer, path: string): Generator<void, EnrolledKeys> {
   const [byName, byKey] = [new Map<string, Enrolled>(), new Map<string, Enrolled>()];
   const devices = new Set<string>();
   for (const [index, entry] of devicesIn(bytes, path).entries()) {
@@ -77,6 +99,7 @@ export function parseEnrolledKeys(bytes: Buffer, path: string): EnrolledKeys {
     const target = map === "name" ? byName : byKey;
     if (target.has(id)) throw new Error(`${at}: the key is there twice`);
     target.set(id, { device: name });
+    if (index % devicesAtOnce === devicesAtOnce - 1) yield;
   }
   return { byName, byKey };
 }

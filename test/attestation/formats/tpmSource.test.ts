@@ -106,6 +106,21 @@ t.test("a file of enrolled keys that says something else is refused", async (t) 
   t.throws(() => parseEnrolledKeys(twice, "file"), { message: /twice/ });
 });
 
+t.test("a file that changes is read once, however many ask, and others have their turn meanwhile", async (t) => {
+  const file = path.join(t.testdir({ "enrolled.json": JSON.stringify({ devices: [] }) }), "enrolled.json");
+  const keys = openEnrolledKeys(file, "machines");
+  const nameOf = (n: number): string => `000b${n.toString(16).padStart(64, "0")}`;
+  const devices = Array.from({ length: 5000 }, (_, n) => ({ name: `device-${n}`, ak: nameOf(n) }));
+  writeFileSync(file, JSON.stringify({ devices }));
+  let turns = 0;
+  const turning = setInterval(() => (turns += 1), 0);
+  const all = await Promise.all(Array.from({ length: 50 }, () => keys()));
+  clearInterval(turning);
+  t.equal(new Set(all).size, 1, "all got the same");
+  t.equal(all[0]?.byName.size, 5000);
+  t.ok(turns > 5, `${turns} turns`);
+});
+
 t.test("the file is read again when it changes, and nobody is let in while it cannot be", async (t) => {
   const name = ak.name.toString("hex");
   const file = path.join(t.testdir({ "enrolled.json": JSON.stringify({ devices: [] }) }), "enrolled.json");
