@@ -128,8 +128,9 @@ export function tdxQuote(platform: TdxPlatform, wishes: QuoteWishes = {}): Buffe
 }
 
 /** Offsets are those of `src/attestation/tdx/quote.ts`. */
-function bodyOf(version: 4 | 5, { reportData, body: change }: QuoteWishes): Buffer {
-  const body = Buffer.alloc(version === 5 ? 648 : 584);
+function bodyOf(version: 4 | 5, { reportData, body: change, descriptor }: QuoteWishes): Buffer {
+  const is15 = version === 5 && descriptor?.[0] !== 2;
+  const body = Buffer.alloc(is15 ? 648 : 584);
   hex("06010300000000000000000000000000").copy(body, 0);
   body.fill(0x5b, 16, 64);
   hex("0000001000000000").copy(body, 120);
@@ -137,7 +138,7 @@ function bodyOf(version: 4 | 5, { reportData, body: change }: QuoteWishes): Buff
   body.fill(0x91, 136, 184);
   for (const [i, octet] of [0x44, 0x00, 0xd8].entries()) body.fill(octet, 328 + 48 * i, 376 + 48 * i);
   reportData?.copy(body, 520);
-  if (version === 5) hex("07010300000000000000000000000000").copy(body, 584);
+  if (is15) hex("07010300000000000000000000000000").copy(body, 584);
   change?.(body);
   return body;
 }

@@ -2,15 +2,21 @@
  * Format `tdx`: a quote of an Intel TDX trust domain, version 4 or 5, judged with Intel's collateral. Level `nonce`: the first half of
  * report_data is the binding value, the rest is zero.
  */
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { type Static, Type } from "typebox";
-import { createLru } from "../../cache/lru.ts";
+import { createLru, type LRU } from "../../cache/lru.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
-import type { VerifiedSignatures } from "../certificateChain.ts";
+import { fingerprintOf, type VerifiedSignatures } from "../certificateChain.ts";
 import { EvidenceRefused, oneTimeIdOfEvidence, SourceUnavailable } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
-import { readCollateral, requireUnrevoked, type VerifiedCollateral, verifyCollateral } from "../tdx/collateral.ts";
+import {
+  type Collateral,
+  readCollateral,
+  requireUnrevoked,
+  type VerifiedCollateral,
+  verifyCollateral,
+} from "../tdx/collateral.ts";
 import { type FindCollateral, openCollateralFiles } from "../tdx/collateralFiles.ts";
 import { inHex, measurementNames, measurements, measurementsOf, requireDomain } from "../tdx/domain.ts";
 import { type PckPlatform, readPckPlatform } from "../tdx/pckCertificate.ts";
@@ -64,6 +70,8 @@ export type TdxSettings = SourceSettings & Readonly<Static<typeof settingsSchema
 export interface TdxTrust {
   readonly findCollateral?: FindCollateral;
   readonly verified?: VerifiedSignatures;
+  /** Collateral that verified before, by its digest and the PCK CA that its list is of; it counts within its dates. */
+  readonly collaterals?: LRU<string, VerifiedCollateral>;
 }
 
 /** SHA-256 of "Intel SGX Root CA", valid from 2018 to 2049. */
@@ -73,6 +81,9 @@ export const intelSgxRootSha256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e
 const ownClaims = [...measurementNames.filter((name) => name !== "mrSeam"), "ppid", "platformInstanceId"];
 const otherClaims = ["mrServiceTd", "tdAttributes", "xfam", "teeTcbSvn", "fmspc", "pceId", "quoteVersion"];
 const tcbClaims = ["tcbStatus", "tdxModuleTcbStatus", "qeTcbStatus", "tcbEvaluationDataNumber"];
+
+/** Kinds of platform, in the month's and the last month's collateral, that a source meets at one time. */
+const collateralsMax = 32;
 
 /** The binding value ends with its challenge, five minutes at most: for longer nothing has to be remembered. */
 const replayMs = 3_600_000;
@@ -87,6 +98,7 @@ export const tdxFormat: EvidenceFormat<TdxSettings> = {
     const { ref, collateralFiles } = settings;
     const trust: TdxTrust = {
       verified: createLru(1000),
+      collaterals: createLru(collateralsMax),
       ...(collateralFiles !== undefined && { findCollateral: openCollateralFiles(ref, collateralFiles) }),
     };
     return { verify: (item, context) => verifyTdx(item, settings, trust, context) };
@@ -133,8 +145,13 @@ export async function appraiseTdx(
   const rules = { now, ...(trust.verified && { verified: trust.verified }) };
   const chain = verifyQuote(quote, roots, rules);
   const platform = readPckPlatform(chain.leaf);
-  const collateral = await collateralFor(platform, item, trust, (found) =>
-    verifyCollateral(found, chain, roots, rules),
+  const collateral = await collateralFor(platform, item, trust, (digest, read) =>
+    remembered(
+      trust,
+      `${digest.toString("hex")} ${fingerprintOf(chain.certificates[1]?.der ?? chain.leaf.der)}`,
+      now,
+      () => verifyCollateral(read(), chain, roots, rules),
+    ),
   );
   requireUnrevoked(chain, collateral);
   const statuses = statusesOf(collateral, platform, quote.body, quote.qeReport);
@@ -143,17 +160,31 @@ export async function appraiseTdx(
   return { quote, claims: claimsOf(quote, platform, statuses, collateral), until: collateral.until };
 }
 
+/** What holds for a digest and a CA holds again, within its dates; outside of them it is verified anew, and says why not. */
+function remembered(
+  { collaterals }: TdxTrust,
+  key: string,
+  now: Date,
+  verifyAnew: () => VerifiedCollateral,
+): VerifiedCollateral {
+  const known = collaterals?.get(key);
+  if (known !== undefined && known.from <= now && now <= known.until) return known;
+  const verified = verifyAnew();
+  collaterals?.set(key, verified);
+  return verified;
+}
+
 /** The operator's collateral goes before the client's. Where it does not hold, that is our trouble and not the workload's. */
 async function collateralFor(
   { fmspc }: PckPlatform,
   item: EvidenceItem,
   { findCollateral }: TdxTrust,
-  verifyThis: (collateral: ReturnType<typeof readCollateral>) => VerifiedCollateral,
+  verifyThis: (digest: Buffer, read: () => Collateral) => VerifiedCollateral,
 ): Promise<VerifiedCollateral> {
   const own = await findCollateral?.(fmspc.toString("hex"));
   if (own !== undefined) {
     try {
-      return verifyThis(own);
+      return verifyThis(own.digest, () => own);
     } catch (cause) {
       if (!(cause instanceof EvidenceRefused)) throw cause;
       throw new SourceUnavailable(`the collateral of source ${item.ref} does not hold`, { cause });
@@ -161,7 +192,8 @@ async function collateralFor(
   }
   const sent = item.endorsements?.["collateral"];
   if (typeof sent !== "string") throw refusal("evidenceInvalid", "There is no collateral for the quote's platform");
-  return verifyThis(readCollateral(Buffer.from(sent, "utf8")));
+  const octets = Buffer.from(sent, "utf8");
+  return verifyThis(hash("sha256", octets, "buffer"), () => readCollateral(octets));
 }
 
 function requireTcb(statuses: TcbStatuses, { tcbInfo, qeIdentity }: VerifiedCollateral, settings: TdxSettings): void {

@@ -2,7 +2,7 @@
  * Collateral of a TDX quote: what Intel's provisioning service says of a kind of platform, signed and for a month at most. It comes with the
  * evidence or from a file of the operator's; either way nothing of it counts before its signatures, chains, revocation lists and dates hold.
  */
-import { type KeyObject, verify } from "node:crypto";
+import { hash, type KeyObject, verify } from "node:crypto";
 import { type JsonObject, JsonRefused, parseJsonObject } from "../../encoding/json.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { type CertificateList, readCertificateList } from "../../x509/certificateList.ts";
@@ -16,6 +16,8 @@ import { type QeIdentity, readQeIdentity, readTcbInfo, type TcbInfo } from "./tc
 
 /** Collateral whose parts have the right form; nothing is verified yet. */
 export interface Collateral {
+  /** SHA-256 of the whole text. */
+  readonly digest: Buffer;
   readonly tcbInfo: SignedJson;
   readonly qeIdentity: SignedJson;
   /** DER. */
@@ -38,7 +40,8 @@ export interface VerifiedCollateral {
   readonly qeIdentity: QeIdentity;
   readonly rootCrl: CertificateList;
   readonly pckCrl: CertificateList;
-  /** When the first of its parts ends. */
+  /** When the last of its parts begins to hold, and the first ends; the certificates of its signers are parts as well. */
+  readonly from: Date;
   readonly until: Date;
 }
 
@@ -55,6 +58,7 @@ export function readCollateral(octets: Buffer): Collateral {
   if (octets.length > collateralBytesMax) throw malformed(`The collateral is larger than ${collateralBytesMax} bytes`);
   const object = parsed(octets);
   return {
+    digest: hash("sha256", octets, "buffer"),
     tcbInfo: readSigned(object, "tcb_info"),
     qeIdentity: readSigned(object, "qe_identity"),
     rootCaCrl: hexAt(object, "root_ca_crl"),
@@ -82,18 +86,22 @@ export function verifyCollateral(
   const { ca } = partsOf(pckChain);
   const rootCrl = verifyList(collateral.rootCaCrl, pckChain.root, rules.now, "root's");
   const pckCrl = verifyList(collateral.pckCrl, ca, rules.now, "PCK CA's");
-  const trusted = [collateral.tcbInfo, collateral.qeIdentity].map((signed) => {
+  const signers = [collateral.tcbInfo, collateral.qeIdentity].map((signed) => {
     const chain = verifySigner(signed.chain, roots, rules);
     if (rootCrl.revokes(chain.leaf.serialNumber)) throw invalid("The signer of the collateral is revoked");
     requireSignature(signed, chain.publicKey);
-    return signed.text;
+    return chain.certificates;
   });
-  const [tcbInfoText, qeIdentityText] = trusted;
-  if (tcbInfoText === undefined || qeIdentityText === undefined) throw new TypeError("there are two signed documents");
-  const [tcbInfo, qeIdentity] = [readTcbInfo(tcbInfoText), readQeIdentity(qeIdentityText)];
+  const [tcbInfo, qeIdentity] = [readTcbInfo(collateral.tcbInfo.text), readQeIdentity(collateral.qeIdentity.text)];
   for (const { issueDate, nextUpdate } of [tcbInfo, qeIdentity]) requireWithin(issueDate, nextUpdate, rules.now);
-  const ends = [tcbInfo, qeIdentity, rootCrl, pckCrl].map(({ nextUpdate }) => nextUpdate.getTime());
-  return { tcbInfo, qeIdentity, rootCrl, pckCrl, until: new Date(Math.min(...ends)) };
+  const parts = [
+    ...[tcbInfo, qeIdentity].map(({ issueDate, nextUpdate }) => [issueDate, nextUpdate] as const),
+    ...[rootCrl, pckCrl].map(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate] as const),
+    ...signers.flat().map(({ notBefore, notAfter }) => [notBefore, notAfter] as const),
+  ];
+  const from = new Date(Math.max(...parts.map(([start]) => start.getTime())));
+  const until = new Date(Math.min(...parts.map(([, end]) => end.getTime())));
+  return { tcbInfo, qeIdentity, rootCrl, pckCrl, from, until };
 }
 
 /** @throws {EvidenceRefused} evidenceInvalid when a list has a certificate of the chain */
