@@ -241,7 +241,7 @@ t.test("SPIRE 1.15.1: signer ≠ chained certificate, by order, by extra certifi
   t.match(said(signed({}, { signers: 0 })), /^evidenceMalformed: .*exactly one signer/);
 });
 
-t.test("SPIRE 1.15.2: signatures of the document", async (t) => {
+t.test("SPIRE 1.15.2 #6960: signatures of the document", async (t) => {
   t.match(said(signed({}, { signedContent: Buffer.from("{}") })), /^evidenceInvalid: .*signature does not verify/);
   t.match(
     said(signed({}, { signedContent: Buffer.from("{}"), attributes: true })),

@@ -116,7 +116,7 @@ t.test("sub is a SPIFFE ID of this trust domain, to the letter", async (t) => {
     t.match(await refusal(verify({ sub })), /^evidenceInvalid: The token's sub is/, JSON.stringify(sub)?.slice(0, 60));
 });
 
-t.test("1.12.3 a JWT-SVID without exp; times and audience as with every token", async (t) => {
+t.test("SPIRE 1.12.3 a JWT-SVID without exp; times and audience as with every token", async (t) => {
   const { verify } = open(t, bundleOf(key));
   for (const exp of [undefined, null, String(nowSeconds + 60), {}])
     t.match(await refusal(verify({ exp })), /^evidenceInvalid: .*exp/, JSON.stringify(exp));
