@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { calculateJwkThumbprint } from "jose";
 import { type Static, Type } from "typebox";
 import { decodeBase64url } from "../../encoding/base64url.ts";
+import { createLru } from "../../cache/lru.ts";
 import { readPemCertificates, type TrustedRoots } from "../certificateChain.ts";
 import { EvidenceRefused, oneTimeIdOfEvidence, type Claims } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
@@ -84,6 +85,9 @@ const properties = {
 const settingsSchema = Type.Object(properties);
 export type TpmSettings = SourceSettings & Readonly<Static<typeof settingsSchema>>;
 
+/** Certificates of TPMs and of their makers' CAs, whose signatures are verified once. */
+const verifiedSignaturesMax = 1024;
+
 const pcrClaimNames = Array.from({ length: registersMax }, (_, n) => `pcr${n}`);
 const claimNames = [
   "akSha256",
@@ -111,10 +115,11 @@ export const tpmFormat: EvidenceFormat<TpmSettings> = {
       akRoots: akRootsFile === undefined ? undefined : rootsIn(akRootsFile),
       enrolled: enrolledKeysFile === undefined ? undefined : openEnrolledKeys(enrolledKeysFile, ref),
       ekRoots: ekRootsFile === undefined ? undefined : rootsIn(ekRootsFile),
+      verified: createLru(verifiedSignaturesMax),
     };
     return {
       verify: (item, context) => verifyTpm(item, settings, trust, context),
-      activate: (request, now) => offerActivation(request, ref, { ekRoots: trust.ekRoots, allowSha1, now }),
+      activate: (request, now) => offerActivation(request, ref, { trust, allowSha1, now }),
     };
   },
 };

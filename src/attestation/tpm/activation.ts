@@ -5,13 +5,14 @@
 import { hash, randomBytes } from "node:crypto";
 import type { JsonObject } from "../../encoding/json.ts";
 import { EvidenceRefused, type Activation, type ActivationOffer } from "../evidence.ts";
-import type { TrustedRoots } from "../certificateChain.ts";
-import { keyOfArea, requireAttestationKey, spkiSha256 } from "./attestationKey.ts";
+import { keyOfArea, requireAttestationKey, spkiSha256, type AttestationKeyTrust } from "./attestationKey.ts";
 import { certificatesMax, readCertificates, requireBytes } from "./evidence.ts";
 import { makeCredential } from "./makeCredential.ts";
 import { nameOf, readPublicArea, type PublicArea } from "./publicArea.ts";
 import { TpmStructureError } from "./reader.ts";
 import { verifyTpmCertificate } from "./tpmCertificate.ts";
+
+type ActivationTrust = Pick<AttestationKeyTrust, "ekRoots" | "verified">;
 
 /** TPM2B_DIGEST that the credential holds. */
 const secretBytes = 32;
@@ -24,8 +25,9 @@ const secretBytes = 32;
 export function offerActivation(
   request: JsonObject,
   ref: string,
-  { ekRoots, allowSha1, now }: { ekRoots: TrustedRoots | undefined; allowSha1: boolean; now: Date },
+  { trust, allowSha1, now }: { trust: ActivationTrust; allowSha1: boolean; now: Date },
 ): ActivationOffer {
+  const { ekRoots, verified } = trust;
   if (ekRoots === undefined) throw new EvidenceRefused("evidenceInvalid", "The source takes no endorsement keys");
   const ek = requireBytes(request["ek"], "activation.ek", 8192);
   const chain = [ek, ...readCertificates(request["ekChain"], "activation.ekChain")];
@@ -37,7 +39,10 @@ export function offerActivation(
   if (ak.nameAlgorithm === "sha1" && !allowSha1) {
     throw new EvidenceRefused("evidenceInvalid", "The attestation key's name is made with SHA-1");
   }
-  const { publicKey, identity } = verifyTpmCertificate(chain, ekRoots, "endorsement", now);
+  const { publicKey, identity } = verifyTpmCertificate(chain, ekRoots, "endorsement", {
+    now,
+    ...(verified !== undefined && { verified }),
+  });
   const [secret, name] = [randomBytes(secretBytes), nameOf(ak)];
   const ekSha256 = spkiSha256(publicKey);
   const kept: Activation = {

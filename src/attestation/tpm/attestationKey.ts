@@ -5,7 +5,7 @@
 import { createHash, hash, timingSafeEqual, type KeyObject } from "node:crypto";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import { KeyRefused } from "../../x509/publicKey.ts";
-import type { TrustedRoots } from "../certificateChain.ts";
+import type { TrustedRoots, VerifiedSignatures } from "../certificateChain.ts";
 import { EvidenceRefused, type Claims, type Endorsements, type VerificationContext } from "../evidence.ts";
 import type { EnrolledKeys } from "./enrolledKeys.ts";
 import type { TpmEvidence } from "./evidence.ts";
@@ -18,6 +18,8 @@ export interface AttestationKeyTrust {
   /** @throws {SourceUnavailable} */
   readonly enrolled: (() => Promise<EnrolledKeys>) | undefined;
   readonly ekRoots: TrustedRoots | undefined;
+  /** Of certificates that came before. */
+  readonly verified?: VerifiedSignatures;
 }
 
 /** A key that signs for a TPM. */
@@ -75,7 +77,8 @@ export function keyOfArea(area: PublicArea): KeyObject {
 
 function certified({ ak, x5c }: Pick<TpmEvidence, "ak" | "x5c">, trust: AttestationKeyTrust, now: Date) {
   if (trust.akRoots === undefined) throw invalid("The source takes no certificates of attestation keys");
-  const { leaf, publicKey, identity } = verifyTpmCertificate(x5c, trust.akRoots, "attestation", now);
+  const rules = { now, ...(trust.verified !== undefined && { verified: trust.verified }) };
+  const { leaf, publicKey, identity } = verifyTpmCertificate(x5c, trust.akRoots, "attestation", rules);
   if (ak !== undefined && !keyOfArea(ak).equals(publicKey)) {
     throw invalid("The certificate is of another key than the attestation key");
   }

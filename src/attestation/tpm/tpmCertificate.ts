@@ -5,7 +5,7 @@
 import type { Certificate } from "../../x509/certificate.ts";
 import { DerError, membersOf, oidOf, readDer, tags, textOf } from "../../x509/der.ts";
 import { oids } from "../../x509/oid.ts";
-import { type CertificateChain, type TrustedRoots, verifyChain } from "../certificateChain.ts";
+import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import { EvidenceRefused } from "../evidence.ts";
 
 /** What a certificate may be for (TCG OID registry, tcg-kp). */
@@ -29,16 +29,21 @@ const textCharactersMax = 128;
 /**
  * Verifies the chain of a key's certificate and reads what it says of the TPM.
  * @param chain - DER, the leaf first
+ * @param rules - the instant, and what verified before
  * @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid · evidenceExpired
  */
 export function verifyTpmCertificate(
   [leaf, ...intermediates]: readonly Buffer[],
   roots: TrustedRoots,
   purpose: keyof typeof purposes,
-  now: Date,
+  { now, verified }: Pick<ChainRules, "now" | "verified">,
 ): CertificateChain & { readonly identity: TpmIdentity } {
   if (leaf === undefined) throw invalid("There is no certificate");
-  const chain = verifyChain(leaf, intermediates, roots, { now, leafPurpose: purposes[purpose] });
+  const chain = verifyChain(leaf, intermediates, roots, {
+    now,
+    leafPurpose: purposes[purpose],
+    ...(verified !== undefined && { verified }),
+  });
   return { ...chain, identity: readTpmIdentity(chain.leaf) };
 }
 

@@ -325,6 +325,18 @@ t.test("an attestation key's certificate is for that, names the TPM, and is no C
   }
 });
 
+t.test(
+  "CVE-2026-40097 a certificate whose list of purposes is empty is malformed, and nothing else happens",
+  async (t) => {
+    const members = {
+      x5c: [akCertificate(ak, { purposes: [], emptyPurposes: true }), intermediate.der].map(base64url),
+      quote: quoteOf(),
+    };
+    const outcome = await refusal(verify(members));
+    t.match(outcome, /^evidenceMalformed: .*extension/);
+  },
+);
+
 t.test("an expired chain, and one that is not valid yet", async (t) => {
   const members = { x5c, quote: quoteOf() };
   for (const instant of ["2025-12-31T23:59:59Z", "2027-01-01T00:00:01Z"]) {

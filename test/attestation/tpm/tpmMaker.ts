@@ -58,6 +58,8 @@ export interface CertificateWishes {
   /** Attributes of the directoryName; none leaves it out. */
   readonly identity?: readonly (readonly [oid: string, text: string])[];
   readonly oneRelativeName?: boolean;
+  /** The extension without any purpose in it. */
+  readonly emptyPurposes?: boolean;
   readonly ca?: boolean;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
@@ -75,7 +77,7 @@ export function keyCertificate(issuer: Maker, publicKey: KeyObject, wishes: Cert
   const { purposes = [], oneRelativeName = false, ca = false } = wishes;
   const extensions = [
     basicConstraints({ cA: ca }),
-    ...(purposes.length === 0
+    ...(purposes.length === 0 && wishes.emptyPurposes !== true
       ? []
       : [{ oid: "2.5.29.37", critical: false, value: encodeDer(sequence(...purposes.map(objectIdentifier))) }]),
     ...((wishes.identity ?? identity).length === 0
