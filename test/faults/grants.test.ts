@@ -4,6 +4,7 @@ import t from "tap";
 import { uri } from "../support/acmeDriver.ts";
 import { attesting, query, respond, type Attesting } from "../support/acmeFlows.ts";
 import { certificateAuthority, type TestAuthority } from "../support/certificateAuthority.ts";
+import { inline, order } from "../support/inlineFlows.ts";
 import { refused } from "../support/refused.ts";
 import { replicas } from "../support/replicas.ts";
 
@@ -41,7 +42,7 @@ async function make(name: string): Promise<string> {
 }
 
 /** An order at B whose challenge waits. */
-const order = (name: string, subject = "one") =>
+const orderOf = (name: string, subject = "one") =>
   attesting(b.ca, alice, subject, { identifiers: [uri(`spiffe://mayfly.localhost/${name}/${subject}`)] });
 const answer = async (flow: Attesting) => respond(flow, await b.ca.devToken(flow.subject, flow.boundAudience));
 const finalize = (flow: Attesting, name: string) =>
@@ -71,7 +72,7 @@ const endSilently = (name: string) =>
 
 t.test("made on one server, it gives identities on the other, and says so in the certificate", async (t) => {
   const version = await make("team");
-  const flow = await order("team");
+  const flow = await orderOf("team");
   t.equal((await answer(flow)).json()["status"], "valid");
   t.equal((await finalize(flow, "team")).json()["status"], "valid");
   const { body } = await b.ca.inventory("/certificates?spiffeId=spiffe://mayfly.localhost/team/one");
@@ -80,7 +81,7 @@ t.test("made on one server, it gives identities on the other, and says so in the
 
 t.test("removed on one server, an order that is attested already gets no certificate from the other", async (t) => {
   await make("removed");
-  const flow = await order("removed");
+  const flow = await orderOf("removed");
   t.equal((await answer(flow)).json()["status"], "valid");
   t.equal((await send(a.ca, "DELETE", "removed")).statusCode, 204);
   refused(t, await finalize(flow, "removed"), 400, "rejectedIdentifier");
@@ -92,7 +93,7 @@ t.test("removed on one server, an order that is attested already gets no certifi
 
 t.test("a server that never hears of the removal refuses all the same: finalize", async (t) => {
   await make("unheard");
-  const flow = await order("unheard");
+  const flow = await orderOf("unheard");
   t.equal((await answer(flow)).json()["status"], "valid");
   await endSilently("unheard");
   t.equal(await heard("unheard"), true, "it believes in it");
@@ -110,7 +111,7 @@ t.test("a server that never hears of the removal refuses all the same: finalize"
 
 t.test("a server that never hears of the removal refuses all the same: the challenge", async (t) => {
   await make("silent");
-  const flow = await order("silent");
+  const flow = await orderOf("silent");
   await endSilently("silent");
   const reply = await answer(flow);
   t.not(reply.json()["status"], "valid");
@@ -125,15 +126,32 @@ t.test("a server that never hears of the removal refuses all the same: the chall
   );
 });
 
+t.test("a server that never hears of the removal refuses all the same: an order with its evidence", async (t) => {
+  await make("inlined");
+  async function ask() {
+    const request = await inline(b.ca, b.acme, alice, "one");
+    const spiffeId = "spiffe://mayfly.localhost/inlined/one";
+    const changes = { identifiers: [uri(spiffeId)], csr: request.key.csr({ uri: [spiffeId] }) };
+    return order(alice, b.acme, request, changes);
+  }
+  const good = await ask();
+  t.equal(good.json()["status"], "valid", good.text);
+  await endSilently("inlined");
+  const refusal = await ask();
+  t.ok(refusal.status >= 400, refusal.text);
+  const { body } = await b.ca.inventory("/certificates?spiffeId=spiffe://mayfly.localhost/inlined/one");
+  t.equal((body["certificates"] as unknown[]).length, 1, "the first alone");
+});
+
 t.test("changed between challenge and finalize: the order fails, a new one is judged by the new text", async (t) => {
   const version = await make("changed");
-  const flow = await order("changed");
+  const flow = await orderOf("changed");
   t.equal((await answer(flow)).json()["status"], "valid");
   const shorter = { grant: grantOf("changed", { maxLifetimeSeconds: 120 }) };
   t.equal((await send(a.ca, "PUT", "changed", shorter, { "if-match": `"${version}"` })).statusCode, 200);
   refused(t, await finalize(flow, "changed"), 400, "rejectedIdentifier");
   await until(async () => (await send(b.ca, "GET", "changed")).json<{ version: string }>().version !== version);
-  const again = await order("changed", "two");
+  const again = await orderOf("changed", "two");
   t.equal((await answer(again)).json()["status"], "valid");
   t.equal((await finalize(again, "changed")).json()["status"], "valid");
   const { body } = await b.ca.inventory("/certificates?spiffeId=spiffe://mayfly.localhost/changed/two");
@@ -143,7 +161,7 @@ t.test("changed between challenge and finalize: the order fails, a new one is ju
 
 t.test("changed between newOrder and challenge: the text of now decides", async (t) => {
   const version = await make("moved");
-  const flow = await order("moved");
+  const flow = await orderOf("moved");
   const elsewhere = { grant: grantOf("moved", { conditions: [{ claim: "sub", equals: "somebody else" }] }) };
   t.equal((await send(a.ca, "PUT", "moved", elsewhere, { "if-match": `"${version}"` })).statusCode, 200);
   const reply = await answer(flow);
