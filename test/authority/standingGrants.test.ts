@@ -29,16 +29,14 @@ function ground(configured: readonly Grant[] = []) {
     standing,
     inactive,
     asked: () => asked,
-    hold(until: Promise<void> | undefined) {
-      gate = until;
-    },
-    write(
+    hold: (until: Promise<void> | undefined) => void (gate = until),
+    write: (
       name: string,
       change: object = {},
       ended = false,
       sequence = changes.length + 1,
       version = versionOf(name, change),
-    ) {
+    ): number => {
       const configuration = { ...dev, name, ...change };
       count++;
       const at = { createdAt: new Date(0), createdBy: "operator", comment: null, owner: null };
