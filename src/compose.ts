@@ -97,7 +97,7 @@ async function build(
     ? await openDevIssuer(path.join(configuration.dataDir, "dev-issuer.jwk"))
     : undefined;
   const externalAccounts = await openExternalAccounts(configuration, foundation);
-  const surroundings = openSurroundings(configuration, now);
+  const surroundings = openSurroundings(configuration, foundation, now);
   const opened: Omit<Parts, "identities"> = {
     configuration,
     foundation,
@@ -142,13 +142,15 @@ async function build(
 /** What sources of evidence use. By the system's resolver: issuers have names that only this network knows. */
 function openSurroundings(
   { attestation: { allowPrivate }, externalUrl, trustDomain }: Configuration,
+  { hierarchy }: Foundation,
   now: () => Date,
 ): SourceSurroundings {
   const localhost = { allowLocalhostNames: allowPrivate };
   const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
   const userAgent = `Mayfly (attestation; +${externalUrl})`;
   const [fetchBody, postJson] = [createFetchBody(outbound, userAgent), createPostJson(outbound, userAgent)];
-  return { fetchBody, postJson, now, trustDomain };
+  const ownAuthorities = (): Buffer[] => [hierarchy.rootCertificate, hierarchy.issuing.certificate];
+  return { fetchBody, postJson, now, trustDomain, ownAuthorities };
 }
 
 /** The way to a signature, by the one issuer that is active. */

@@ -20,6 +20,7 @@ import type { Parts } from "./parts.ts";
 import { createAttestedOrderStore } from "./store/attestedOrders.ts";
 import { createAccountStore } from "./store/accounts.ts";
 import { createCertificateStore } from "./store/certificates.ts";
+import { createLineageStore } from "./store/lineages.ts";
 import { createOrderStore } from "./store/orders.ts";
 import { createRenewalStore } from "./store/renewal.ts";
 
@@ -72,6 +73,7 @@ export async function mountAcme(
     delegations: parts.delegations.acme,
     issuing,
     renewals: createRenewalStore(db),
+    lineages: createLineageStore(db),
     externalAccounts: parts.externalAccounts,
     issuerIdsOf: hierarchy.issuerIdsOf,
     chainsOf: (issuerId: string) => hierarchy.chainsOf(issuerId, now()),

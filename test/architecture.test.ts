@@ -68,6 +68,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
     "authority/profile.ts",
     "authority/grants.ts",
     "authority/grantConditions.ts",
+    "authority/grantRenewal.ts",
     "authority/grantReader.ts",
   ],
   "prom-client": ["http/metrics.ts"],

@@ -132,7 +132,14 @@ async function act(asked: Asked, judged: Judged, context: AcmeContext): Promise<
   const { profile, replaces } = ordered;
   const now = context.now();
   const valid: Challenge = { ...challengeIn(toProve), status: "valid", validated: timestamp(now) };
-  const attestation = recordOf(judged.decision, judged.bound, ordered.delegation);
+  // The intent of such an order looks at no lineage, and none may go past it.
+  if (judged.decision.renewal !== undefined)
+    throw new EvidenceRefused(
+      "formatNotAccepted",
+      "a certificate is renewed by answering a challenge, not with its order",
+    );
+  const facts = { delegation: ordered.delegation, continued: undefined, now };
+  const attestation = recordOf(judged.decision, judged.bound, facts);
   const challenges = toProve.challenges.map((one) => (one.type === valid.type ? valid : one));
   const proved = { ...toProve, challenges, attestation, expiresAt: authorizationEnd(judged.verified, now, context) };
   const order = orderOf(ordered, proved, now, context);

@@ -6,6 +6,7 @@ import type { CandidateQuestion } from "../authority/policy.ts";
 import type { Chain } from "../authority/chain.ts";
 import type { Profile } from "../authority/profile.ts";
 import type { ActivationOffer, EvidenceItem, VerificationContext, VerifiedEvidence } from "../attestation/evidence.ts";
+import type { RenewalTerms } from "../authority/grantRenewal.ts";
 import type { Pinning } from "../attestation/format.ts";
 import type { JsonObject } from "../encoding/json.ts";
 import { Problem, problem } from "../problem/problem.ts";
@@ -19,6 +20,7 @@ import type { FinalizeQueue } from "./limits/finalizeQueue.ts";
 import type { RateLimits } from "./limits/rateLimits.ts";
 import type { Turns } from "./limits/turns.ts";
 import type { Verified, PipelineParts, SigningAccount } from "./pipeline.ts";
+import type { LineageStore } from "./lineagePorts.ts";
 import type { RenewalStore } from "./renewalPorts.ts";
 import type {
   Accept,
@@ -75,6 +77,8 @@ export interface GrantDecision {
   readonly evidence: readonly [VerifiedEvidence, ...VerifiedEvidence[]];
   /** How an instance belongs to the account that showed it, by the source of its evidence. */
   readonly pinning: ReadonlyMap<string, Pinning>;
+  /** Where the grant renews certificates of this server. */
+  readonly renewal: RenewalTerms | undefined;
   /** The claims that the grant allows to be kept. */
   readonly recordedClaims: VerifiedEvidence["claims"];
 }
@@ -108,6 +112,7 @@ export interface AcmeContext extends PipelineParts {
   readonly attestedOrders: AttestedOrderStore;
   readonly certificates: CertificateStore;
   readonly renewals: RenewalStore;
+  readonly lineages: LineageStore;
   readonly externalAccounts: ExternalAccountKeys;
   readonly policy: IdentityPolicy;
   /** Undefined where no source of delegations is configured. */

@@ -1,6 +1,7 @@
 /** Finalize (RFC 8555 §7.4): turns a `ready` order into a certificate. */
 import type { Profile } from "../authority/profile.ts";
 import { problem } from "../problem/problem.ts";
+import { notRenewed } from "../problem/renewalRefusals.ts";
 import type { CertificationRequest } from "../x509/csr.ts";
 import { requireCaa } from "./caaAtFinalize.ts";
 import { blockedKey, quarantined, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
@@ -78,6 +79,7 @@ async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<R
     throw problem("orderNotReady", "the order is not ready any more");
   }
   if (outcome.outcome === "quarantined") throw quarantined();
+  if (outcome.outcome === "cloned" || outcome.outcome === "revoked") throw notRenewed(outcome.outcome);
   const { order } = finalizing;
   const issued: Order =
     outcome.outcome === "issued"

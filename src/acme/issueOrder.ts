@@ -65,7 +65,7 @@ async function issueWithinLimit(
   let issued = false;
   try {
     const outcome = await act();
-    issued = outcome.outcome !== "notReady";
+    issued = outcome.outcome === "issued" || outcome.outcome === "unfinished";
     return outcome;
   } finally {
     if (!issued) counted.unused();

@@ -6,6 +6,7 @@ import type { Activation, BindingLevel, Claims } from "../attestation/evidence.t
 import type { Pinning } from "../attestation/format.ts";
 import type { StoredGrant } from "../authority/ports.ts";
 import type { ProblemDocument } from "../problem/problem.ts";
+import type { PlatformRecord, RenewalRecord } from "./lineagePorts.ts";
 import type { AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus } from "./state.ts";
 
 /**
@@ -116,6 +117,9 @@ export interface DelegationRecord {
 
 /** What a valid challenge that was answered by evidence leaves with its authorization; it travels on to the certificate. */
 export interface AttestationRecord extends EvidenceRecord {
+  readonly platform?: PlatformRecord;
+  /** Where it renews a certificate by possession. */
+  readonly renewal?: RenewalRecord;
   /** workload-attest-01: S, base64url SHA-256 of the SubjectPublicKeyInfo that the evidence vouched for. */
   readonly spki?: string;
   /** tkauth-01: base64url thumbprint of the account key that the token names; it signs finalize. */

@@ -147,7 +147,7 @@ const rsaBitsMin = 2048;
  * RFC 7518 §3.1, RFC 8037 §3.1. `jose` has chosen the one key that fits algorithm and `kid`; the check itself is one synchronous call,
  * a third of what the way through WebCrypto's thread pool costs.
  */
-function isSignature(alg: string, key: KeyObject, input: Buffer, signature: Buffer): boolean {
+export function isSignature(alg: string, key: KeyObject, input: Buffer, signature: Buffer): boolean {
   const hash = alg === "EdDSA" ? null : `sha${alg.slice(2)}`;
   const { modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   switch (alg.slice(0, 2)) {
@@ -192,7 +192,7 @@ export function parseObject(bytes: Uint8Array): Claims | undefined {
 }
 
 /** RFC 7515 §2: no padding, and no spare bits that would let one value be written in several ways. */
-function isBase64url(part: string): boolean {
+export function isBase64url(part: string): boolean {
   return part !== "" && Buffer.from(part, "base64url").toString("base64url") === part;
 }
 

@@ -104,6 +104,8 @@ export interface VerifiedEvidence {
   readonly instance?: string;
   /** A certificate issued on this evidence must not outlive this instant. */
   readonly notAfterCap?: Date;
+  /** Where the evidence is a certificate of this server: its serial number, and the SHA-256 of its DER. */
+  readonly renews?: { readonly serial: Buffer; readonly fingerprint: Buffer };
   /** Where the evidence fixes the key to be certified: its JWK thumbprint (RFC 7638), SHA-256, base64url. */
   readonly certificateKey?: string;
 }
@@ -119,6 +121,7 @@ export type EvidenceRefusal =
   | "sourceNotConfigured"
   | "formatNotAccepted"
   | "instancePinned"
+  | "instanceCloned"
   | "measurementMismatch"
   | "identityNotDerived"
   | "approvalRequired";

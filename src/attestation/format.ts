@@ -71,6 +71,8 @@ export interface SourceSurroundings {
   readonly postJson?: PostJson;
   readonly now: () => Date;
   readonly trustDomain: string;
+  /** Certificates of this server's own CAs, DER: the root, and those that issue. */
+  readonly ownAuthorities?: () => readonly Buffer[];
 }
 
 /** A source whose trust material is at hand, or fetched when it is first needed. */
@@ -108,6 +110,8 @@ export interface EvidenceFormat<Settings extends SourceSettings = SourceSettings
    * apart. Undefined where it vouches for a workload.
    */
   readonly deviceClaims?: readonly string[];
+  /** True of a source whose evidence is a certificate of this server: it may be used for renewal, and for nothing else. */
+  renews?(settings: Settings): boolean;
   /** What its evidence can reach: a grant that asks for more stops the start. */
   readonly levels: readonly BindingLevel[];
   /** Least pinning of its instances, and what holds unless a source or grant says more; `alert` where this is absent. */

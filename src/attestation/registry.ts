@@ -12,6 +12,7 @@ import { tdxFormat } from "./formats/tdx.ts";
 import { spiffeJwtFormat } from "./formats/spiffeJwt.ts";
 import { packedFormat } from "./formats/packed.ts";
 import { tpmFormat } from "./formats/tpm.ts";
+import { x509PopFormat } from "./formats/x509Pop.ts";
 
 const formats = [
   // One in a line.
@@ -26,6 +27,7 @@ const formats = [
   azureImdsFormat,
   tdxFormat,
   packedFormat,
+  x509PopFormat,
 ] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));

@@ -18,6 +18,8 @@ export interface SourceFacts {
   readonly ofDevices: boolean;
   readonly deviceClaims: readonly string[];
   readonly levels: readonly BindingLevel[];
+  /** True where its evidence is a certificate of this server, which renews and does nothing else. */
+  readonly renews: boolean;
   /** How instances are pinned unless a grant says more, and the least that a grant may say. */
   readonly pinning: Pinning;
   readonly leastPinning: Pinning;
@@ -42,6 +44,7 @@ export function sourceFacts(settings: SourceSettings): SourceFacts {
     ofDevices: format.deviceClaims !== undefined,
     deviceClaims: format.deviceClaims ?? [],
     levels: format.levels,
+    renews: format.renews?.(settings) ?? false,
     pinning: settings.pinning ?? leastPinning,
     leastPinning,
   };

@@ -3,7 +3,7 @@
  * prepared or signed without one.
  */
 import type { GrantOrigin } from "./grants.ts";
-import type { Door, StoredGrant } from "./ports.ts";
+import type { Door, OnClone, Renewal, StoredGrant } from "./ports.ts";
 import type { Profile, RequestedValidity } from "./profile.ts";
 
 declare const authorized: unique symbol;
@@ -35,6 +35,7 @@ export interface Authorization {
   readonly evidence: unknown;
   /** The grant of the database that gave the identity, which must still stand when the intent is written. */
   readonly storedGrant: StoredGrant | null;
+  readonly renewal: Renewal | null;
 }
 
 /** Names, profile and proof that belong together. The brand cannot be written outside this file. */
@@ -64,6 +65,10 @@ export interface AttestationProof {
   readonly grant: string;
   readonly grantVersion: string;
   readonly notAfterCap?: string;
+  /** By which grant the platform's evidence was accepted, now or before the renewals. */
+  readonly platform?: { readonly grant: string; readonly grantVersion: string };
+  /** Serials in hexadecimal. */
+  readonly renewal?: { readonly lineage: string; readonly from: string; readonly onClone: OnClone };
 }
 
 /** What a grant says today, as far as the second question at finalize needs it. */
@@ -91,6 +96,7 @@ export function authorizeOrder(
   let notAfterCap: Date | undefined;
   let lifetimeMaxSeconds: number | undefined;
   let storedGrant: StoredGrant | null = null;
+  let renewal: Renewal | null = null;
   for (const { identifier, proved } of proofs) {
     const { type, value } = identifier;
     names[membersOf[type]].push(value);
@@ -101,6 +107,7 @@ export function authorizeOrder(
     if (proved.by !== "attestation") continue;
     const grant = currentGrant(proved.record, profile, grants);
     if (grant.origin === "database") storedGrant = { name: grant.name, version: grant.version };
+    renewal = renewalOf(proved.record, grants) ?? renewal;
     lifetimeMaxSeconds = least(lifetimeMaxSeconds, grant.maxLifetimeSeconds);
     const { notAfterCap: cap } = proved.record;
     notAfterCap = least(notAfterCap, cap === undefined ? undefined : new Date(cap));
@@ -115,6 +122,7 @@ export function authorizeOrder(
     validity: { ...order.validity, notAfterCap, lifetimeMaxSeconds },
     evidence: proofs,
     storedGrant,
+    renewal,
   } as unknown as Authorized;
 }
 
@@ -130,6 +138,7 @@ export function authorizeListener(names: CertificateNames, profile: Profile): Au
     validity: {},
     evidence: [{ proved: { by: "configuration", key: "externalUrl" } }],
     storedGrant: null,
+    renewal: null,
   } as unknown as Authorized;
 }
 
@@ -145,6 +154,23 @@ function requireAdmitted(names: CertificateNames, profile: Profile): void {
     throw new NotAuthorized(`profile ${profile.name} needs exactly one uri identifier`);
   }
   if (names.permanentIdentifiers.length > 1) throw new NotAuthorized("a certificate is for one device");
+}
+
+/** What is renewed rests on the grant that accepted the platform's evidence as well. */
+function renewalOf(
+  { renewal, platform }: AttestationProof,
+  grants: ReadonlyMap<string, CurrentGrant>,
+): Renewal | undefined {
+  if (renewal === undefined) return undefined;
+  const grant = platform && grants.get(platform.grant);
+  if (grant === undefined || grant.version !== platform?.grantVersion)
+    throw new NotAuthorized("the policy has changed since the platform's evidence was judged");
+  return {
+    lineage: Buffer.from(renewal.lineage, "hex"),
+    previous: Buffer.from(renewal.from, "hex"),
+    onClone: renewal.onClone,
+    platformGrant: grant.origin === "database" ? { name: grant.name, version: grant.version } : null,
+  };
 }
 
 function currentGrant(

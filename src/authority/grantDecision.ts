@@ -159,6 +159,11 @@ export function* checksOf(
         expected: identifier,
         actual: made.identifier,
       };
+  if (grant.renewal !== undefined) {
+    const { spiffeId: shown } = evidence.claims;
+    const missed = "the certificate shown is of another identity";
+    yield { key: "renewal", holds: shown === identifier, got: 1, missed, expected: identifier, actual: shown ?? null };
+  }
   yield* conditionChecks(grant.conditions, evidence.claims);
   yield bindingCheck(grant.minBinding, evidence);
   for (const [index, asked] of grant.allOf.entries()) yield allOfCheck(index, asked, evidence.claims, verified);

@@ -8,6 +8,7 @@ import type { SourceFacts } from "../attestation/sources.ts";
 import { conditionFault, conditionSchema, pinsOneOf, type Condition } from "./grantConditions.ts";
 import { identityClaims, identityKeyOf, type GrantedIdentity } from "./grantedIdentity.ts";
 import { readGrantedIdentity, requireSameSubject } from "./grantSubject.ts";
+import { renewalFault, renewalSchema, type RenewalTerms } from "./grantRenewal.ts";
 import type { Profile } from "./profile.ts";
 
 const claimName = Type.String({ minLength: 1, maxLength: 256 });
@@ -73,6 +74,7 @@ export const grantSchema = Type.Object(
       }),
     ),
     pinning: Type.Optional(pinningSchema),
+    renewal: Type.Optional(renewalSchema),
     profile: Type.String({ minLength: 1, maxLength: 64, description: "Profile of the certificates." }),
     maxLifetimeSeconds: Type.Optional(
       Type.Integer({ minimum: 60, description: "Limits lifetimes further than the profile does." }),
@@ -120,6 +122,8 @@ export interface Grant {
   readonly onBehalfOf: readonly string[] | undefined;
   /** How an instance is pinned, by the source of its evidence. */
   readonly pinning: ReadonlyMap<string, Pinning>;
+  /** Where it renews certificates of this server; the identity is that of the certificate shown. */
+  readonly renewal?: RenewalTerms;
   readonly profile: string;
   readonly maxLifetimeSeconds?: number;
   readonly owner?: string;
@@ -170,7 +174,10 @@ export function parseGrant(
   requireSameSubject(configuration, identity, source, refuse);
   for (const claim of identityClaims(identity)) requireClaim(key, claim, source, refuse);
   for (const [index, claim] of recordClaims.entries()) requireClaim(`recordClaims[${index}]`, claim, source, refuse);
-  if (conditions.length === 0 && identityClaims(identity).length === 0) {
+  const fault = renewalFault(configuration.renewal, source.renews);
+  if (fault !== undefined) refuse("renewal", configuration.renewal ?? null, fault);
+  // A renewal's certificate names the identity by itself.
+  if (!source.renews && conditions.length === 0 && identityClaims(identity).length === 0) {
     refuse(
       "conditions",
       conditions,
@@ -200,6 +207,7 @@ export function parseGrant(
     allOf,
     onBehalfOf: configuration.onBehalfOf,
     pinning: readPinning(configuration, surroundings, refuse),
+    ...(configuration.renewal === undefined ? {} : { renewal: configuration.renewal }),
     profile: rest.profile,
     ...(maxLifetimeSeconds === undefined ? {} : { maxLifetimeSeconds }),
     ...(owner === undefined ? {} : { owner }),
@@ -254,6 +262,12 @@ function readAllOf(
     seen.add(asked.source);
     const further = readSource(at, { ...asked, conditions }, surroundings, refuse);
     if (further.ofDevices) refuse(`${at}source`, asked.source, "expected a source that vouches for workloads");
+    if (further.renews)
+      refuse(
+        `${at}source`,
+        asked.source,
+        "expected another source: certificates of this server renew, and do nothing else",
+      );
     for (const [position, { claim, as }] of sameAs.entries()) {
       requireClaim(`${at}sameAs[${position}].claim`, claim, further, refuse);
       requireClaim(`${at}sameAs[${position}].as`, as, primary, refuse);

@@ -8,7 +8,7 @@ import type { Authorized } from "./authorize.ts";
 import { identityNameOf } from "./identityName.ts";
 import type { Issuer } from "./issuer.ts";
 import { lint, type LintedCertificate } from "./lint.ts";
-import type { Intent, IssuanceLedger, OpenIntent } from "./ports.ts";
+import type { Intent, IssuanceLedger, NotIntended, OpenIntent } from "./ports.ts";
 import { prepare, serialRandomOctets } from "./prepare.ts";
 import { signCertificate } from "./signCertificate.ts";
 
@@ -27,8 +27,8 @@ export type IssueOutcome =
   | { readonly outcome: "issued"; readonly serial: Buffer; readonly certificate: Buffer; readonly issuer: Issuer }
   /** The order was not `ready` any more: another request won, or an authorization ended. Nothing was changed. */
   | { readonly outcome: "notReady" }
-  /** The identity is in quarantine. Nothing was changed. */
-  | { readonly outcome: "quarantined" }
+  /** The identity is in quarantine, or the renewal is refused. */
+  | { readonly outcome: Exclude<NotIntended, "notReady"> }
   /** The intent is committed but no certificate is recorded yet (token or database away): it will be settled. */
   | { readonly outcome: "unfinished"; readonly serial: Buffer };
 
@@ -145,6 +145,7 @@ function intentOf(linted: LintedCertificate): Intent {
     spkiSha256: publicKey.sha256,
     evidence: authorized.evidence,
     storedGrant: authorized.storedGrant,
+    renewal: authorized.renewal,
     notBefore: linted.notBefore,
     notAfter: linted.notAfter,
   };

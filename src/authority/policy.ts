@@ -89,6 +89,7 @@ export function createIdentityPolicy({
         grantOrigin: grant.origin,
         evidence,
         pinning: grant.pinning,
+        renewal: grant.renewal,
         recordedClaims: recordedClaims(grant, evidence[0].claims),
       };
     },

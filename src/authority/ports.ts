@@ -33,6 +33,23 @@ export interface GrantChanges {
   changesSince(count: number): Promise<{ count: number; changed: readonly WrittenGrant[] }>;
 }
 
+/** What follows when a certificate is shown for renewal that is not the newest of its lineage. */
+export type OnClone = "alert" | "refuse" | "quarantine";
+
+/** A renewal by possession of an earlier certificate. */
+export interface Renewal {
+  /** Serial of the lineage's first certificate. */
+  readonly lineage: Buffer;
+  /** Serial of the certificate shown. */
+  readonly previous: Buffer;
+  readonly onClone: OnClone;
+  /** The grant of the database by which the platform's evidence was accepted, which must still stand. */
+  readonly platformGrant: StoredGrant | null;
+}
+
+/** Why an intent was not written; nothing was changed, but that a refused renewal ends its order and marks its lineage. */
+export type NotIntended = "notReady" | "quarantined" | "cloned" | "revoked";
+
 /** One line of the inventory, before it has a signature: everything that will be recorded, and the bytes to be signed. */
 export interface Intent {
   readonly serial: Buffer;
@@ -57,6 +74,8 @@ export interface Intent {
   readonly storedGrant: StoredGrant | null;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** Null where it renews nothing by possession. */
+  readonly renewal?: Renewal | null;
 }
 
 /** An intent that a stopped or failed process left behind. */
@@ -74,9 +93,11 @@ export interface IssuanceLedger {
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
    * its account valid, all its authorizations valid, its identity in no quarantine and `storedGrant` standing now: `notReady` or
    * `quarantined` mean that one of these did not hold and nothing changed.
+   * A renewal makes its certificate the newest of its lineage in the same statement, or is refused: `cloned` where the one shown is not the
+   * newest any more, `revoked` where it is that.
    * @throws when the serial is intended already; one that was recorded is refused by `record`
    */
-  intend(intent: Intent): Promise<"intended" | "notReady" | "quarantined">;
+  intend(intent: Intent): Promise<"intended" | NotIntended>;
   /**
    * Atomic: the certificate, its identity, the order's state, the audit entry and the outbox event, or nothing. False when the
    * intent was settled by somebody else meanwhile: then that certificate counts, not this one.

@@ -12,12 +12,14 @@ import {
   evidenceBytesMax,
   type EvidenceItem,
 } from "../client/evidence.ts";
+import { possessionFormat } from "../client/possession.ts";
 import { type CommandWorld, UsageError } from "./command.ts";
+import { readPossession } from "./possessionFiles.ts";
 
 /** The option's value in its parts. */
 export interface EvidenceOption {
-  readonly kind: "file" | "exec";
-  /** A path, `-` for standard input, or a shell command. */
+  readonly kind: "file" | "exec" | "possession";
+  /** A path, `-` for standard input, a shell command, or the paths of a certificate and its key with a comma in between. */
   readonly from: string;
   /** Undefined where the challenge is to decide. */
   readonly format: string | undefined;
@@ -29,7 +31,8 @@ const name = /^[a-z0-9-]{1,64}$/;
 const optionsMax = 4;
 
 /**
- * Reads `FORMAT:FILE`, `FORMAT@REF:FILE`, `exec:COMMAND` or `exec@REF:COMMAND`, each of another source.
+ * Reads `FORMAT:FILE`, `FORMAT@REF:FILE`, `exec:COMMAND` or `exec@REF:COMMAND`, each of another source; with format x509-pop FILE is
+ * `CERT,KEY`.
  * @param ref of the only one
  * @param format of the only one, where it is a command
  * @throws {UsageError}
@@ -61,7 +64,9 @@ function readEvidenceOption(text: string, ref: string | undefined, format: strin
   if (own.format === "exec") return { kind: "exec", format, ...found };
   if (format !== undefined && format !== own.format)
     throw new UsageError(`--format is ${format}, but the evidence is ${own.format}`);
-  return { kind: "file", format: own.format, ...found };
+  if (own.format !== possessionFormat) return { kind: "file", format: own.format, ...found };
+  if (!/^[^,]+,[^,]+$/.test(from)) throw new UsageError("--evidence x509-pop:CERT,KEY needs two files");
+  return { kind: "possession", format: own.format, ...found };
 }
 
 /** Sources that the options name in full: then evidence can go with the order, before any challenge has named them. */
@@ -86,7 +91,12 @@ export function evidenceFrom(
   { env, stdin }: World,
 ): (binding: EvidenceBinding) => Promise<readonly EvidenceItem[]> {
   let input: Promise<string> | undefined;
-  const read = ({ kind, from }: EvidenceOption, binding: EvidenceBinding): Promise<string> => {
+  const read = async ({ kind, from }: EvidenceOption, binding: EvidenceBinding): Promise<string> => {
+    if (kind === "possession") {
+      const [certificate = "", key = ""] = from.split(",");
+      const proof = await readPossession(certificate, key);
+      return proof(binding);
+    }
     if (kind === "exec") return runCommand(from, binding, env);
     return from === "-" ? (input ??= readLimited(stdin, "the standard input")) : readSource(from);
   };

@@ -6,13 +6,15 @@ import { constants } from "node:fs";
 import { access, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeCertificateFiles } from "../client/certificateFiles.ts";
-import { AcmeProblem } from "../client/errors.ts";
-import type { MayflyClient } from "../client/mayflyClient.ts";
+import { AcmeProblem, ClientError } from "../client/errors.ts";
+import type { CertificateRequest, IssuedCertificate, MayflyClient } from "../client/mayflyClient.ts";
+import { isUsableFor, possessionEvidence } from "../client/possession.ts";
 import { renewalTime } from "../client/renewal.ts";
 import { createSecretFile, fileErrorCode, readSecretFile } from "../keys/secretFile.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { type CommandContext, defineCommand, UsageError, wholeNumber } from "./command.ts";
 import { evidenceFrom, namedSources, readEvidenceOptions } from "./evidenceOption.ts";
+import { readPossession } from "./possessionFiles.ts";
 
 const options = {
   "spiffe-id": {
@@ -24,10 +26,15 @@ const options = {
   evidence: {
     type: "string",
     value: "SOURCE",
-    required: true,
     multiple: true,
     description:
-      "what proves it: FORMAT:FILE, such as jwt:FILE or k8s:FILE, for what is in a file (- reads standard input), or exec:COMMAND for what a command prints; several where the server asks for several, each of another source",
+      "what proves it: FORMAT:FILE, such as jwt:FILE or k8s:FILE, for what is in a file (- reads standard input), x509-pop:CERT,KEY for a certificate of another CA and its key, or exec:COMMAND for what a command prints; several where the server asks for several, each of another source",
+  },
+  "renew-from": {
+    type: "string",
+    value: "DIR",
+    description:
+      "renew by the certificate that DIR holds, cert.pem and key.pem, where the server lets it; --evidence is for when it does not",
   },
   out: { type: "string", value: "DIR", required: true, description: "where key.pem, cert.pem and bundle.pem go" },
   directory: {
@@ -88,7 +95,7 @@ const options = {
 export const command = defineCommand({
   name: "request",
   summary: "obtain a certificate for a workload by showing evidence of what it is",
-  usage: "--spiffe-id ID --evidence SOURCE --out DIR [OPTION …]",
+  usage: "--spiffe-id ID (--evidence SOURCE | --renew-from DIR) --out DIR [OPTION …]",
   description: [
     "Makes a key, proves to the server what this workload is, obtains a certificate for the key, verifies its chain against the root,",
     "and writes key.pem (mode 0600), cert.pem (with intermediates) and bundle.pem (the root), all three replaced in one step.\n\n" +
@@ -112,6 +119,11 @@ export const command = defineCommand({
       command:
         "mayfly request --spiffe-id spiffe://example.org/ns/shop/sa/cart --evidence k8s:/var/run/secrets/tokens/mayfly --out /run/mayfly",
     },
+    {
+      does: "renewal by the certificate that is there, while the server lets it",
+      command:
+        "mayfly request --spiffe-id spiffe://example.org/ns/shop/sa/cart --renew-from /run/mayfly --evidence k8s:/var/run/secrets/tokens/mayfly --out /run/mayfly",
+    },
   ],
   run: request,
 });
@@ -119,6 +131,9 @@ export const command = defineCommand({
 async function request({ values, env, stdin, stdout }: CommandContext<typeof options>): Promise<void> {
   const evidence = readEvidenceOptions(values.evidence, values.ref, values.format);
   const accept = namedSources(evidence);
+  const renewFrom = values["renew-from"];
+  if (evidence.length === 0 && renewFrom === undefined)
+    throw new UsageError("request needs --evidence SOURCE, or --renew-from DIR, or both");
   const timeoutSeconds = wholeNumber("timeout", values.timeout, { least: 1, most: 86_400, unit: "seconds" });
   const notAfter = values.lifetime === undefined ? undefined : lifetimeEnd(values.lifetime);
   const spiffeId = values["spiffe-id"];
@@ -143,11 +158,12 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
       stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${spiffeId}\n  due        ${result.due}\n`);
       return;
     }
-    const issued = await client.request({
+    const ways: Way[] = renewFrom === undefined ? [] : await previousIn(renewFrom, spiffeId);
+    const inline = !values["no-inline"];
+    if (evidence.length > 0)
+      ways.push({ evidence: evidenceFrom(evidence, { env, stdin }), inline, ...(accept && { accept }) });
+    const issued = await obtain(client, ways, {
       spiffeId,
-      evidence: evidenceFrom(evidence, { env, stdin }),
-      inline: !values["no-inline"],
-      ...(accept === undefined ? {} : { accept }),
       ...(values.profile === undefined ? {} : { profile: values.profile }),
       ...(notAfter === undefined ? {} : { notAfter }),
       // Another account cannot replace it, and a fresh one is another.
@@ -175,6 +191,38 @@ async function readPredecessor(directory: string, spiffeId: string): Promise<X50
     return undefined;
   }
 }
+
+/** One thing to show. */
+type Way = Pick<CertificateRequest, "evidence" | "inline" | "accept">;
+
+/** The certificate in this folder and its key; nothing where it holds no certificate that counts now for this identity. */
+async function previousIn(directory: string, spiffeId: string): Promise<Way[]> {
+  const leaf = await readPredecessor(directory, spiffeId);
+  if (leaf === undefined || !isUsableFor(leaf, spiffeId, new Date())) return [];
+  const proof = await readPossession(join(directory, "cert.pem"), join(directory, "key.pem"));
+  return [{ evidence: possessionEvidence(proof), inline: false }];
+}
+
+/** The first way that the server takes. What it refuses otherwise than for the evidence, it would refuse by the next way too. */
+async function obtain(
+  client: MayflyClient,
+  [first, ...others]: readonly Way[],
+  wanted: Omit<CertificateRequest, keyof Way>,
+): Promise<IssuedCertificate> {
+  if (first === undefined) throw new Error("there is no certificate for this identity to renew, and no other evidence");
+  try {
+    return await client.request({ ...wanted, ...first });
+  } catch (error) {
+    const refused =
+      error instanceof AcmeProblem
+        ? error.is("badAttestationStatement")
+        : isClientError(error) && error.code === "evidence";
+    if (others.length === 0 || !refused) throw error;
+    return await obtain(client, others, wanted);
+  }
+}
+
+const isClientError = (error: unknown): error is ClientError => error instanceof ClientError;
 
 /** When it is time to renew. A server that does not know the certificate, any more or at all, is asked for a new one. */
 async function dueTime(client: MayflyClient, leaf: X509Certificate): Promise<Date> {

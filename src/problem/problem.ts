@@ -95,6 +95,11 @@ export const problems = {
     status: 403,
     title: "The instance belongs to another account",
   },
+  instanceCloned: {
+    type: `${attestation}instanceCloned`,
+    status: 403,
+    title: "The certificate is not the newest of its lineage",
+  },
   measurementMismatch: {
     type: `${attestation}measurementMismatch`,
     status: 403,

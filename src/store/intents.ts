@@ -44,12 +44,18 @@ export const intentValues = (intent: Intent): unknown[] => [
 export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}
        and not ${isQuarantined("$8")} and ${delegationLives("$15")}`;
 
+/** True where all authorizations of the order `o` are valid now. */
+export const isAuthorized = (o: string): string => `not exists (
+       select from acme_authorization z
+       where z.id = any(${o}.authorization_ids) and (z.status <> 'valid' or z.expires_at <= now()))`;
+
 /**
  * The end of such a statement: a row where it wrote one. Without an order (the listener's own certificate) the intent stands alone. There
  * is no `on conflict` on purpose: a serial that is taken is an error, here by the intents' key and at record by the certificates' key.
  * @param moved CTE with `replaces` of the order, which has a row where the order is `processing` now
  */
-export const insertIntent = (moved: string): string => `insert into issuance_intent (${intentColumns}, replaces)
-   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, (select replaces from ${moved})
+export const insertIntent = (moved: string, also = { columns: "", values: "" }): string =>
+  `insert into issuance_intent (${intentColumns}, replaces${also.columns})
+   select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, (select replaces from ${moved})${also.values}
    where $5::uuid is null or exists (select from ${moved})
    returning serial`;

@@ -1,8 +1,9 @@
 /** The ledger of issuance: implements `IssuanceLedger` and `IssuerStore` of the authority. Two statements per certificate. */
-import type { IssuanceLedger, IssuerStore, OpenIntent, StoredIssuer } from "../authority/ports.ts";
+import type { IssuanceLedger, IssuerStore, NotIntended, OpenIntent, StoredIssuer } from "../authority/ports.ts";
 import { recordDelegation } from "./delegations.ts";
 import { statement, type Database } from "./database.ts";
-import { insertIntent, intentValues, mayIntend } from "./intents.ts";
+import { insertIntent, intentValues, isAuthorized, mayIntend } from "./intents.ts";
+import { advance, giveBack, platformStands, renewalValues, renewedColumns, shownSerial } from "./lineages.ts";
 import { isIdentityQuarantined } from "./quarantines.ts";
 
 const intend = statement(
@@ -10,12 +11,26 @@ const intend = statement(
   `with moved as (
      update acme_order o set status = 'processing'
      where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
-       and not exists (
-         select from acme_authorization z
-         where z.id = any(o.authorization_ids) and (z.status <> 'valid' or z.expires_at <= now()))
+       and ${isAuthorized("o")}
      returning o.id, o.replaces
    )
    ${insertIntent("moved")}`,
+);
+
+// The same for a renewal by possession. The order's row is locked first and moved only where the lineage's row lets this certificate be its
+// newest; no row where the order is not ready.
+const intendRenewal = statement(
+  "issuance_intend_renewal",
+  `with ready as (
+     select o.id, o.replaces, p.not_after as previous_ends, exists (select from revocation r where r.serial = p.serial) as revoked
+     from acme_order o join certificate p on p.serial = ${shownSerial}
+     where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
+       and ${platformStands} and ${isAuthorized("o")}
+     for update of o
+   ), ${advance}, intended as (
+     ${insertIntent("moved", renewedColumns)}
+   )
+   select case when revoked then 'revoked' when exists (select from intended) then 'intended' else 'cloned' end as outcome from ready`,
 );
 
 const record = statement(
@@ -33,10 +48,10 @@ const record = statement(
    ), recorded as (
      insert into certificate (serial, fingerprint, der, issuer_id, identity_id, door, order_id, account_id, spiffe_id, dns_names,
                               ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces, issued_at,
-                              permanent_identifier)
+                              permanent_identifier, lineage, renewed_from)
      select serial, sha256($2), $2, issuer_id, identified.id, door, order_id, account_id, spiffe_id, dns_names,
             ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces,
-            date_trunc('milliseconds', now()), permanent_identifier
+            date_trunc('milliseconds', now()), permanent_identifier, lineage, renewed_from
      from intent, identified
      returning serial
    ), ${recordDelegation}, orders as (
@@ -75,6 +90,8 @@ const abandon = statement(
      update issuance_intent set abandoned_at = now() where serial = $1 and abandoned_at is null returning *
    ), orders as (
      update acme_order o set status = 'invalid', error = $3 from ended where o.id = ended.order_id and o.status = 'processing'
+   ), lineages as (
+     ${giveBack("ended")}
    )
    insert into audit_entry (event, actor, subject, detail)
    select 'issuance.abandoned', 'job:settle', 'certificate:' || encode(serial, 'hex'),
@@ -94,8 +111,15 @@ interface IntentRow {
 export function createIssuanceLedger(db: Database): IssuanceLedger {
   return {
     async intend(intent) {
-      const rows = await db.run(intend, intentValues(intent));
-      if (rows.length === 1) return "intended";
+      const { renewal } = intent;
+      const rows =
+        renewal === null || renewal === undefined
+          ? (await db.run(intend, intentValues(intent))).map(() => ({ outcome: "intended" }) as const)
+          : await db.run<{ outcome: "intended" | NotIntended }>(intendRenewal, [
+              ...intentValues(intent),
+              ...renewalValues(renewal),
+            ]);
+      if (rows[0] !== undefined) return rows[0].outcome;
       return (await isIdentityQuarantined(db, intent.identityName)) ? "quarantined" : "notReady";
     },
     record: async (serial, certificate) => (await db.run(record, [serial, certificate])).length === 1,

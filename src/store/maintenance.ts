@@ -4,6 +4,7 @@
  */
 import type { OutboxEvent, OutboxStore } from "../events/outbox.ts";
 import { statement, type Database } from "./database.ts";
+import { pruneLineages } from "./lineages.ts";
 import { pruneFailures, releasePlaces } from "./orderLimits.ts";
 
 const take = statement(
@@ -70,6 +71,7 @@ export async function prune(db: Database, now: Date, oldestId: string): Promise<
     [pruneFailures, new Date(now.getTime() - failuresKeptMs)],
     [pruneEvidence, new Date(now.getTime() - evidenceKeptMs)],
     [prunePins, now],
+    [pruneLineages, new Date(now.getTime() - evidenceKeptMs)],
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],
     [pruneReplacements, oldestId],

@@ -246,6 +246,7 @@ t.test("mistakes are found before anything is sent", async (t) => {
     [["--evidence", "jwt:x", "--evidence", "k8s:y", "--ref", "two"], 2, /--ref and --format go with one --evidence/],
     [["--evidence", "jwt:-", "--evidence", "k8s:-"], 2, /the standard input is one piece of evidence only/],
     [Array.from({ length: 5 }, () => "--evidence=jwt:x"), 2, /--evidence is there more than 4 times/],
+    [["--evidence", "x509-pop:cert.pem"], 2, /--evidence x509-pop:CERT,KEY needs two files/],
     [["--evidence", "jwt:-", "--format", "k8s"], 2, /--format is k8s, but the evidence is jwt/],
     [["--evidence", "exec:true", "--format", "T P M"], 2, /--format is "T P M", expected the name of a format/],
     [["--evidence", "jwt:-", "--lifetime", "0"], 2, /--lifetime is "0", expected a whole number/],

@@ -162,6 +162,6 @@ t.test("the file is a configuration, with the settings that it only shows as wel
   const shown = join(t.testdir({ "shown.yaml": uncommented }), "shown.yaml");
   t.strictSame(
     loadConfiguration(shown, {}).grants.map(({ name }) => name),
-    ["github-deploy", "orchestrated-pay", "laptops"],
+    ["github-deploy", "orchestrated-pay", "laptops", "github-deploy-again"],
   );
 });

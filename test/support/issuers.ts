@@ -116,6 +116,7 @@ export function sourceFactsOf(changes: Partial<SourceFacts>): SourceFacts {
     ofDevices: false,
     deviceClaims: [],
     levels,
+    renews: false,
     pinning,
     leastPinning: pinning,
     ...changes,

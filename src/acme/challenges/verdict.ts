@@ -2,6 +2,7 @@
 import { EvidenceRefused, SourceUnavailable, type VerifiedEvidence } from "../../attestation/evidence.ts";
 import type { StoredGrant } from "../../authority/ports.ts";
 import { problem, problemDocument, type Problem, type ProblemCode } from "../../problem/problem.ts";
+import { continueLineage, type Continued } from "./lineage.ts";
 import { required, requireValid, type AcmeContext, type GrantDecision } from "../context.ts";
 import type { SigningAccount } from "../pipeline.ts";
 import type {
@@ -85,6 +86,10 @@ async function accept(
   const valid: Challenge = { ...ended(challenge), status: "valid", validated: timestamp(now) };
   let { orderId } = authorization;
   let decision = decided;
+  const { delegation } = challenge;
+  const { identifier, profile } = authorization;
+  const asked = { identifier, profile, accountId: account.id, delegation };
+  let continued = await continueLineage(decision, asked, context);
   for (let attempt = 1; ; attempt++) {
     const outcome = await context.orders.attested({
       signer: account,
@@ -92,7 +97,7 @@ async function accept(
       orderId,
       challenge: valid,
       expiresAt: authorizationEnd(verified, now, context),
-      attestation: recordOf(decision, bound, challenge.delegation),
+      attestation: recordOf(decision, bound, { delegation, continued, now }),
       storedGrant: storedGrantOf(decision),
       ...usesOf(verified, decision),
     });
@@ -106,6 +111,7 @@ async function accept(
     if (read.status === "pending" && decision.grantOrigin === "database") {
       await context.policy.reread();
       decision = decideAgain();
+      continued = await continueLineage(decision, asked, context);
     }
     const changed = read.orderId !== orderId || !isSameGrant(decision, before);
     if (!changed || attempt === acceptAttempts) return sameChallenge(read, challenge);
@@ -147,15 +153,21 @@ export function usesOf(verified: readonly VerifiedEvidence[], { evidence, pinnin
 export function recordOf(
   { grant, grantVersion, evidence, recordedClaims }: GrantDecision,
   bound: Judged["bound"],
-  delegation: DelegationRecord | undefined,
+  {
+    delegation,
+    continued,
+    now,
+  }: { delegation: DelegationRecord | undefined; continued: Continued | undefined; now: Date },
 ): AttestationRecord {
   const [primary, ...others] = evidence;
   const certificateKey = onlyKeyOf(evidence);
   const delegationEnds = delegation && new Date(delegation.expires);
-  const notAfterCap = earliest([...evidence.map((one) => one.notAfterCap), delegationEnds]);
+  const notAfterCap = earliest([...evidence.map((one) => one.notAfterCap), delegationEnds, continued?.end]);
   return {
     ...bound,
     ...pieceOf(primary),
+    platform: continued?.platform ?? { attestedAt: now.toISOString(), grant, grantVersion },
+    ...(continued !== undefined && { renewal: continued.renewal }),
     ...(certificateKey !== undefined && { certificateKey }),
     ...(delegation !== undefined && { delegation }),
     ...(others.length > 0 && { with: others.map(pieceOf) }),
