@@ -49,7 +49,7 @@ export function decodeEvidenceCbor(octets: Uint8Array, limits: CborLimits = {}):
  */
 export function isSignedEs384({ signed, signature }: CoseSign1, key: KeyObject): boolean {
   if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "secp384r1") return false;
-  return signature.length === 96 && verify("sha384", signed, { key, dsaEncoding: "ieee-p1363" }, signature);
+  return verify("sha384", signed, { key, dsaEncoding: "ieee-p1363" }, signature);
 }
 
 /** `["Signature1", protected, external_aad = h'', payload]` in deterministic CBOR. */

@@ -26,6 +26,7 @@ import {
   keysFor,
   notAfter,
   notBefore,
+  pssIdentifier,
   rawExtension,
   spkiOf,
 } from "../support/foreignCa.ts";
@@ -308,6 +309,40 @@ t.test(
   },
 );
 
+t.test(
+  "the algorithm is the one that is named: parameters of RSA-PSS agree, and a key of another type verifies nothing",
+  async (t) => {
+    const maker = foreignRoot("Maker", "pss-sha384");
+    const named = (identifier: Buffer, algorithm: ForeignAlgorithm = "pss-sha384"): string =>
+      verdict(
+        maker.certify({ subject: "Device", keys: leafKeys, identifier, algorithm }),
+        [],
+        rootsOf(maker.certificate),
+      );
+    const good = { hash: "sha384", maskHash: "sha384" };
+    t.equal(named(pssIdentifier(good)), "accepted");
+    t.equal(
+      named(pssIdentifier({ ...good, trailer: 1 })),
+      "accepted",
+      "a default that is written out, as AMD's certificates have it",
+    );
+    const refused = /^evidenceInvalid: .*algorithm that is not taken/;
+    t.match(named(pssIdentifier({ ...good, trailer: 2 })), refused);
+    t.match(named(pssIdentifier({ ...good, maskHash: "sha256" })), refused, "another hash in the mask");
+    t.match(named(pssIdentifier({ ...good, maskHash: "sha1" })), refused);
+    t.match(named(pssIdentifier({ ...good, mask: oids.sha384 })), refused, "another mask");
+    t.match(named(pssIdentifier({ ...good, hash: "sha256" })), refused, "another hash");
+    t.match(named(encodeDer(sequence(objectIdentifier(oids.rsassaPss)))), refused, "no parameters: SHA-1");
+    t.match(named(encodeDer(sequence(objectIdentifier(oids.rsassaPss), sequence()))), refused, "none said: SHA-1");
+    t.match(
+      named(encodeDer(sequence(objectIdentifier(oids.ecdsaWithSHA384))), "rsa-sha384"),
+      refused,
+      "ECDSA, of an RSA key",
+    );
+    t.match(named(pssIdentifier(good), "rsa-sha384"), refused, "PKCS #1 in place of PSS");
+  },
+);
+
 t.test("keys that are too small are refused, and too large ones before any signature is tried", async (t) => {
   const small = generateKeyPairSync("rsa", { modulusLength: 1024 });
   t.match(
@@ -434,6 +469,12 @@ t.test("verified signatures are remembered for these bytes alone, and time is as
     verdict(leaf, path, rootsOf(foreignRoot("Maker Root", "ecdsa-sha384").certificate), { verified }),
     /another key/,
   );
+  // The signature of one issuer counts for no other of the same name, also where nothing tells their keys apart.
+  const silent = { extensions: [basicConstraints({ cA: false })] };
+  const below = foreignCertificate(root, { subject: "Device", keys: leafKeys, ...silent });
+  const twin = foreignRoot("Maker Root", "ecdsa-sha384", { extensions: [basicConstraints({ cA: true })] });
+  t.equal(verdict(below, [], trusted, { verified }), "accepted");
+  t.match(verdict(below, [], rootsOf(twin.certificate), { verified }), /does not verify/);
   const flipped = Buffer.from(leaf);
   flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1;
   t.match(verdict(flipped, path, trusted, { verified }), /does not verify|DER/);

@@ -61,15 +61,27 @@ const hashSizes: Record<string, number> = { sha1: 20, sha256: 32, sha384: 48 };
 /** DER AlgorithmIdentifier. */
 export function foreignAlgorithmIdentifier(algorithm: ForeignAlgorithm): Buffer {
   const [scheme, hash = ""] = algorithm.split("-");
-  if (scheme === "pss") {
-    const digest = sequence(objectIdentifier(hashOids[hash] ?? ""));
-    const mask = sequence(objectIdentifier(oids.mgf1), digest);
-    const salt = smallInteger(hashSizes[hash] ?? 0);
-    const parameters = sequence(constructed(0, digest), constructed(1, mask), constructed(2, salt));
-    return encodeDer(sequence(objectIdentifier(oids.rsassaPss), parameters));
-  }
+  if (scheme === "pss") return pssIdentifier({ hash, maskHash: hash });
   const oid = objectIdentifier(signatureOids[algorithm as keyof typeof signatureOids]);
   return encodeDer(scheme === "rsa" ? sequence(oid, der(tags.null)) : sequence(oid));
+}
+
+/** RSASSA-PSS with parameters of the test's choice (RFC 4055 §3.1). */
+export function pssIdentifier(parameters: {
+  readonly hash: string;
+  readonly maskHash: string;
+  readonly mask?: string;
+  readonly trailer?: number;
+}): Buffer {
+  const { hash, maskHash, mask = oids.mgf1, trailer } = parameters;
+  const algorithm = (name: string): DerPart => sequence(objectIdentifier(hashOids[name] ?? ""));
+  const members = [
+    constructed(0, algorithm(hash)),
+    constructed(1, sequence(objectIdentifier(mask), algorithm(maskHash))),
+    constructed(2, smallInteger(hashSizes[hash] ?? 0)),
+    ...(trailer === undefined ? [] : [constructed(3, smallInteger(trailer))]),
+  ];
+  return encodeDer(sequence(objectIdentifier(oids.rsassaPss), sequence(...members)));
 }
 
 /** A signature in the form that certificates carry. */
@@ -101,6 +113,8 @@ export interface CertificatePlan extends Validity {
   /** Besides those. */
   readonly more?: readonly Extension[];
   readonly algorithm?: ForeignAlgorithm;
+  /** The AlgorithmIdentifier that it names, in place of the algorithm's. */
+  readonly identifier?: Buffer;
 }
 
 /** Who issues: the name, its key, and how it signs unless a plan says otherwise. */
@@ -127,7 +141,7 @@ export function foreignCertificate(issuer: ForeignIssuer, plan: CertificatePlan)
     keyUsage(cA ? ["keyCertSign", "cRLSign"] : ["digitalSignature"]),
   ];
   const list = [...extensions, ...(plan.more ?? [])];
-  const identifier = foreignAlgorithmIdentifier(algorithm);
+  const identifier = plan.identifier ?? foreignAlgorithmIdentifier(algorithm);
   const tbs = encodeDer(
     sequence(
       constructed(0, smallInteger(2)),

@@ -17,14 +17,16 @@ import {
 } from "../../../src/attestation/formats/sevSnp.ts";
 import { checkSource } from "../../../src/attestation/registry.ts";
 import { reportBytes, signedBytes } from "../../../src/attestation/sevSnp/report.ts";
+import { openRevocationLists } from "../../../src/attestation/sevSnp/revocation.ts";
 import { rootsOf, type SnpTrust } from "../../../src/attestation/sevSnp/trust.ts";
 import { openSource, sourceFacts } from "../../../src/attestation/sources.ts";
 import { parseGrants } from "../../../src/authority/grants.ts";
 import { createLru } from "../../../src/cache/lru.ts";
 import { readCertificate } from "../../../src/x509/certificate.ts";
+import { basicConstraints, keyUsage, type KeyUsage } from "../../../src/x509/extensions.ts";
 import { pemEncode } from "../../../src/x509/pem.ts";
 import { flippedBits } from "../../support/flipped.ts";
-import { foreignNow, keysFor, notAfter, notBefore } from "../../support/foreignCa.ts";
+import { foreignNow, foreignRoot, keysFor, notAfter, notBefore } from "../../support/foreignCa.ts";
 import { evidenceFile, type EvidenceSample, evidenceSamples, withEvidence } from "../../support/sharedEvidence.ts";
 import {
   askSerial,
@@ -523,6 +525,7 @@ t.test("a source with files: chain, certificates of chips, revocation lists", as
   write("signers/other.pem", pem(milan.certifyChip({ hwId: Buffer.alloc(64, 9) })));
   write("signers/later.crt", milan.certifyChip({ tcb: { 8: 19 } }));
   write("signers/provider.cer", milan.vlek);
+  write("signers/a-provider.cer", snpPlatform("Milan").vlek); // Fits as well, but its key signed nothing of ours.
   write("signers/README.txt", "not a certificate");
   t.equal(await through({ certificateDirectory: signers }, {}), "accepted", "found by chip and TCB");
   t.match(
@@ -585,6 +588,20 @@ t.test("a source with files: chain, certificates of chips, revocation lists", as
   await t.rejects(source.verify(itemOf(report()), context), { name: "SourceUnavailable" });
   write("fresh.crl", list([]));
   await t.resolves(source.verify(itemOf(report()), context));
+});
+
+t.test("a root that may not sign revocation lists has none", async (t) => {
+  const extensions = (...usages: KeyUsage[]) => [basicConstraints({ cA: true }), keyUsage(usages)];
+  const file = join(t.testdir({}), "milan.crl");
+  writeFileSync(file, milan.revocationList([]));
+  const chainUnder = (...usages: KeyUsage[]) =>
+    [
+      milan.ask.certificate,
+      foreignRoot("ARK-Milan", "pss-sha384", { keys: milan.ark.keys, extensions: extensions(...usages) }).certificate,
+    ].map((certificate) => readCertificate(certificate, { lenient: true }));
+  const lists = openRevocationLists([file]);
+  t.doesNotThrow(() => lists.requireUnrevoked(chainUnder("keyCertSign", "cRLSign"), foreignNow));
+  t.throws(() => lists.requireUnrevoked(chainUnder("keyCertSign"), foreignNow), { name: "SourceUnavailable" });
 });
 
 t.test("settings: what cannot work or must not is refused at start", async (t) => {
