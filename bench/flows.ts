@@ -20,7 +20,8 @@ export interface FlowOptions {
 /** One issuance with a fresh account key and a fresh certificate key; resolves to the PEM chain. */
 export type Flow = (number: number) => Promise<string>;
 
-interface Acting {
+/** Who asks, and how. */
+export interface Acting {
   readonly session: AcmeSession;
   readonly signer: JwsSigner;
   readonly kid: string;
@@ -30,16 +31,15 @@ interface Acting {
 /** The directory is fetched once for all: an agent keeps it. */
 const directories = new Map<string, Directory>();
 
-const p256 = (): KeyObject => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
-const json = (answer: HttpsAnswer): Record<string, unknown> =>
+/** A fresh key. */
+export const p256 = (): KeyObject => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+/** The body of an answer. */
+export const json = (answer: HttpsAnswer): Record<string, unknown> =>
   JSON.parse(answer.body.toString()) as Record<string, unknown>;
 const location = (answer: HttpsAnswer): string => answer.header("location") ?? "";
 
-/** newNonce, newAccount, newOrder: what both flows begin with. Each worker knows the directory already. */
-async function begin(
-  options: FlowOptions,
-  identifier: object,
-): Promise<Acting & { order: Record<string, unknown>; orderUrl: string }> {
+/** newNonce, newAccount. Each worker knows the directory already. */
+export async function openAccount(options: FlowOptions): Promise<Acting & { readonly newOrder: string }> {
   const deadline = openDeadline(60_000, undefined);
   const session = acmeSession(
     options.directoryUrl,
@@ -55,10 +55,18 @@ async function begin(
     { step: "newAccount", url: newAccount, signer, payload: { termsOfServiceAgreed: true } },
     deadline,
   );
-  const acting = { session, signer, kid: location(account), deadline };
-  const answer = await session.post(
+  return { session, signer, kid: location(account), deadline, newOrder };
+}
+
+/** The same and newOrder: what the flows with challenges begin with. */
+async function begin(
+  options: FlowOptions,
+  identifier: object,
+): Promise<Acting & { order: Record<string, unknown>; orderUrl: string }> {
+  const { newOrder, ...acting } = await openAccount(options);
+  const answer = await acting.session.post(
     { step: "newOrder", url: newOrder, ...acting, payload: { identifiers: [identifier] } },
-    deadline,
+    acting.deadline,
   );
   return { ...acting, order: json(answer), orderUrl: location(answer) };
 }

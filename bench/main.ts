@@ -3,12 +3,25 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
-import { httpsTransport } from "../src/client/http.ts";
-import { attestedFlow, http01Flow, http01Responder, tokenMint, type Flow, type Http01Responder } from "./flows.ts";
+import { httpsTransport, type HttpsTransport } from "../src/client/http.ts";
+import type { ObservedExchange } from "../src/client/session.ts";
+import { compare } from "./compare.ts";
+import {
+  attestedFlow,
+  http01Flow,
+  http01Responder,
+  tokenMint,
+  type Flow,
+  type FlowOptions,
+  type Http01Responder,
+} from "./flows.ts";
+import { formatCosts } from "./formats.ts";
+import { inlineFlow } from "./inlineFlow.ts";
 import { leanTransport } from "./leanTransport.ts";
 import { drive, table, type Measured } from "./load.ts";
+import { measureMemory } from "./memory.ts";
 import { measureOwn } from "./ownServer.ts";
-import { startServer } from "./serverUnderTest.ts";
+import { startServer, type ServerUnderTest } from "./serverUnderTest.ts";
 
 const help = `Usage: npm run bench -- [OPTION …]
 
@@ -17,13 +30,15 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --seconds N       length of the measured part (default 20)
   --warm-up N       seconds before it, not counted (default 5)
   --clients N       issuances under way at the same time (default 16)
-  --flow FLOW       attested (default) or http-01
+  --flow FLOW       attested (default), inline, inline-fresh, http-01; compare: attested and inline in turn, twice each
   --keys KIND       softhsm (default) or development: where our server's signing key is
   --expired N       put N expired orders, authorizations and pieces of evidence into the database first (default 0)
   --directory URL   another ACME server instead of our own; http-01 flow
   --root FILE       PEM to trust for that server's TLS
   --domain NAME     names are bench-….NAME for http-01 (default localhost)
   --http01-port N   where our responder listens for --directory (default 5002)
+  --attestations N  memory over N inline attestations, in place of a measured part
+  --formats         what verifying one piece of evidence costs, format by format, without a server
   --json            one JSON object instead of tables
 `;
 
@@ -39,6 +54,8 @@ const { values } = parseArgs({
     root: { type: "string" },
     domain: { type: "string", default: "localhost" },
     "http01-port": { type: "string", default: "5002" },
+    attestations: { type: "string" },
+    formats: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -50,6 +67,7 @@ const plan = {
 };
 
 if (values.help) process.stdout.write(help);
+else if (values.formats) process.stdout.write(await formatCosts());
 else if (values.directory === undefined) await benchOwn();
 else await benchOther(values.directory);
 
@@ -58,28 +76,46 @@ async function benchOwn(): Promise<void> {
   process.stderr.write(`Starting a server (embedded PostgreSQL, ${values.keys} key) …\n`);
   const server = await startServer(values.keys);
   const responder = values.flow === "http-01" ? await http01Responder(server.http01Port) : undefined;
+  const transport = leanTransport(server.url, server.root);
   try {
-    const transport = leanTransport(server.url, server.root);
-    const measured = await measureOwn(
-      server,
-      plan,
-      (observe) => {
-        const options = { directoryUrl: `${server.url}/acme/directory`, transport, observe };
-        if (responder !== undefined) return http01Flow(options, values.domain, responder);
-        return attestedFlow(
-          options,
-          "mayfly.localhost",
-          tokenMint(path.join(server.dataDir, "dev-issuer.jwk"), `${server.url}/dev`),
-        );
-      },
-      Number(values.expired),
-    );
-    transport.close();
-    report(measured.figures, measured.steps);
+    const flows = flowsOf(server, transport, responder);
+    if (values.attestations !== undefined) {
+      const flow = flows.memory(() => undefined);
+      process.stdout.write(await measureMemory(server, flow, Number(values.attestations), plan.clients));
+    } else if (values.flow === "compare") {
+      const [attested, inline] = ["attested", "inline"].map((name) => ({ name, make: flows[name as "inline"] }));
+      if (attested !== undefined && inline !== undefined)
+        process.stdout.write(await compare(server, plan, [attested, inline]));
+    } else {
+      const flow = Object.entries(flows).find(([name]) => name === values.flow)?.[1];
+      if (flow === undefined) throw new Error(`--flow is one of ${Object.keys(flows).join(", ")}, compare`);
+      const measured = await measureOwn(server, plan, flow, Number(values.expired));
+      report(measured.figures, measured.steps);
+    }
   } finally {
+    transport.close();
     responder?.close();
     await server.stop();
   }
+}
+
+type MakeFlow = (observe: (exchange: ObservedExchange) => void) => Flow;
+
+function flowsOf(server: ServerUnderTest, transport: HttpsTransport, responder: Http01Responder | undefined) {
+  const mint = tokenMint(path.join(server.dataDir, "dev-issuer.jwk"), `${server.url}/dev`);
+  const trustDomain = "mayfly.localhost";
+  const inline = { trustDomain, mint, audience: `${server.url}/wa` };
+  const made =
+    (make: (options: FlowOptions) => Flow): MakeFlow =>
+    (observe) =>
+      make({ directoryUrl: `${server.url}/acme/directory`, transport, observe });
+  return {
+    attested: made((options) => attestedFlow(options, trustDomain, mint)),
+    inline: made((options) => inlineFlow(options, { ...inline, fresh: false })),
+    "inline-fresh": made((options) => inlineFlow(options, { ...inline, fresh: true })),
+    memory: made((options) => inlineFlow(options, { ...inline, fresh: false, identities: 1000 })),
+    ...(responder !== undefined && { "http-01": made((options) => http01Flow(options, values.domain, responder)) }),
+  };
 }
 
 async function benchOther(directoryUrl: string): Promise<void> {

@@ -21,12 +21,15 @@ interface Counters {
   readonly writes: number;
 }
 
+type MakeFlow = (observe: (exchange: ObservedExchange) => void) => Flow;
+type Figures = Record<string, number | string>;
+
 export async function measureOwn(
   server: ServerUnderTest,
   plan: Plan,
-  flow: (observe: (exchange: ObservedExchange) => void) => Flow,
+  flow: MakeFlow,
   expired = 0,
-): Promise<{ figures: Record<string, number | string>; steps: Measured["steps"] }> {
+): Promise<{ figures: Figures; steps: Measured["steps"] }> {
   const databaseUrl = embeddedUrl(server);
   if (expired > 0) {
     process.stderr.write(
@@ -34,20 +37,48 @@ export async function measureOwn(
     );
     await putExpired(databaseUrl, expired);
   }
+  const { figures, steps } = await measurePhase(server, plan, flow);
+  process.stderr.write("Measuring the floor …\n");
+  const left = expired > 0 && { "expired orders not pruned yet": await expiredLeft(databaseUrl) };
+  return { figures: { ...figures, ...(await floorFigures(server, databaseUrl, plan)), ...left }, steps };
+}
+
+/** One warm-up and one measured part of a flow, without the floor. */
+export async function measurePhase(
+  server: ServerUnderTest,
+  plan: Plan,
+  flow: MakeFlow,
+): Promise<{ rate: number; figures: Figures; steps: Measured["steps"] }> {
+  const databaseUrl = embeddedUrl(server);
   const before = Promise.withResolvers<Counters>();
   process.stderr.write(`Warm-up ${plan.warmUpSeconds} s, then ${plan.seconds} s with ${plan.clients} clients …\n`);
   const measured = await drive(plan, flow, () => before.resolve(counters(server, databaseUrl)));
   const [start, end] = [await before.promise, await counters(server, databaseUrl)];
-  const rss = residentBytes(server.pid);
+  const each = (from: number, to: number): number => (to - from) / measured.issued;
+  return {
+    rate: measured.rate,
+    figures: {
+      "issuances/s": measured.rate,
+      issued: measured.issued,
+      failures: measured.failures,
+      "server CPU ms each": each(start.serverCpu, end.serverCpu) * 1000,
+      "Postgres CPU ms each": each(start.postgresCpu, end.postgresCpu) * 1000,
+      "load generator CPU ms each": each(start.clientCpu, end.clientCpu) * 1000,
+      "SQL statements each": each(start.statements, end.statements),
+      "write transactions each": each(start.writes, end.writes),
+      "server RSS MB": residentBytes(server.pid) / 1e6,
+    },
+    steps: measured.steps,
+  };
+}
 
-  process.stderr.write("Measuring the floor …\n");
-  const { token } = server;
+async function floorFigures({ token, dataDir }: ServerUnderTest, databaseUrl: string, plan: Plan): Promise<Figures> {
   const keys = await openKeys(
     token === undefined
       ? {
           provider: "development",
-          directory: path.join(server.dataDir, "keys"),
-          passphraseFile: path.join(server.dataDir, "key-passphrase"),
+          directory: path.join(dataDir, "keys"),
+          passphraseFile: path.join(dataDir, "key-passphrase"),
         }
       : {
           provider: "pkcs11",
@@ -63,26 +94,11 @@ export async function measureOwn(
   if (signer === undefined) throw new Error("the issuing key was not found");
   const floor = await measureFloor(signer, databaseUrl, plan.clients);
   await keys.close();
-
-  const each = (from: number, to: number): number => (to - from) / measured.issued;
   return {
-    figures: {
-      "issuances/s": measured.rate,
-      issued: measured.issued,
-      failures: measured.failures,
-      "server CPU ms each": each(start.serverCpu, end.serverCpu) * 1000,
-      "Postgres CPU ms each": each(start.postgresCpu, end.postgresCpu) * 1000,
-      "load generator CPU ms each": each(start.clientCpu, end.clientCpu) * 1000,
-      "SQL statements each": each(start.statements, end.statements),
-      "write transactions each": each(start.writes, end.writes),
-      "server RSS MB": rss / 1e6,
-      [`floor: ${checksPerIssuance} signature checks, ms`]: floor.verifyMicroseconds / 1000,
-      "floor: 1 token signature, ms": floor.signMicroseconds / 1000,
-      [`floor: ${commitsPerIssuance} durable commits, ms (${plan.clients} clients)`]: floor.commitMilliseconds,
-      "floor: rate by commits alone, 1/s": floor.commitsBoundRate,
-      ...(expired > 0 && { "expired orders not pruned yet": await expiredLeft(databaseUrl) }),
-    },
-    steps: measured.steps,
+    [`floor: ${checksPerIssuance} signature checks, ms`]: floor.verifyMicroseconds / 1000,
+    "floor: 1 token signature, ms": floor.signMicroseconds / 1000,
+    [`floor: ${commitsPerIssuance} durable commits, ms (${plan.clients} clients)`]: floor.commitMilliseconds,
+    "floor: rate by commits alone, 1/s": floor.commitsBoundRate,
   };
 }
 
@@ -100,11 +116,16 @@ async function counters(server: ServerUnderTest, databaseUrl: string): Promise<C
   return { ...cpu, statements: await statementsOf(server), writes: Number(rows[0]?.xid) };
 }
 
-async function statementsOf({ url, root }: ServerUnderTest): Promise<number> {
+async function statementsOf(server: ServerUnderTest): Promise<number> {
+  return Number(/^mayfly_sql_statements (\d+)/m.exec(await metricsOf(server))?.[1]);
+}
+
+/** The text of `/metrics`. */
+export async function metricsOf({ url, root }: ServerUnderTest): Promise<string> {
   const transport = httpsTransport({ trustAnchors: root, userAgent: "mayfly-bench", answerBytesMax: 1_048_576 });
   const answer = await transport.send({ method: "GET", url: `${url}/metrics`, signal: AbortSignal.timeout(5000) });
   transport.close();
-  return Number(/^mayfly_sql_statements (\d+)/m.exec(answer.body.toString())?.[1]);
+  return answer.body.toString();
 }
 
 /** The embedded server's address, as the server itself finds it. */

@@ -1,0 +1,1 @@
+export const formatCosts = async (): Promise<string> => "";
