@@ -30,7 +30,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --seconds N       length of the measured part (default 20)
   --warm-up N       seconds before it, not counted (default 5)
   --clients N       issuances under way at the same time (default 16)
-  --flow FLOW       attested (default), inline, inline-fresh, http-01; compare: attested and inline in turn, twice each
+  --flow FLOW       attested (default), inline, inline-fresh, http-01; compare: attested and inline in turn, four times each
   --keys KIND       softhsm (default) or development: where our server's signing key is
   --expired N       put N expired orders, authorizations and pieces of evidence into the database first (default 0)
   --directory URL   another ACME server instead of our own; http-01 flow

@@ -22,7 +22,7 @@ export async function measureMemory(
   const taken: Sample[] = [await sample(server, 0)];
   const every = Math.ceil(count / samples);
   let next = 0;
-  for (let part = 1; part <= samples && next < count; part++) {
+  for (let part = 1; part <= samples; part++) {
     const end = Math.min(count, part * every);
     await Promise.all(
       Array.from({ length: clients }, async () => {
