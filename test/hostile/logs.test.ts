@@ -61,6 +61,20 @@ t.test("H-31 at the most talkative level: one line per entry, and no secret", as
   }
   const operatorToken = readFileSync(join(server.dataDir, "operator-token"), "utf8").trim();
   await server.get("/api/v1/certificates");
+  for (const value of tokens) {
+    const asked = { spiffeId: spiffeIdOf("workload"), evidence: [{ format: "jwt", ref: "dev", value }] };
+    const explained = await driver.request(`${server.url}/api/v1/policy/explain`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${operatorToken}`, "content-type": "application/json" },
+      body: JSON.stringify(asked),
+    });
+    t.match(
+      explained.json(),
+      { evidence: [{ verified: false }] },
+      "explained, as evidence that is bound to something else",
+    );
+    t.notOk(explained.text.includes(value.split(".")[2] ?? value), "and not repeated");
+  }
   await driver.request(`${server.url}/api/v1/certificates`, { headers: { authorization: `Basic ${operatorToken}` } });
   await new Promise((resolve) => setTimeout(resolve, 2_500)); // The outbox tells what it has to tell.
   const databasePassword = new URL(embeddedDatabaseUrl(server)).password;
