@@ -7,6 +7,7 @@ import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { nitroTargets } from "./targets/nitro.ts";
+import { platformTargets } from "./targets/platforms.ts";
 import { sevSnpTargets } from "./targets/sevSnp.ts";
 import { signatureTargets } from "./targets/signatures.ts";
 import { signedDataTargets } from "./targets/signedData.ts";
@@ -28,4 +29,5 @@ export const targets: readonly Target[] = [
   ...httpTargets,
   ...tdxTargets,
   ...tpmTargets,
+  ...platformTargets,
 ];
