@@ -1,6 +1,8 @@
 /** The formats of evidence that this server verifies. What is not in this list is refused. */
 import { Type } from "typebox";
 import { type EvidenceFormat, pinningFault, pinningSchema, pinsAsStrictlyAs, type SourceSettings } from "./format.ts";
+import { androidKeyFormat } from "./formats/androidKey.ts";
+import { appleFormat } from "./formats/apple.ts";
 import { atcFormat } from "./formats/atc.ts";
 import { awsIidFormat } from "./formats/awsIid.ts";
 import { awsNitroFormat } from "./formats/awsNitro.ts";
@@ -28,6 +30,8 @@ const formats = [
   tdxFormat,
   packedFormat,
   x509PopFormat,
+  androidKeyFormat,
+  appleFormat,
 ] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));

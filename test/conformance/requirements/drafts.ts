@@ -1,8 +1,6 @@
 /** Drafts, each under its number, and what is our own. */
 import { must, notApplicable, own, type RequirementList } from "../requirement.ts";
 
-const hardware = "hardware identities and attestation objects come with hardware evidence";
-
 export const profiles: RequirementList = {
   document: "draft-ietf-acme-profiles-01",
   requirements: {
@@ -18,12 +16,13 @@ export const profiles: RequirementList = {
 export const deviceAttest: RequirementList = {
   document: "draft-ietf-acme-device-attest-09",
   requirements: {
-    "RDA-1": notApplicable("Identifiers permanent-identifier and hardware-module", hardware),
-    "RDA-2": notApplicable("Challenge device-attest-01 with attObj", hardware),
+    "RDA-1": must("Identifier permanent-identifier by the draft's grammar, else malformed; compared octet for octet"),
+    "RDA-2": must("Challenge device-attest-01 with attObj, unknown members ignored"),
     "RDA-3": must("Evidence: format, trust, binding and identity are verified; else badAttestationStatement"),
     "RDA-4": must("Attester trusted, attested key the CSR's, attested identity the order's: all three"),
     "RDA-5": own("Raw evidence is not kept"),
-    "RDA-6": notApplicable("Identifiers left out of the CSR", "an SVID must carry its SPIFFE ID"),
+    "RDA-6": own("A permanent identifier may be left out of the CSR; one that is there is the order's"),
+    "RDA-7": notApplicable("Identifier hardware-module", "no device that was asked for has one"),
   },
 };
 
