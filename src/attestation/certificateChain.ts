@@ -20,7 +20,7 @@ import {
 } from "../x509/extensions.ts";
 import { oids } from "../x509/oid.ts";
 import { pemDecode } from "../x509/pem.ts";
-import { EvidenceRefused } from "./evidence.ts";
+import { EvidenceRefused, invalid, malformed } from "./evidence.ts";
 import { readVerificationKey, requireVerificationKey, verifyForeignSignature } from "./verificationKey.ts";
 
 /** Most certificates between the leaf and the root. */
@@ -106,19 +106,13 @@ export function verifyChain(
  */
 export function readForeignCertificate(der: Uint8Array): Certificate {
   if (der.length > certificateBytesMax) {
-    throw new EvidenceRefused(
-      "evidenceMalformed",
-      `A certificate of the chain has more than ${certificateBytesMax} bytes`,
-    );
+    throw malformed(`A certificate of the chain has more than ${certificateBytesMax} bytes`);
   }
   try {
     return readCertificate(der, { lenient: true });
   } catch (error) {
     if (error instanceof CertificateError || error instanceof DerError) {
-      throw new EvidenceRefused(
-        "evidenceMalformed",
-        "A certificate of the chain is not a DER certificate of version 3",
-      );
+      throw malformed("A certificate of the chain is not a DER certificate of version 3");
     }
     throw error;
   }
@@ -253,19 +247,12 @@ function extensionOf<T>(
     return extension && read(extension.value, { lenient: true });
   } catch (error) {
     if (error instanceof DerError) {
-      throw new EvidenceRefused("evidenceMalformed", "A certificate of the chain has a malformed extension");
+      throw malformed("A certificate of the chain has a malformed extension");
     }
     throw error;
   }
 }
 
 function tooMany(): EvidenceRefused {
-  return new EvidenceRefused(
-    "evidenceMalformed",
-    `The certificate chain has more than ${intermediatesMax} intermediates`,
-  );
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
+  return malformed(`The certificate chain has more than ${intermediatesMax} intermediates`);
 }

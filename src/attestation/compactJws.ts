@@ -5,7 +5,7 @@ import { constants, KeyObject, verify } from "node:crypto";
 import { createLocalJWKSet, errors, type CryptoKey } from "jose";
 import { JsonRefused, parseJsonObject } from "../encoding/json.ts";
 import { ecdsaSigValue } from "../x509/ecdsaSigValue.ts";
-import { EvidenceRefused, type Claims, type JsonWebKeySet } from "./evidence.ts";
+import { type Claims, invalid, type JsonWebKeySet, malformed } from "./evidence.ts";
 import type { TokenSource } from "./tokenSource.ts";
 
 /** What `source` signed. */
@@ -194,12 +194,4 @@ export function parseObject(bytes: Uint8Array): Claims | undefined {
 /** RFC 7515 §2: no padding, and no spare bits that would let one value be written in several ways. */
 export function isBase64url(part: string): boolean {
   return part !== "" && Buffer.from(part, "base64url").toString("base64url") === part;
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

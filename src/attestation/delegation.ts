@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
 import { isClaimReference, readClaim } from "./claimReference.ts";
-import { claimOf, EvidenceRefused, isClaims, type Claims, type VerificationContext } from "./evidence.ts";
+import { claimOf, type Claims, EvidenceRefused, isClaims, malformed, type VerificationContext } from "./evidence.ts";
 import type { SourceSurroundings } from "./format.ts";
 import { namedIssuer } from "./formats/atc.ts";
 import { openSourceKeys } from "./jwks.ts";
@@ -150,8 +150,4 @@ function textOf(claims: Claims, reference: string): string | undefined {
     throw malformed(`The delegation's ${reference} is not a text of 1 to ${charactersMax} characters`);
   }
   return value;
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
 }

@@ -136,6 +136,13 @@ export class EvidenceRefused extends Error {
   }
 }
 
+/** The evidence is not of its format, or over a limit. */
+export const malformed = (message: string): EvidenceRefused => new EvidenceRefused("evidenceMalformed", message);
+/** Nobody who counts has signed this, or what was signed does not hold. */
+export const invalid = (message: string): EvidenceRefused => new EvidenceRefused("evidenceInvalid", message);
+/** Genuine, and not what the source takes. */
+export const mismatch = (message: string): EvidenceRefused => new EvidenceRefused("measurementMismatch", message);
+
 /** Trust material could not be had (JWKS unreachable …): our trouble, the challenge stays pending with Retry-After. */
 export class SourceUnavailable extends Error {
   override readonly name = "SourceUnavailable";

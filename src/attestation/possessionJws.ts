@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import { isBase64url, isSignature, parseObject } from "./compactJws.ts";
-import { EvidenceRefused, type Claims } from "./evidence.ts";
+import { type Claims, EvidenceRefused, invalid, malformed } from "./evidence.ts";
 import { intermediatesMax } from "./certificateChain.ts";
 
 /** Explicit, so that no other JWS by the same key is ever taken for one (RFC 8725 §3.11). */
@@ -113,12 +113,4 @@ const isTime = (value: unknown): value is number => Number.isSafeInteger(value) 
 
 function notAnObject(): never {
   throw malformed("The proof's payload is not a JSON object");
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

@@ -21,7 +21,7 @@ import {
 } from "../x509/der.ts";
 import { readSubjectKeyIdentifier } from "../x509/extensions.ts";
 import { oids } from "../x509/oid.ts";
-import { EvidenceRefused } from "./evidence.ts";
+import { invalid, malformed } from "./evidence.ts";
 import { readVerificationKey } from "./verificationKey.ts";
 
 /** What one signer signed. */
@@ -258,12 +258,4 @@ function readAttributes(set: Buffer): ReadonlyMap<string, DerElement> {
     throw error;
   }
   return values;
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

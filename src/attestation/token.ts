@@ -4,12 +4,14 @@
 import { createHash } from "node:crypto";
 import { parseObject, verifyCompactJws, type VerifiedJws } from "./compactJws.ts";
 import {
-  EvidenceRefused,
   type BindingLevel,
+  claimOf,
   type Claims,
   type ClaimValue,
-  claimOf,
   type EvidenceItem,
+  EvidenceRefused,
+  invalid,
+  malformed,
   type VerificationContext,
 } from "./evidence.ts";
 import type { TokenSource } from "./tokenSource.ts";
@@ -145,12 +147,4 @@ function oneTimeIdOf(ref: string, jti: ClaimValue | undefined, signingInput: str
     throw malformed(`The token's jti is not a string of 1 to ${jtiCharactersMax} characters`);
   }
   return hash.update(`jti\0${ref}\0${jti}`).digest();
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

@@ -8,8 +8,8 @@
 import { Type } from "typebox";
 import { parseSpiffeId } from "../../x509/spiffeId.ts";
 import { parseObject, tokenBytesMax } from "../compactJws.ts";
-import { EvidenceRefused, claimOf, isClaims, type Claims } from "../evidence.ts";
-import type { EvidenceItem, EvidenceRefusal, VerificationContext, VerifiedEvidence } from "../evidence.ts";
+import { claimOf, type Claims, EvidenceRefused, invalid, isClaims, malformed } from "../evidence.ts";
+import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat } from "../format.ts";
 import {
   checkTokenSource,
@@ -116,26 +116,27 @@ export function fingerprintOf(thumbprint: Buffer): string {
 /** RFC 9447 §4: type, value and binding, and what kind of certificate is meant. */
 function requireAtc(token: Claims, { identifier, accountKey }: VerificationContext): void {
   const atc = claimOf(token, "atc");
-  if (!isClaims(atc)) throw refusal("evidenceMalformed", "The token has no atc that is an object");
+  if (!isClaims(atc)) throw malformed("The token has no atc that is an object");
   const [tktype, tkvalue, fingerprint] = ["tktype", "tkvalue", "fingerprint"].map((name) => requireText(atc, name));
   const ca = Object.hasOwn(atc, "ca") ? claimOf(atc, "ca") : false;
-  if (typeof ca !== "boolean") throw refusal("evidenceMalformed", "The token's ca is neither true nor false");
-  if (ca) throw refusal("evidenceInvalid", "The token is for the certificate of a CA, which is not issued here");
+  if (typeof ca !== "boolean") throw malformed("The token's ca is neither true nor false");
+  if (ca) throw invalid("The token is for the certificate of a CA, which is not issued here");
   if (identifier.type !== "uri" || tktype !== identifier.type) {
-    throw refusal("evidenceInvalid", "The token is for an identifier of another type");
+    throw invalid("The token is for an identifier of another type");
   }
-  if (tkvalue !== identifier.value) throw refusal("identityNotDerived", "The token vouches for another identifier");
+  if (tkvalue !== identifier.value)
+    throw new EvidenceRefused("identityNotDerived", "The token vouches for another identifier");
   if (fingerprint === fingerprintOf(accountKey)) return;
   if (fingerprintForm.test(fingerprint ?? "")) {
-    throw refusal("bindingMismatch", "The token is bound to another account key");
+    throw new EvidenceRefused("bindingMismatch", "The token is bound to another account key");
   }
-  throw refusal("evidenceMalformed", "The token's fingerprint is not SHA256, a space and 32 octets AA:BB:… of a hash");
+  throw malformed("The token's fingerprint is not SHA256, a space and 32 octets AA:BB:… of a hash");
 }
 
 function requireText(atc: Claims, name: string): string {
   const value = claimOf(atc, name);
   if (typeof value !== "string" || value === "") {
-    throw refusal("evidenceMalformed", `The token's atc has no ${name} that is a text`);
+    throw malformed(`The token's atc has no ${name} that is a text`);
   }
   return value;
 }
@@ -146,7 +147,7 @@ function readAtcClaims(token: Claims, spiffeId: string): Claims {
   const named = segments.slice(0, atcPathClaimNames.length).map((segment, index) => [`path${index + 1}`, segment]);
   const [sub, jti = ""] = [claimOf(token, "sub"), claimOf(token, "jti")];
   if (sub !== undefined && (typeof sub !== "string" || sub.length > subCharactersMax)) {
-    throw refusal("evidenceMalformed", `The token's sub is not a text of at most ${subCharactersMax} characters`);
+    throw malformed(`The token's sub is not a text of at most ${subCharactersMax} characters`);
   }
   return { ...Object.fromEntries(named), jti, ...(sub !== undefined && { sub }) };
 }
@@ -156,9 +157,5 @@ function certificateKeyOf(token: Claims): string | undefined {
   if (cnf === undefined) return undefined;
   const jkt = isClaims(cnf) && Object.keys(cnf).length === 1 ? claimOf(cnf, "jkt") : undefined;
   if (typeof jkt === "string" && thumbprintForm.test(jkt)) return jkt;
-  throw refusal("evidenceMalformed", "The token's cnf is not a jkt alone, the SHA-256 thumbprint of a key");
-}
-
-function refusal(code: EvidenceRefusal, message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
+  throw malformed("The token's cnf is not a jkt alone, the SHA-256 thumbprint of a key");
 }

@@ -10,7 +10,7 @@ import { type JsonObject, JsonRefused, parseJsonObject } from "../../encoding/js
 import type { Certificate } from "../../x509/certificate.ts";
 import { parseRfc3339 } from "../../x509/time.ts";
 import { readCertificateFile } from "../certificateFile.ts";
-import { EvidenceRefused, oneTimeIdOfEvidence } from "../evidence.ts";
+import { EvidenceRefused, invalid, malformed, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { verifySignedData } from "../signedData.ts";
@@ -117,18 +117,18 @@ export function verifyAwsIid(
   { now }: VerificationContext,
 ): VerifiedEvidence {
   const octets = decodeBase64url(item.value);
-  if (octets === undefined) throw refusal("evidenceMalformed", "The document is not base64url");
+  if (octets === undefined) throw malformed("The document is not base64url");
   if (octets.length === rsa1024Octets) {
-    throw refusal("evidenceInvalid", "RSA-1024 signatures are not accepted; the document with its RSA-2048 signature is at instance-identity/rsa2048"); // prettier-ignore
+    throw invalid("RSA-1024 signatures are not accepted; the document with its RSA-2048 signature is at instance-identity/rsa2048"); // prettier-ignore
   }
   const { content, signer } = verifySignedData(octets, [...certificates.values()].flat());
   const claims = readDocument(content);
   const { accountId, region, instanceId } = claims;
   if (certificates.get(region)?.includes(signer) !== true) {
-    throw refusal("evidenceInvalid", "The document is of another region than the key that signed it");
+    throw invalid("The document is of another region than the key that signed it");
   }
   if (!settings.accounts.includes(accountId)) {
-    throw refusal("evidenceInvalid", "The document is of an account that this source does not take");
+    throw invalid("The document is of an account that this source does not take");
   }
   requireTime(claims.pendingTime, settings.maxAgeSeconds, signer, now);
   return {
@@ -154,7 +154,7 @@ function readDocument(content: Buffer): DocumentClaims {
     const value = Object.hasOwn(document, name) ? document[name] : undefined;
     if ((value === undefined || value === null) && !required.includes(name)) continue;
     if (typeof value !== "string" || !members[name].test(value)) {
-      throw refusal("evidenceMalformed", `The document has no usable ${name}`);
+      throw malformed(`The document has no usable ${name}`);
     }
     claims[name] = value;
   }
@@ -165,24 +165,20 @@ function parsed(content: Buffer): JsonObject {
   try {
     return parseJsonObject(content, "The document");
   } catch (error) {
-    if (error instanceof JsonRefused) throw refusal("evidenceMalformed", error.message);
+    if (error instanceof JsonRefused) throw malformed(error.message);
     throw error;
   }
 }
 
 function requireTime(pendingTime: string, maxAgeSeconds: number | undefined, signer: Certificate, now: Date): void {
   const launched = parseRfc3339(pendingTime);
-  if (launched === undefined) throw refusal("evidenceMalformed", "The document has no usable pendingTime");
+  if (launched === undefined) throw malformed("The document has no usable pendingTime");
   if (now < signer.notBefore || now > signer.notAfter) {
-    throw refusal("evidenceExpired", "The signer's certificate is not valid now");
+    throw new EvidenceRefused("evidenceExpired", "The signer's certificate is not valid now");
   }
   const ageMs = now.getTime() - launched.getTime();
-  if (ageMs < -skewMs) throw refusal("evidenceExpired", "The instance was launched in the future");
+  if (ageMs < -skewMs) throw new EvidenceRefused("evidenceExpired", "The instance was launched in the future");
   if (maxAgeSeconds !== undefined && ageMs > maxAgeSeconds * 1000) {
-    throw refusal("evidenceExpired", "The instance was launched too long ago");
+    throw new EvidenceRefused("evidenceExpired", "The instance was launched too long ago");
   }
-}
-
-function refusal(code: EvidenceRefused["code"], message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
 }

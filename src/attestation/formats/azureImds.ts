@@ -11,7 +11,7 @@ import type { Certificate } from "../../x509/certificate.ts";
 import { parseRfc3339 } from "../../x509/time.ts";
 import { type ChainRules, intermediatesMax, type VerifiedSignatures, verifyChain } from "../certificateChain.ts";
 import { readCertificateFile } from "../certificateFile.ts";
-import { EvidenceRefused, oneTimeIdOfEvidence } from "../evidence.ts";
+import { EvidenceRefused, invalid, malformed, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { verifySignedData } from "../signedData.ts";
@@ -112,7 +112,7 @@ export function verifyAzureImds(
   context: VerificationContext,
 ): VerifiedEvidence {
   const octets = decodeBase64url(item.value);
-  if (octets === undefined) throw refusal("evidenceMalformed", "The document is not base64url");
+  if (octets === undefined) throw malformed("The document is not base64url");
   const { content, signer, certificates } = verifySignedData(octets);
   const skewSeconds = settings.clockSkewSeconds ?? 60;
   requireTrusted(signer, certificates, trust, { now: context.now, clockSkewSeconds: skewSeconds });
@@ -122,7 +122,7 @@ export function verifyAzureImds(
   const expires = requireTime(document, context.now, skewSeconds * 1000);
   const claims = claimsOf(document);
   if (!settings.subscriptions.includes(claims.subscriptionId)) {
-    throw refusal("evidenceInvalid", "The document is of a subscription that this source does not take");
+    throw invalid("The document is of a subscription that this source does not take");
   }
   requireBinding(document["nonce"], context.binding);
   return {
@@ -146,7 +146,7 @@ function requireTrusted(
   rules: ChainRules,
 ): void {
   const trusted = { certificates: roots, fingerprints: [] };
-  let refused: unknown = refusal("evidenceInvalid", "The signer's certificate does not lead to a root of the source's");
+  let refused: unknown = invalid("The signer's certificate does not lead to a root of the source's");
   for (const path of pathsFrom(signer, [...intermediates, ...sent], roots).slice(0, pathsMax)) {
     try {
       const above = path.map(({ der }) => der);
@@ -189,19 +189,20 @@ function requireName({ names }: Certificate, signerName: string): void {
   const isBelow = (name: string): boolean =>
     name.toLowerCase() === signerName || name.toLowerCase().endsWith(`.${signerName}`);
   if (names.dns.length === 0 || !names.dns.every(isBelow)) {
-    throw refusal("evidenceInvalid", "The signer's certificate is not for the metadata service");
+    throw invalid("The signer's certificate is not for the metadata service");
   }
 }
 
 /** @returns until when the document counts here */
 function requireTime(document: JsonObject, now: Date, skewMs: number): Date {
   const stamp = document["timeStamp"];
-  if (!isObject(stamp)) throw refusal("evidenceMalformed", "The document has no usable timeStamp");
+  if (!isObject(stamp)) throw malformed("The document has no usable timeStamp");
   const [createdOn, expiresOn] = [timeOf(stamp["createdOn"]), timeOf(stamp["expiresOn"])];
   if (now.getTime() + skewMs < createdOn.getTime()) {
-    throw refusal("evidenceExpired", "The document was made in the future");
+    throw new EvidenceRefused("evidenceExpired", "The document was made in the future");
   }
-  if (now.getTime() - skewMs > expiresOn.getTime()) throw refusal("evidenceExpired", "The document has expired");
+  if (now.getTime() - skewMs > expiresOn.getTime())
+    throw new EvidenceRefused("evidenceExpired", "The document has expired");
   return new Date(expiresOn.getTime() + skewMs);
 }
 
@@ -210,7 +211,7 @@ function timeOf(value: JsonValue | undefined): Date {
   const form = /^(\d\d)\/(\d\d)\/(\d\d) (\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)$/;
   const [, month, day, year, time, hours = "", minutes] = form.exec(typeof value === "string" ? value : "") ?? [];
   const instant = parseRfc3339(`20${year}-${month}-${day}T${time}${hours}:${minutes}`);
-  if (instant === undefined) throw refusal("evidenceMalformed", "The document has no usable timeStamp");
+  if (instant === undefined) throw malformed("The document has no usable timeStamp");
   return instant;
 }
 
@@ -220,7 +221,7 @@ function claimsOf(document: JsonObject): Claims & { readonly vmId: string; reado
     const value = find(document);
     if (value === undefined || value === null || value === "") continue;
     if (typeof value !== "string" || value.length > textMax) {
-      throw refusal("evidenceMalformed", `The document has no usable ${name}`);
+      throw malformed(`The document has no usable ${name}`);
     }
     described[name] = value;
   }
@@ -230,7 +231,7 @@ function claimsOf(document: JsonObject): Claims & { readonly vmId: string; reado
 function idOf(document: JsonObject, name: string): string {
   const value = document[name];
   const id = typeof value === "string" ? value.toLowerCase() : "";
-  if (!uuid.test(id)) throw refusal("evidenceMalformed", `The document has no usable ${name}`);
+  if (!uuid.test(id)) throw malformed(`The document has no usable ${name}`);
   return id;
 }
 
@@ -245,13 +246,13 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
 
 function requireBinding(nonce: JsonValue | undefined, binding: string | undefined): void {
   if (binding === undefined) {
-    throw refusal("bindingMissing", "The challenge commits to no key that a document could be bound to");
+    throw new EvidenceRefused("bindingMissing", "The challenge commits to no key that a document could be bound to");
   }
   if (nonce === undefined || (typeof nonce === "string" && noNonce.test(nonce))) {
-    throw refusal("bindingMissing", "The document was asked for without a nonce");
+    throw new EvidenceRefused("bindingMissing", "The document was asked for without a nonce");
   }
   if (nonce !== binding.slice(0, nonceCharacters)) {
-    throw refusal("bindingMismatch", "The document's nonce is not the head of the binding value");
+    throw new EvidenceRefused("bindingMismatch", "The document's nonce is not the head of the binding value");
   }
 }
 
@@ -260,11 +261,7 @@ function parsed(content: Buffer): JsonObject {
   try {
     return parseJsonObject(content, "The document");
   } catch (error) {
-    if (error instanceof JsonRefused) throw refusal("evidenceMalformed", error.message);
+    if (error instanceof JsonRefused) throw malformed(error.message);
     throw error;
   }
-}
-
-function refusal(code: EvidenceRefused["code"], message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
 }

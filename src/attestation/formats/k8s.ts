@@ -5,7 +5,7 @@
  */
 import { Type } from "typebox";
 import { cutCompactJws, verifyCompactJws } from "../compactJws.ts";
-import { EvidenceRefused, claimOf, isClaims, type Claims } from "../evidence.ts";
+import { claimOf, type Claims, invalid, isClaims } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat } from "../format.ts";
 import { noKeys, openSourceKeys } from "../jwks.ts";
@@ -195,8 +195,4 @@ function requireName(object: Claims, member: string, of = "kubernetes.io"): stri
 function memberObject(object: Claims, member: string): Claims | undefined {
   const value = claimOf(object, member);
   return isClaims(value) ? value : undefined;
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

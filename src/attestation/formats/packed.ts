@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { contentOf, DerError, readDer, tags } from "../../x509/der.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import type { TrustedRoots } from "../certificateChain.ts";
-import { EvidenceRefused, type Claims, type EvidenceItem, type VerifiedEvidence } from "../evidence.ts";
+import { type Claims, type EvidenceItem, invalid, malformed, type VerifiedEvidence } from "../evidence.ts";
 import type { VerificationContext } from "../evidence.ts";
 import type { EvidenceFormat } from "../format.ts";
 import { certificatesIn } from "../webauthn/attestationObject.ts";
@@ -69,8 +69,7 @@ export function verifyPackedStatement(
   roots: TrustedRoots,
   now: Date,
 ): Attested {
-  if (!statement.has("x5c"))
-    throw new EvidenceRefused("evidenceInvalid", "The statement has no x5c: a key that attests itself attests nothing");
+  if (!statement.has("x5c")) throw invalid("The statement has no x5c: a key that attests itself attests nothing");
   const { leaf, publicKey } = verifyDeviceChain(certificatesIn(statement), roots, now);
   requireSignature(statement, publicKey, signed);
   return {
@@ -127,8 +126,4 @@ function read(value: Buffer, tag: number, what: string): Buffer {
     if (error instanceof DerError) throw malformed(`${what} in the certificate is malformed`);
     throw error;
   }
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
 }

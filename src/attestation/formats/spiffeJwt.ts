@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from "typebox";
 import { isTrustDomain, parseSpiffeId, SpiffeIdError, type SpiffeId } from "../../x509/spiffeId.ts";
-import { EvidenceRefused, claimOf, type Claims } from "../evidence.ts";
+import { claimOf, type Claims, invalid } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { openSourceKeys } from "../jwks.ts";
@@ -151,8 +151,4 @@ function spiffeIdIn(sub: string): SpiffeId | undefined {
     if (error instanceof SpiffeIdError) return undefined;
     throw error;
   }
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

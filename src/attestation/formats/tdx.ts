@@ -7,7 +7,7 @@ import { type Static, Type } from "typebox";
 import { createLru, type LRU } from "../../cache/lru.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import { fingerprintOf, type VerifiedSignatures } from "../certificateChain.ts";
-import { EvidenceRefused, oneTimeIdOfEvidence, SourceUnavailable } from "../evidence.ts";
+import { EvidenceRefused, invalid, malformed, mismatch, oneTimeIdOfEvidence, SourceUnavailable } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import {
@@ -139,7 +139,7 @@ export async function appraiseTdx(
   now: Date,
 ): Promise<{ readonly quote: TdxQuote; readonly claims: Claims; readonly until: Date }> {
   const octets = decodeBase64url(item.value);
-  if (octets === undefined) throw refusal("evidenceMalformed", "The quote is not base64url");
+  if (octets === undefined) throw malformed("The quote is not base64url");
   const quote = readTdxQuote(octets);
   const roots = { certificates: [], fingerprints: [settings.rootSha256 ?? intelSgxRootSha256] };
   const rules = { now, ...(trust.verified && { verified: trust.verified }) };
@@ -191,7 +191,7 @@ async function collateralFor(
     }
   }
   const sent = item.endorsements?.["collateral"];
-  if (typeof sent !== "string") throw refusal("evidenceInvalid", "There is no collateral for the quote's platform");
+  if (typeof sent !== "string") throw invalid("There is no collateral for the quote's platform");
   const octets = Buffer.from(sent, "utf8");
   return verifyThis(hash("sha256", octets, "buffer"), () => readCollateral(octets));
 }
@@ -200,22 +200,25 @@ function requireTcb(statuses: TcbStatuses, { tcbInfo, qeIdentity }: VerifiedColl
   const { allowedTcbStatuses = ["UpToDate"], minTcbEvaluationDataNumber = 0 } = settings;
   for (const { evaluationDataNumber } of [tcbInfo, qeIdentity]) {
     if (evaluationDataNumber >= minTcbEvaluationDataNumber) continue;
-    throw refusal("measurementMismatch", "The collateral is of an evaluation before the one that is asked for");
+    throw mismatch("The collateral is of an evaluation before the one that is asked for");
   }
   const named = { platform: "platform", module: "TDX module", qe: "quoting enclave" } as const;
   for (const part of ["platform", "module", "qe"] as const) {
     if (allowedTcbStatuses.some((allowed) => allowed === statuses[part])) continue;
-    throw refusal("measurementMismatch", `The TCB status of the ${named[part]} is ${statuses[part]}`);
+    throw mismatch(`The TCB status of the ${named[part]} is ${statuses[part]}`);
   }
 }
 
 function requireBinding(reportData: Buffer, binding: string | undefined): void {
   if (binding === undefined)
-    throw refusal("bindingMissing", "The challenge commits to no key that a quote could be bound to");
-  if (isZero(reportData)) throw refusal("bindingMissing", "The quote's report_data is empty");
+    throw new EvidenceRefused("bindingMissing", "The challenge commits to no key that a quote could be bound to");
+  if (isZero(reportData)) throw new EvidenceRefused("bindingMissing", "The quote's report_data is empty");
   const expected = Buffer.concat([Buffer.from(binding, "base64url"), Buffer.alloc(32)]);
   if (!reportData.equals(expected)) {
-    throw refusal("bindingMismatch", "The quote's report_data is not the binding value and zeroes behind it");
+    throw new EvidenceRefused(
+      "bindingMismatch",
+      "The quote's report_data is not the binding value and zeroes behind it",
+    );
   }
 }
 
@@ -237,8 +240,4 @@ function claimsOf(
     qeTcbStatus: statuses.qe,
     tcbEvaluationDataNumber: tcbInfo.evaluationDataNumber,
   };
-}
-
-function refusal(code: EvidenceRefused["code"], message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
 }

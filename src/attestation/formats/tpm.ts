@@ -9,7 +9,7 @@ import { type Static, Type } from "typebox";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import { createLru } from "../../cache/lru.ts";
 import { readPemCertificates, type TrustedRoots } from "../certificateChain.ts";
-import { EvidenceRefused, oneTimeIdOfEvidence, type Claims } from "../evidence.ts";
+import { type Claims, EvidenceRefused, invalid, mismatch, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { offerActivation } from "../tpm/activation.ts";
@@ -192,7 +192,7 @@ export async function verifyTpm(
   const ak = await trustAttestationKey(evidence, ref, endorsements, trust, context);
   for (const statement of statements) {
     if (!verifyTpmSignature(statement.signature, ak.key, statement.bytes)) {
-      throw refusal("evidenceInvalid", "The attestation key has not signed the statement");
+      throw invalid("The attestation key has not signed the statement");
     }
   }
   for (const { attest } of statements) requireStatement(attest, settings, context);
@@ -231,7 +231,7 @@ function requireStatements(
   ] as const) {
     if (statements.includes(name) === (statement !== undefined)) continue;
     const what = statement === undefined ? `The value has no ${name}` : `The source does not ask for a ${name}`;
-    throw refusal("evidenceInvalid", what);
+    throw invalid(what);
   }
   return [quote, certify].filter((statement) => statement !== undefined);
 }
@@ -240,7 +240,7 @@ function requireStatements(
 function requireModern({ ak, quote, certify }: TpmEvidence, { allowSha1 = false }: TpmSettings): void {
   const hashes = [ak?.nameAlgorithm, certify?.object.nameAlgorithm, quote?.signature.hash, certify?.signature.hash];
   if (!allowSha1 && hashes.includes("sha1")) {
-    throw refusal("evidenceInvalid", "The evidence relies on SHA-1, which the source does not take");
+    throw invalid("The evidence relies on SHA-1, which the source does not take");
   }
 }
 
@@ -251,12 +251,12 @@ function requireStatement(
 ): void {
   const expected = binding === undefined ? undefined : decodeBase64url(binding);
   if (extraData.length === 0 || expected === undefined) {
-    throw refusal("bindingMissing", "The statement is bound to nothing");
+    throw new EvidenceRefused("bindingMissing", "The statement is bound to nothing");
   }
   if (expected.length !== extraData.length || !timingSafeEqual(expected, extraData)) {
-    throw refusal("bindingMismatch", "The statement is bound to another challenge, account or key");
+    throw new EvidenceRefused("bindingMismatch", "The statement is bound to another challenge, account or key");
   }
-  if (requireSafeClock && !safe) throw refusal("measurementMismatch", "The TPM does not vouch for its clock");
+  if (requireSafeClock && !safe) throw mismatch("The TPM does not vouch for its clock");
 }
 
 /** A key that has always been in this TPM alone, and that signs what it is given. */
@@ -269,16 +269,16 @@ function requireCertified(
   if (certify === undefined) return undefined;
   const { attest, object } = certify;
   if (!nameOf(object).equals(attest.name)) {
-    throw refusal("evidenceInvalid", "The object is not the one that was certified");
+    throw invalid("The object is not the one that was certified");
   }
   for (const attribute of certifiedAttributes) {
-    if (!object.attributes.has(attribute)) throw refusal("evidenceInvalid", `The certified key is not ${attribute}`);
+    if (!object.attributes.has(attribute)) throw invalid(`The certified key is not ${attribute}`);
   }
   if (object.attributes.has("restricted")) {
-    throw refusal("evidenceInvalid", "The certified key is restricted and cannot sign for a certificate");
+    throw invalid("The certified key is restricted and cannot sign for a certificate");
   }
   if (!allowDecrypt && object.attributes.has("decrypt")) {
-    throw refusal("evidenceInvalid", "The certified key is for decryption, too");
+    throw invalid("The certified key is for decryption, too");
   }
   return keyOfArea(object);
 }
@@ -299,8 +299,4 @@ function pcrClaims(quote: TpmEvidence["quote"], { pcrSelection }: TpmSettings): 
 
 function thumbprintOf(key: KeyObject): Promise<string> {
   return calculateJwkThumbprint(key.export({ format: "jwk" }));
-}
-
-function refusal(code: ConstructorParameters<typeof EvidenceRefused>[0], message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
 }

@@ -24,8 +24,10 @@ import {
 } from "../certificateChain.ts";
 import {
   type Claims,
-  EvidenceRefused,
   type EvidenceItem,
+  EvidenceRefused,
+  invalid,
+  malformed,
   oneTimeIdOfEvidence,
   type VerificationContext,
   type VerifiedEvidence,
@@ -179,8 +181,7 @@ function requireLeaf({ extensions }: Certificate): void {
     if (!named.includes("clientAuth") && !named.includes(anyExtendedKeyUsage))
       throw invalid("The certificate is not one by which a client proves itself");
   } catch (error) {
-    if (error instanceof DerError)
-      throw new EvidenceRefused("evidenceMalformed", "The certificate has a malformed extension");
+    if (error instanceof DerError) throw malformed("The certificate has a malformed extension");
     throw error;
   }
 }
@@ -246,8 +247,4 @@ function commonNameIn({ subject }: Certificate): string | undefined {
     if (error instanceof DerError) return undefined;
     throw error;
   }
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

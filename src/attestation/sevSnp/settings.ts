@@ -1,7 +1,7 @@
 /** Settings of a source of SEV-SNP reports, and the appraisal of a report that verified by them. */
 import { type Static, type TSchema, Type } from "typebox";
 import { isAllZero } from "../binaryEvidence.ts";
-import { EvidenceRefused } from "../evidence.ts";
+import { mismatch } from "../evidence.ts";
 import type { SourceSettings } from "../format.ts";
 import { type Product, productNames, reachesFloor, tcbOf } from "./product.ts";
 import type { SnpReport } from "./report.ts";
@@ -128,8 +128,4 @@ function requireListed(value: Buffer, allowed: readonly string[] | undefined): v
   if (isAllZero(value) || !allowed.includes(value.toString("hex"))) {
     throw mismatch("A measurement of the guest, or an identity of it, is not one that the source takes");
   }
-}
-
-function mismatch(message: string): EvidenceRefused {
-  return new EvidenceRefused("measurementMismatch", message);
 }

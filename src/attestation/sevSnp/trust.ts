@@ -15,7 +15,7 @@ import {
   type VerifiedSignatures,
   verifyChain,
 } from "../certificateChain.ts";
-import { EvidenceRefused, type EvidenceItem } from "../evidence.ts";
+import { type EvidenceItem, invalid, malformed } from "../evidence.ts";
 import { type ChipCertificate, readChipCertificate, sameTcb } from "./chipCertificate.ts";
 import { type Product, products } from "./product.ts";
 import { isReportSigned, type SnpReport } from "./report.ts";
@@ -123,8 +123,7 @@ export function endorsementsOf(item: Pick<EvidenceItem, "endorsements">, report:
   );
   if (sent.length > 1) throw malformed("The endorsements vcek and vlek exclude each other");
   const leaf = sent[0] === undefined ? signerOf(report, trust) : endorsementOctets(item, sent[0], certificateBytesMax);
-  if (leaf === undefined)
-    throw new EvidenceRefused("evidenceInvalid", "No certificate of the key that signed the report is at hand");
+  if (leaf === undefined) throw invalid("No certificate of the key that signed the report is at hand");
   const chain = chainOf(item);
   return { leaf, above: chain.length > 0 ? chain : authoritiesAbove(leaf, trust) };
 }
@@ -186,8 +185,4 @@ export function verifyChipChain({ leaf, above }: Endorsed, trust: SnpTrust, now:
   if (product === undefined) throw new TypeError("a root that is none of the source's");
   trust.revocation?.requireUnrevoked(chain.certificates, now);
   return { product, leaf: chain.leaf, publicKey: chain.publicKey, end: chain.leaf.notAfter };
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
 }

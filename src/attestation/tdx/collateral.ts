@@ -10,7 +10,7 @@ import { DerError } from "../../x509/der.ts";
 import { commonNameOf } from "../../x509/name.ts";
 import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import { derOfPem } from "../certificateFile.ts";
-import { EvidenceRefused } from "../evidence.ts";
+import { EvidenceRefused, invalid, malformed } from "../evidence.ts";
 import { readVerificationKey, verifyForeignSignature } from "../verificationKey.ts";
 import { type QeIdentity, readQeIdentity, readTcbInfo, type TcbInfo } from "./tcb.ts";
 
@@ -193,12 +193,4 @@ function hexAt(object: JsonObject, name: string): Buffer {
   if (text.length % 2 !== 0 || !/^[0-9A-Fa-f]+$/.test(text))
     throw malformed(`The collateral's ${name} is not hexadecimal`);
   return Buffer.from(text, "hex");
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

@@ -1,6 +1,6 @@
 /** What a trust domain is and may be: its measurements and attributes. */
 import { type Static, Type } from "typebox";
-import { EvidenceRefused } from "../evidence.ts";
+import { mismatch } from "../evidence.ts";
 import { isZero, type TdReport } from "./quote.ts";
 
 const measurement = (what: string) =>
@@ -41,22 +41,22 @@ export type DomainPolicy = Readonly<Static<typeof policySchema>> & { readonly al
 /** @throws {EvidenceRefused} measurementMismatch */
 export function requireDomain(body: TdReport, policy: DomainPolicy): void {
   if (body.tdAttributes[debugOctet] !== 0) {
-    throw refusal("measurementMismatch", "The trust domain is under debugging or test");
+    throw mismatch("The trust domain is under debugging or test");
   }
   const attributes = body.tdAttributes.readBigUInt64LE(0);
   if ((attributes & ~knownAttributes) !== 0n) {
-    throw refusal("measurementMismatch", "The trust domain has reserved attributes");
+    throw mismatch("The trust domain has reserved attributes");
   }
   if ((attributes & migratableBit) !== 0n && policy.allowMigratable !== true) {
-    throw refusal("measurementMismatch", "The trust domain may be moved to another platform");
+    throw mismatch("The trust domain may be moved to another platform");
   }
   if (!isZero(body.mrSignerSeam) || !isZero(body.seamAttributes)) {
-    throw refusal("measurementMismatch", "The TDX module is not Intel's");
+    throw mismatch("The TDX module is not Intel's");
   }
   const found = measurementsOf(body);
   for (const name of measurementNames) {
     if (policy[name]?.includes(found[name]) === false) {
-      throw refusal("measurementMismatch", `The trust domain's ${name} is none that the source takes`);
+      throw mismatch(`The trust domain's ${name} is none that the source takes`);
     }
   }
 }
@@ -73,8 +73,4 @@ export function measurementsOf(body: TdReport): Readonly<Record<MeasurementName,
 export function inHex<Name extends string>(octets: Readonly<Record<Name, Buffer>>): Record<Name, string> {
   const entries = Object.entries<Buffer>(octets).map(([name, value]) => [name, value.toString("hex")]);
   return Object.fromEntries(entries) as Record<Name, string>;
-}
-
-function refusal(code: EvidenceRefused["code"], message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
 }

@@ -2,7 +2,7 @@
  * TDX quotes of versions 4 and 5 (Intel, "Intel TDX DCAP: Quote Generation Library and Quote Verification Library", appendix A): the parts of
  * the octets, by their offsets. Nothing is verified but the form; integers are little-endian.
  */
-import { EvidenceRefused } from "../evidence.ts";
+import { invalid, malformed } from "../evidence.ts";
 
 /** A quote in its parts; all buffers are views of the input. */
 export interface TdxQuote {
@@ -181,12 +181,4 @@ function readerOf(octets: Buffer): Reader {
     at: () => at,
     rest: () => octets.subarray(at),
   };
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

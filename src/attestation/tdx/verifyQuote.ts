@@ -5,7 +5,7 @@
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import { derOfPem } from "../certificateFile.ts";
-import { EvidenceRefused } from "../evidence.ts";
+import { invalid, malformed } from "../evidence.ts";
 import { isZero, type TdxQuote } from "./quote.ts";
 
 /**
@@ -14,11 +14,11 @@ import { isZero, type TdxQuote } from "./quote.ts";
  */
 export function verifyQuote(quote: TdxQuote, roots: TrustedRoots, rules: ChainRules): CertificateChain {
   const [leaf, ...above] = derOfPem(quote.pckChain.toString("latin1"));
-  if (leaf === undefined) throw refusal("evidenceMalformed", "The quote's PCK certificate chain is not PEM");
+  if (leaf === undefined) throw malformed("The quote's PCK certificate chain is not PEM");
   const chain = verifyChain(leaf, above, roots, { ...rules, leafKeyUsage: "digitalSignature" });
   // No other depth is Intel's.
   if (chain.certificates.length !== 3) {
-    throw refusal("evidenceInvalid", "The quote's PCK certificate chain has not three certificates");
+    throw invalid("The quote's PCK certificate chain has not three certificates");
   }
   requireSignatures(quote, chain.publicKey);
   return chain;
@@ -27,14 +27,14 @@ export function verifyQuote(quote: TdxQuote, roots: TrustedRoots, rules: ChainRu
 function requireSignatures(quote: TdxQuote, pck: KeyObject): void {
   const { qeReport, qeReportSignature, qeAuthenticationData, attestationKey } = quote;
   if (!isSignature(pck, qeReport.octets, qeReportSignature)) {
-    throw refusal("evidenceInvalid", "The signature of the quoting enclave's report does not verify");
+    throw invalid("The signature of the quoting enclave's report does not verify");
   }
   const vouched = createHash("sha256").update(attestationKey).update(qeAuthenticationData).digest();
   if (!qeReport.reportData.subarray(0, 32).equals(vouched) || !isZero(qeReport.reportData.subarray(32))) {
-    throw refusal("evidenceInvalid", "The quoting enclave does not vouch for the key that signed the quote");
+    throw invalid("The quoting enclave does not vouch for the key that signed the quote");
   }
   if (!isSignature(keyOfPoint(attestationKey), quote.signed, quote.signature)) {
-    throw refusal("evidenceInvalid", "The quote's signature does not verify");
+    throw invalid("The quote's signature does not verify");
   }
 }
 
@@ -48,10 +48,6 @@ function keyOfPoint(point: Buffer): KeyObject {
   try {
     return createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
   } catch {
-    throw refusal("evidenceMalformed", "The quote's attestation key is no point of P-256");
+    throw malformed("The quote's attestation key is no point of P-256");
   }
-}
-
-function refusal(code: EvidenceRefused["code"], message: string): EvidenceRefused {
-  return new EvidenceRefused(code, message);
 }

@@ -4,7 +4,7 @@
  */
 import { hash, randomBytes } from "node:crypto";
 import type { JsonObject } from "../../encoding/json.ts";
-import { EvidenceRefused, type Activation, type ActivationOffer } from "../evidence.ts";
+import { type Activation, type ActivationOffer, invalid, malformed } from "../evidence.ts";
 import { keyOfArea, requireAttestationKey, spkiSha256, type AttestationKeyTrust } from "./attestationKey.ts";
 import { certificatesMax, readCertificates, requireBytes } from "./evidence.ts";
 import { makeCredential } from "./makeCredential.ts";
@@ -28,7 +28,7 @@ export function offerActivation(
   { trust, allowSha1, now }: { trust: ActivationTrust; allowSha1: boolean; now: Date },
 ): ActivationOffer {
   const { ekRoots, verified } = trust;
-  if (ekRoots === undefined) throw new EvidenceRefused("evidenceInvalid", "The source takes no endorsement keys");
+  if (ekRoots === undefined) throw invalid("The source takes no endorsement keys");
   const ek = requireBytes(request["ek"], "activation.ek", 8192);
   const chain = [ek, ...readCertificates(request["ekChain"], "activation.ekChain")];
   if (chain.length > certificatesMax)
@@ -37,7 +37,7 @@ export function offerActivation(
   requireAttestationKey(ak);
   keyOfArea(ak);
   if (ak.nameAlgorithm === "sha1" && !allowSha1) {
-    throw new EvidenceRefused("evidenceInvalid", "The attestation key's name is made with SHA-1");
+    throw invalid("The attestation key's name is made with SHA-1");
   }
   const { publicKey, identity } = verifyTpmCertificate(chain, ekRoots, "endorsement", {
     now,
@@ -68,11 +68,7 @@ function wrapped(make: () => { credentialBlob: Buffer; encryptedSecret: Buffer }
   try {
     return make();
   } catch (error) {
-    if (error instanceof TpmStructureError) throw new EvidenceRefused("evidenceInvalid", error.message);
+    if (error instanceof TpmStructureError) throw invalid(error.message);
     throw error;
   }
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
 }

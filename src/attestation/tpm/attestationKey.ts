@@ -6,7 +6,7 @@ import { createHash, hash, timingSafeEqual, type KeyObject } from "node:crypto";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import { KeyRefused } from "../../x509/publicKey.ts";
 import type { TrustedRoots, VerifiedSignatures } from "../certificateChain.ts";
-import { EvidenceRefused, type Claims, type Endorsements, type VerificationContext } from "../evidence.ts";
+import { type Claims, type Endorsements, invalid, malformed, type VerificationContext } from "../evidence.ts";
 import type { EnrolledKeys } from "./enrolledKeys.ts";
 import type { TpmEvidence } from "./evidence.ts";
 import { nameOf, publicKeyOf, type ObjectAttribute, type PublicArea } from "./publicArea.ts";
@@ -88,7 +88,7 @@ function certified({ ak, x5c }: Pick<TpmEvidence, "ak" | "x5c">, trust: Attestat
 /** Names first: they say more of the key than the key does. */
 async function enrolled(ak: PublicArea | undefined, trust: AttestationKeyTrust): Promise<TrustedAttestationKey> {
   if (trust.enrolled === undefined) throw invalid("The attestation key has neither a certificate nor a credential");
-  if (ak === undefined) throw new EvidenceRefused("evidenceMalformed", "The value has no attestation key");
+  if (ak === undefined) throw malformed("The value has no attestation key");
   const key = keyOfArea(ak);
   const { byName, byKey } = await trust.enrolled();
   const found = byName.get(nameOf(ak).toString("hex")) ?? byKey.get(spkiSha256(key));
@@ -105,13 +105,13 @@ function activated(
   activation: VerificationContext["activation"],
 ): TrustedAttestationKey {
   if (trust.ekRoots === undefined) throw invalid("The source takes no endorsement keys");
-  if (ak === undefined) throw new EvidenceRefused("evidenceMalformed", "The value has no attestation key");
+  if (ak === undefined) throw malformed("The value has no attestation key");
   // inlineEvidence never has one: its only request is the one that brings the evidence.
   if (activation === undefined || activation.ref !== ref) {
     throw invalid("No credential of this source was asked for in this challenge");
   }
   const secret = typeof endorsement === "string" ? decodeBase64url(endorsement) : undefined;
-  if (secret === undefined) throw new EvidenceRefused("evidenceMalformed", "The activation is not base64url");
+  if (secret === undefined) throw malformed("The activation is not base64url");
   const digest = hash("sha256", secret, "buffer");
   const expected = Buffer.from(activation.secretSha256, "base64url");
   if (expected.length !== digest.length || !timingSafeEqual(digest, expected)) {
@@ -136,8 +136,4 @@ export function spkiSha256(key: KeyObject): string {
   return createHash("sha256")
     .update(key.export({ type: "spki", format: "der" }))
     .digest("hex");
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

@@ -6,7 +6,7 @@
  */
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import { JsonRefused, parseJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
-import { EvidenceRefused } from "../evidence.ts";
+import { malformed } from "../evidence.ts";
 import { cutPcrValues, readAttest, type Certify, type PcrValue, type Quote } from "./attest.ts";
 import { readPublicArea, type PublicArea } from "./publicArea.ts";
 import { TpmStructureError } from "./reader.ts";
@@ -114,8 +114,4 @@ function requireKnown(members: JsonObject, names: readonly string[], what: strin
   if (!Object.keys(members).every((name) => names.includes(name))) {
     throw malformed(`${what} has a member besides ${names.join(", ")}`);
   }
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
 }

@@ -1,6 +1,6 @@
 /** What a source demands of the registers in a quote. Pure. */
 import { timingSafeEqual } from "node:crypto";
-import { EvidenceRefused } from "../evidence.ts";
+import { invalid, mismatch } from "../evidence.ts";
 import { pcrDigest, type PcrValue, type Quote } from "./attest.ts";
 import type { TpmHash } from "./algorithms.ts";
 
@@ -33,7 +33,7 @@ export function requirePcrs(quote: Quote, pcrs: readonly PcrValue[], hash: TpmHa
   }
   const digest = pcrDigest(pcrs, hash);
   if (digest.length !== quote.digest.length || !timingSafeEqual(digest, quote.digest)) {
-    throw new EvidenceRefused("evidenceInvalid", "The PCR values are not those that were quoted");
+    throw invalid("The PCR values are not those that were quoted");
   }
   for (const [register, allowed] of policy.values) {
     const value = pcrs.find((pcr) => pcr.register === register)?.value.toString("hex");
@@ -46,8 +46,4 @@ export function requirePcrs(quote: Quote, pcrs: readonly PcrValue[], hash: TpmHa
   if (policy.digests !== undefined && !policy.digests.includes(quote.digest.toString("hex"))) {
     throw mismatch("The registers have a digest that is not allowed");
   }
-}
-
-function mismatch(message: string): EvidenceRefused {
-  return new EvidenceRefused("measurementMismatch", message);
 }

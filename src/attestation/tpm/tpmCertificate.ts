@@ -6,7 +6,7 @@ import type { Certificate } from "../../x509/certificate.ts";
 import { DerError, membersOf, oidOf, readDer, tags, textOf } from "../../x509/der.ts";
 import { oids } from "../../x509/oid.ts";
 import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
-import { EvidenceRefused } from "../evidence.ts";
+import { invalid } from "../evidence.ts";
 
 /** What a certificate may be for (TCG OID registry, tcg-kp). */
 export const purposes = { endorsement: "2.23.133.8.1", attestation: "2.23.133.8.3" } as const;
@@ -91,8 +91,4 @@ function shortText(text: string): string {
     throw invalid(`The certificate's name of its TPM is not 1 to ${textCharactersMax} characters of printable ASCII`);
   }
   return text;
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

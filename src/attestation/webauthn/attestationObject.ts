@@ -4,7 +4,7 @@
  */
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import { CborError, decodeCbor, isCborMap, type CborMap, type CborValue } from "../../encoding/cbor.ts";
-import { EvidenceRefused } from "../evidence.ts";
+import { malformed } from "../evidence.ts";
 
 export interface AttestationObject {
   /** WebAuthn's name of the statement's format. */
@@ -71,8 +71,4 @@ export function certificatesIn(statement: CborMap): readonly [Buffer, ...Buffer[
   if (leaf === undefined)
     throw malformed(`The attestation statement has no x5c of one to ${certificatesMax} certificates`);
   return [leaf, ...others];
-}
-
-function malformed(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", message);
 }
