@@ -36,14 +36,14 @@ export class KnownSources {
   }
 
   /**
-   * True where an attempt ended so that a challenge is to be asked: for an activation, or because what was remembered is not so any more. That
-   * is then forgotten.
+   * True where an attempt ended so that a challenge is to be asked: for an activation, or because the server takes nothing of that source so, or not
+   * any more. What was remembered is then forgotten.
    */
   isChallengeWanted(error: unknown, wanted: Wanted): boolean {
     if (error instanceof NeedsChallenge) return true;
-    const remembered = wanted.accept === undefined && this.#accepted.has(keyOf(wanted));
-    if (!remembered || !(error instanceof AcmeProblem) || !namesSource(error)) return false;
-    return this.#accepted.delete(keyOf(wanted));
+    if (!(error instanceof AcmeProblem) || !namesSource(error)) return false;
+    this.#accepted.delete(keyOf(wanted));
+    return true;
   }
 }
 

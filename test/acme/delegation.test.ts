@@ -8,6 +8,7 @@ import { compact, testKey } from "../attestation/testIssuer.ts";
 import { acmeDriver, uri } from "../support/acmeDriver.ts";
 import { attested, idOf, issued, query, spiffeIdOf } from "../support/acmeFlows.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
+import { inline, order as orderWithEvidence } from "../support/inlineFlows.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "mayfly-delegation-"));
 t.teardown(() => rm(folder, { recursive: true }));
@@ -203,3 +204,20 @@ t.test("what the REST interface refuses", async (t) => {
     401,
   );
 });
+
+t.test(
+  "with its evidence the order brings its delegation too: recorded, a cap, and of no use once the task is ended",
+  async (t) => {
+    const subject = randomUUID();
+    const token = delegation(spiffeIdOf(subject), { txn: `task-${subject}` });
+    const reply = await orderWithEvidence(alice, acme, await inline(ca, acme, alice, subject), { delegation: token });
+    t.equal(reply.status, 201, reply.text);
+    const { certificateChain, certificate } = reply.json() as { certificateChain: string; certificate: string };
+    t.ok(new X509Certificate(certificateChain).validToDate.getTime() <= Date.now() + 600_000);
+    t.same(await found(`task=task-${subject}`), [idOf(certificate)]);
+    const ended = await send("/end", { source: "idp", task: `task-${subject}`, reason: "done", dryRun: false });
+    t.ok(ended.statusCode < 300, ended.body);
+    const again = await orderWithEvidence(alice, acme, await inline(ca, acme, alice, subject), { delegation: token });
+    t.equal(again.status, 403, again.text);
+  },
+);

@@ -537,6 +537,20 @@ t.test("orders that come with their evidence", async (t) => {
     t.same(await made(alice), before);
   });
 
+  t.test("an identity in quarantine gets nothing, whatever the evidence; nothing is used up", async (t) => {
+    const one = await good();
+    const [bad, later] = [await good(alice, one.subject), await good(alice, one.subject)];
+    const values = [one.spiffeId, "a test", "operator"];
+    await query(ca, "insert into quarantine (identity, reason, created_by) values ($1, $2, $3)", values);
+    const before = await made(alice);
+    const held = { subproblems: [{ type: "urn:mayfly:error:identityQuarantined" }] };
+    t.match(refused(t, await order(alice, acme, one), 403, "unauthorized"), held);
+    t.match(refused(t, await order(alice, acme, bad, withToken("x")), 403, "unauthorized", "bad evidence"), held);
+    t.same(await made(alice), before);
+    await query(ca, "update quarantine set lifted_at = now() where identity = $1", [one.spiffeId]);
+    t.equal((await order(alice, acme, later)).status, 201, "lifted");
+  });
+
   t.test("no reply shows our insides, or the evidence", async (t) => {
     for (const value of ["x", "....", ".".repeat(60_000), "bm90anNvbg.e30.AAAA", "a".repeat(65_536)]) {
       const one = await good();
