@@ -31,7 +31,12 @@ t.test("RFC 9447", async (t) => {
       grants: [
         { ...grant, name: "pay", spiffeId: id("pay/{path2}"), recordClaims: ["sub", "path2"] },
         { ...grant, name: "lax", spiffeId: id("lax/{path2}"), minBinding: "bearer" },
-        { ...grant, name: "strict", spiffeId: id("strict/{path2}"), minBinding: "nonce" },
+        {
+          ...grant,
+          name: "strict",
+          spiffeId: id("strict/{path2}"),
+          allOf: [{ source: "dev", minBinding: "nonce", conditions: [{ claim: "sub", equals: "node" }] }],
+        },
         { ...grant, name: "named", spiffeId: id("named/{sub}") },
         { ...grant, name: "one", spiffeId: id("two/{path2}") },
         { ...grant, name: "other", spiffeId: id("two/{path2}"), source: "second" },
@@ -105,17 +110,17 @@ t.test("RFC 9447", async (t) => {
     t.match((await answer(flow, second.vouch(alice, flow.spiffeId))).json(), { status: "valid" }, "the second will do");
   });
 
-  t.test("R9447-1 H-26 a grant that asks for nonce never offers tkauth-01", async (t) => {
+  t.test("R9447-1 H-26 a grant that asks for evidence bound by nonce besides never offers tkauth-01", async (t) => {
     t.strictSame(await types(id("strict/x")), ["workload-attest-01"]);
     const order = await alice.newOrder(uri(id("strict/x")));
     const [challenge] = (await alice.readAuthorization(order.authorizations[0])).challenges;
     const tkauth = orchestrator.vouch(alice, id("strict/x"));
     const elsewhere = String(challenge?.url).replace("workload-attest-01", "tkauth-01");
     refused(t, await alice.post(elsewhere, { tkauth }), 404, "malformed");
-    // And not as evidence either: the level that it reaches is key.
+    // And not as evidence either: by itself it is not what the grant asks for.
     const { spki } = certificateKey();
     const evidence = [{ format: "atc", ref: "orchestrator", value: tkauth }];
-    evidenceRefused(t, await alice.post(String(challenge?.url), { spki, evidence }), "bindingMissing");
+    evidenceRefused(t, await alice.post(String(challenge?.url), { spki, evidence }), "identityNotDerived");
     // Where a platform's token must be bound by nonce and an authority's need not, each keeps to its own.
     const mixed = await vouching(alice, id("both/x"));
     const wa = challengeOf(mixed.authorization, "workload-attest-01");
