@@ -152,11 +152,12 @@ function nameOf({ kind, from }: EvidenceOption): string {
 /** Value, endorsements, and what JSON puts around them. */
 const readBytesMax = evidenceBytesMax + endorsementBytesMax + 16_384;
 
-async function readSource(path: string): Promise<string> {
+/** A file of at most as many bytes as evidence may have. @param what - names it in messages, for example "evidence" */
+export async function readSource(path: string, what = "evidence"): Promise<string> {
   const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`the evidence file ${path} cannot be read (${error.code})`, { cause: error });
+    throw new Error(`the ${what} file ${path} cannot be read (${error.code})`, { cause: error });
   });
-  return readLimited(file.createReadStream(), `the evidence file ${path}`);
+  return readLimited(file.createReadStream(), `the ${what} file ${path}`);
 }
 
 async function readLimited(stream: NodeJS.ReadableStream, what: string): Promise<string> {

@@ -1,7 +1,7 @@
 /**
  * `mayfly request`: the agent's command. Evidence in, a directory with key, chain and bundle out.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { constants } from "node:fs";
 import { access, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,10 +10,11 @@ import { AcmeProblem, ClientError } from "../client/errors.ts";
 import type { CertificateRequest, IssuedCertificate, MayflyClient } from "../client/mayflyClient.ts";
 import { isUsableFor, possessionEvidence } from "../client/possession.ts";
 import { renewalTime } from "../client/renewal.ts";
-import { createSecretFile, fileErrorCode, readSecretFile } from "../keys/secretFile.ts";
+import { fileErrorCode } from "../keys/secretFile.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { type CommandContext, defineCommand, UsageError, wholeNumber } from "./command.ts";
 import { evidenceFrom, namedSources, readEvidenceOptions } from "./evidenceOption.ts";
+import { openAccountKey, readDelegationFile, readRoot } from "./requestFiles.ts";
 import { readPossession } from "./possessionFiles.ts";
 
 const options = {
@@ -72,6 +73,11 @@ const options = {
     value: "FILE",
     defaultText: "a fresh account each time",
     description: "PEM of the account key, kept for renewals; created when absent",
+  },
+  delegation: {
+    type: "string",
+    value: "FILE",
+    description: "file with a token that says on whose behalf the workload acts; it goes with the order",
   },
   lifetime: {
     type: "string",
@@ -140,6 +146,7 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
   requireSpiffeId(spiffeId);
   const root = await readRoot(values.root ?? join(env["MAYFLY_DATA_DIR"] || "data", "root.pem"));
   const accountKey = values["account-key"] === undefined ? undefined : await openAccountKey(values["account-key"]);
+  const delegation = values.delegation && (await readDelegationFile(values.delegation));
   // Evidence can be shown once: that the result has a place is found out before it is.
   await requireWritable(values.out);
 
@@ -165,6 +172,7 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
     const issued = await obtain(client, ways, {
       spiffeId,
       ...(values.profile === undefined ? {} : { profile: values.profile }),
+      ...(delegation && { delegation }),
       ...(notAfter === undefined ? {} : { notAfter }),
       // Another account cannot replace it, and a fresh one is another.
       ...(accountKey === undefined || replaces === undefined ? {} : { replaces }),
@@ -278,45 +286,4 @@ function summaryOf({
     `  bundle     ${files.bundle}`,
     "",
   ].join("\n");
-}
-
-async function readRoot(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(
-      `the root certificate ${path} cannot be read (${fileErrorCode(error)}); --root FILE names another`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** The key in the file, or a new one that is then in the file. */
-async function openAccountKey(path: string): Promise<KeyObject> {
-  const pem = (await readAccountKey(path)) ?? (await createAccountKey(path));
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    // Without the cause: it may quote what the file holds.
-    throw new Error(`the account key ${path} is not an unencrypted private key in PEM`);
-  }
-}
-
-/** Never replaces a key: of two processes that come here at once, both go on with the first's. */
-async function createAccountKey(path: string): Promise<string> {
-  const pem = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" });
-  try {
-    await createSecretFile(path, pem.toString());
-    return pem.toString();
-  } catch (error) {
-    const first = fileErrorCode(error) === "EEXIST" ? await readAccountKey(path) : undefined;
-    if (first !== undefined) return first;
-    throw new Error(`the account key ${path} cannot be written (${fileErrorCode(error)})`, { cause: error });
-  }
-}
-
-function readAccountKey(path: string): Promise<string | undefined> {
-  return readSecretFile(path, "account key", 16_384);
 }

@@ -44,6 +44,8 @@ export interface CertificateRequest {
   readonly inline?: boolean;
   /** Certificate profile (draft-ietf-acme-profiles-01); the server's choice when absent. */
   readonly profile?: string;
+  /** On whose behalf: a token that names user, task and this workload (docs/delegation.md). */
+  readonly delegation?: string;
   readonly notAfter?: Date;
   /** Private key to be certified. A fresh P-256 key when absent, which is the better habit. */
   readonly certificateKey?: KeyObject;
@@ -307,7 +309,7 @@ export class MayflyClient {
 
 const unexplained = { type: "about:blank", status: 0, detail: "the server gives no reason", subproblems: [] };
 
-function orderPayload({ spiffeId, dns = [], ip = [], profile, notAfter }: CertificateRequest): object {
+function orderPayload({ spiffeId, dns = [], ip = [], profile, delegation, notAfter }: CertificateRequest): object {
   return {
     identifiers: [
       { type: "uri", value: spiffeId },
@@ -315,6 +317,7 @@ function orderPayload({ spiffeId, dns = [], ip = [], profile, notAfter }: Certif
       ...ip.map((value) => ({ type: "ip", value })),
     ],
     ...(profile === undefined ? {} : { profile }),
+    ...(delegation === undefined ? {} : { delegation }),
     ...(notAfter === undefined ? {} : { notAfter: notAfter.toISOString() }),
   };
 }

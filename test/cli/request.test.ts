@@ -183,6 +183,25 @@ t.test("options reach the order", async (t) => {
   t.ok(lifetimeMs > 599_000 && lifetimeMs < 610_000);
 });
 
+t.test("--delegation: the token in the file goes with the order", async (t) => {
+  const { fake, directory, request } = await ground(t);
+  fake.plan.accept = [bearer];
+  const file = join(directory, "delegation");
+  await writeFile(file, "a.b.c\n");
+  t.equal((await request(["--evidence", "k8s:-", "--delegation", file], { stdin: "x" })).status, 0);
+  t.equal(fake.payloads["newOrder"]?.[0]?.["delegation"], "a.b.c");
+  await writeFile(file, "\n");
+  t.match(await request(["--evidence", "k8s:-", "--delegation", file], { stdin: "x" }), {
+    status: 1,
+    stderr: `mayfly: the delegation file ${file} is empty\n`,
+  });
+  const absent = join(directory, "absent");
+  t.match(await request(["--evidence", "k8s:-", "--delegation", absent], { stdin: "x" }), {
+    status: 1,
+    stderr: `mayfly: the delegation file ${absent} cannot be read (ENOENT)\n`,
+  });
+});
+
 t.test("--account-key: made once, kept, and the account with it", async (t) => {
   const { fake, directory, request } = await ground(t);
   fake.plan.accept = [bearer];
