@@ -80,7 +80,11 @@ export async function renewalOrder(ca: TestAuthority, client: AcmeClient, spiffe
 }
 
 /** The proof that a good client makes, with changes. */
-export function proofFor({ audience, binding }: Renewing, held: Held, changes: ProofChanges = {}): string {
+export function proofFor(
+  { audience, binding }: Pick<Renewing, "audience" | "binding">,
+  held: Held,
+  changes: ProofChanges = {},
+): string {
   const iat = Math.floor(Date.now() / 1000);
   const x5c = dersOf(held.chain).map((one) => one.toString("base64"));
   const header = { alg: "ES256", typ: "acme-wa-pop+jws", x5c, ...changes.header };

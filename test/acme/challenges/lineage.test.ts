@@ -2,8 +2,9 @@
 import { randomUUID } from "node:crypto";
 import t from "tap";
 import { acmeDriver, type AcmeClient, type AcmeDriver } from "../../support/acmeDriver.ts";
-import { attested, query } from "../../support/acmeFlows.ts";
+import { attested, audienceOf, query } from "../../support/acmeFlows.ts";
 import { certificateAuthority, type TestAuthority } from "../../support/certificateAuthority.ts";
+import { boundTo, inline, order as orderWith } from "../../support/inlineFlows.ts";
 import {
   collect,
   finalize,
@@ -312,4 +313,17 @@ t.test("one proof is used once", async (t) => {
   t.match((await show(flow, proof)).json(), { status: "valid" });
   const again = await renewalOrder(ca, alice, first.spiffeId);
   evidenceRefused(t, await show(again, proof), "bindingMismatch", "it is bound to its challenge");
+});
+
+t.test("an order that comes with its evidence goes past no lineage: renewal is refused there", async (t) => {
+  const { ca, acme, alice } = await ground();
+  const first = await firstCertificate(ca, alice);
+  const { payload, nonce, key } = await inline(ca, acme, alice, first.spiffeId.split("/").at(-1));
+  const bound = { audience: audienceOf(ca), binding: boundTo(nonce, alice.key, key) };
+  const evidence = [{ format: "x509-pop", ref: "own", value: proofFor(bound, first) }];
+  t.match(refused(t, await orderWith(alice, acme, { nonce, payload }, { evidence }), 400, "badAttestationStatement"), {
+    subproblems: [{ type: "urn:mayfly:workload-attest:error:formatNotAccepted" }],
+  });
+  t.equal(await lineageOf(ca, first), undefined);
+  t.ok(await renew(ca, alice, first), "the long way is open");
 });
