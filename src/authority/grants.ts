@@ -50,7 +50,7 @@ export const grantSchema = Type.Object(
       }),
     ),
     anyDevice: Type.Optional(
-      Type.Literal(true, {
+      Type.Boolean({
         description:
           "With permanentIdentifier: every device that the source vouches for, without a condition on which.",
       }),

@@ -1,6 +1,7 @@
 /** Every parser that the network reaches. */
 import type { Target } from "./target.ts";
 import { certificateChainTargets } from "./targets/certificateChain.ts";
+import { deviceTargets } from "./targets/devices.ts";
 import { dnsTargets } from "./targets/dns.ts";
 import { encodingTargets } from "./targets/encoding.ts";
 import { fieldTargets } from "./targets/fields.ts";
@@ -30,4 +31,5 @@ export const targets: readonly Target[] = [
   ...tdxTargets,
   ...tpmTargets,
   ...platformTargets,
+  ...deviceTargets,
 ];

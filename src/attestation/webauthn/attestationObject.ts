@@ -23,7 +23,6 @@ const formatsOf: ReadonlyMap<string, string> = new Map([
   ["android-key", "android-key"],
   ["packed", "packed"],
   ["step", "packed"],
-  ["tpm", "device-tpm"],
 ]);
 
 /**

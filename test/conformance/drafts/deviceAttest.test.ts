@@ -21,6 +21,7 @@ import {
   maker,
   packedAttestation,
 } from "../../support/deviceAttestations.ts";
+import { boundAccount, externalKey, keysOverRest } from "../../support/externalAccounts.ts";
 import { evidenceRefused, refused } from "../../support/refused.ts";
 
 const device = (value: string) => ({ type: "permanent-identifier", value });
@@ -412,5 +413,53 @@ t.test("draft-ietf-acme-device-attest-09", async (t) => {
         object,
       );
     }
+  });
+
+  await t.test("RDA-1 an external account binding says which devices an account may have", async (t) => {
+    const key = await externalKey(ca, { identifiers: { permanentIdentifiers: ["4242", "C02XY/1.2.3.4"] } });
+    const bound = await boundAccount(acme, key);
+    t.equal((await begun("4242", bound)).order.status, "pending");
+    t.equal((await begun("C02XY/1.2.3.4", bound)).order.status, "pending");
+    const others = { identifiers: [device("77")] };
+    refused(t, await bound.post(acme.directory.newOrder, others), 400, "rejectedIdentifier");
+    const wrong = await keysOverRest(ca, "POST", "", { identifiers: { permanentIdentifiers: ["a/b"] } });
+    t.equal(wrong.status, 400);
+    t.match(wrong.text, /identifiers.permanentIdentifiers: .*OID of an assigner/);
+  });
+
+  await t.test("a pre-authorization of a device is taken up by one order, whoever holds one may revoke", async (t) => {
+    const authorization = await alice.newAuthz(device("4242"));
+    const challenge = challengeOf(authorization, "device-attest-01");
+    const key = deviceKey();
+    const keyAuthorization = `${challenge.token}.${alice.key.thumbprint}`;
+    const object = packedAttestation(yubico, keyAuthorization, { serial: 4242 }, { key });
+    t.match((await alice.post(challenge.url, { attObj: object })).json(), { status: "valid" });
+    const order = await alice.newOrder(device("4242"));
+    t.same([order.status, order.authorizations], ["ready", [authorization.url]]);
+    const flow = { client: alice, order, authorization, challenge, keyAuthorization };
+    t.equal((await finalize(flow, key)).status, 200);
+    t.equal((await alice.newOrder(device("4242"))).status, "pending", "attested for one order");
+
+    const leaf = await certificateOf(flow);
+    const bob = await acme.account();
+    const revocation = { certificate: leaf.toString("base64url") };
+    refused(t, await bob.post(acme.directory.revokeCert, revocation), 403, "unauthorized");
+    const his = await begun("4242", bob);
+    await answer(his, packedAttestation(yubico, his.keyAuthorization, { serial: 4242 }));
+    t.equal((await bob.post(acme.directory.revokeCert, revocation)).status, 200);
+  });
+
+  await t.test("a device in quarantine gets no order and no certificate", async (t) => {
+    const { authority, operatorToken } = ca;
+    const reply = await authority.server.inject({
+      method: "POST",
+      url: "/api/v1/quarantines",
+      headers: { authorization: `Bearer ${operatorToken}` },
+      payload: { permanentIdentifier: "77", reason: "lost" },
+    });
+    t.match(reply.json(), { identity: "permanent-identifier 77" });
+    const order = await alice.post(acme.directory.newOrder, { identifiers: [device("77")] });
+    t.equal(order.status, 403);
+    t.equal((await begun("4242")).order.status, "pending", "others do");
   });
 });
