@@ -1,5 +1,6 @@
 /**
- * Strict JSON for what clients send: UTF-8 without a byte order mark, one object, no member named twice at any level, bounded depth.
+ * Strict JSON for what clients send: UTF-8 without a byte order mark, one object, no member named twice at any level, bounded in depth and in
+ * the number of its values.
  * `JSON.parse` keeps the last of two equal members silently, which lets a signature cover what a reader never saw (H-04c, H-22).
  */
 
@@ -12,13 +13,17 @@ export class JsonRefused extends Error {
 }
 
 const depthLimit = 32;
+/** Members, items and texts, roughly: each costs far more time than its octets. The largest evidence has a tenth of it. */
+const crowdLimit = 65_536;
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Parses one JSON object. `__proto__` is a member like any other: `JSON.parse` makes it an own property and pollutes nothing.
+ * @param crowdMax how many quotes, commas and opening brackets there may be; more than any client needs unless said
  * @throws {JsonRefused}
  */
-export function parseJsonObject(octets: Uint8Array, what: string): JsonObject {
+export function parseJsonObject(octets: Uint8Array, what: string, crowdMax = crowdLimit): JsonObject {
+  if (isCrowded(octets, crowdMax)) throw new JsonRefused(`${what} has too many members, items and texts`);
   let text: string;
   let value: JsonValue;
   try {
@@ -31,6 +36,17 @@ export function parseJsonObject(octets: Uint8Array, what: string): JsonObject {
     throw new JsonRefused(`${what} is not a JSON object`);
   refuseDuplicates(text, what);
   return value;
+}
+
+/** Before anything is made of it. In UTF-8 these octets are never part of another character. */
+function isCrowded(octets: Uint8Array, most: number): boolean {
+  if (octets.length <= most) return false;
+  let found = 0;
+  for (let at = 0; at < octets.length; at++) {
+    const octet = octets[at];
+    if (octet === 0x22 || octet === 0x2c || octet === 0x5b || octet === 0x7b) found++;
+  }
+  return found > most;
 }
 
 /** Walks text that is known to be JSON: only strings and brackets matter then. */
@@ -65,6 +81,8 @@ function endOfString(text: string, start: number): number {
 
 function isMemberName(text: string, end: number): boolean {
   let next = end + 1;
-  while (/\s/.test(text[next] ?? "")) next++;
+  // JSON knows no other white space (RFC 8259 §2), and a pattern would take four times as long.
+  for (let code = text.charCodeAt(next); code === 0x20 || (code >= 0x09 && code <= 0x0d);)
+    code = text.charCodeAt(++next);
   return text[next] === ":";
 }

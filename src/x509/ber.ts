@@ -8,8 +8,16 @@ import { DerError, tags } from "./der.ts";
 
 /** As deep as `readDer` goes, and the pieces of an OCTET STRING below it. */
 const depthLimit = 18;
+/** Documents with certificates of their signers have some hundreds; sets of thousands would take long to sort. */
+const elementsLimit = 4096;
 const constructedOctetString = 0x24;
 const endOfContents = 0x00;
+
+interface Source {
+  readonly octets: Buffer;
+  /** Elements that have begun. */
+  elements: number;
+}
 
 interface Transcoded {
   readonly encoding: Buffer;
@@ -23,21 +31,23 @@ interface Transcoded {
  */
 export function berToDer(input: Uint8Array, bytesMax: number): Buffer {
   if (input.length > bytesMax) throw new DerError(`The structure is larger than ${bytesMax} bytes`);
-  const source = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
-  const { encoding, end } = transcode(source, 0, source.length, 1);
-  if (end !== source.length) throw new DerError("Bytes follow the end of the structure");
+  const octets = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
+  const { encoding, end } = transcode({ octets, elements: 0 }, 0, octets.length, 1);
+  if (end !== octets.length) throw new DerError("Bytes follow the end of the structure");
   return encoding;
 }
 
-function transcode(source: Buffer, start: number, limit: number, depth: number): Transcoded {
+function transcode(source: Source, start: number, limit: number, depth: number): Transcoded {
+  const { octets } = source;
+  if (++source.elements > elementsLimit) throw new DerError(`The structure has more than ${elementsLimit} elements`);
   if (depth > depthLimit) throw new DerError(`Elements are nested more than ${depthLimit} deep`);
   if (limit - start < 2) throw new DerError(`The element at byte ${start} is cut short`);
-  const tag = source.readUInt8(start);
+  const tag = octets.readUInt8(start);
   if ((tag & 0x1f) === 0x1f) throw new DerError(`The element at byte ${start} has a tag number above 30`);
   // End-of-contents ends an indefinite length and is nothing by itself.
   if (tag === endOfContents) throw new DerError(`The end-of-contents at byte ${start} ends nothing`);
   const isConstructed = (tag & 0x20) !== 0;
-  const { length, contentStart } = readLength(source, start + 1, limit);
+  const { length, contentStart } = readLength(octets, start + 1, limit);
   if (length === undefined) {
     if (!isConstructed) throw new DerError(`The primitive element at byte ${start} has an indefinite length`);
     const { children, end } = childrenUntilEnd(source, contentStart, limit, depth);
@@ -45,7 +55,7 @@ function transcode(source: Buffer, start: number, limit: number, depth: number):
   }
   const end = contentStart + length;
   if (end > limit) throw new DerError(`The element at byte ${start} is longer than what holds it`);
-  if (!isConstructed) return { encoding: encode(tag, source.subarray(contentStart, end)), end };
+  if (!isConstructed) return { encoding: encode(tag, octets.subarray(contentStart, end)), end };
   const children: Buffer[] = [];
   for (let next = contentStart; next < end;) {
     const child = transcode(source, next, end, depth + 1);
@@ -57,7 +67,7 @@ function transcode(source: Buffer, start: number, limit: number, depth: number):
 
 /** X.690 §8.1.5: members until two zero octets; `end` is where those stand. */
 function childrenUntilEnd(
-  source: Buffer,
+  source: Source,
   contentStart: number,
   limit: number,
   depth: number,
@@ -66,7 +76,7 @@ function childrenUntilEnd(
   let next = contentStart;
   for (;;) {
     if (limit - next < 2) throw new DerError(`The indefinite length before byte ${contentStart} does not end`);
-    if (source.readUInt16BE(next) === 0) return { children, end: next };
+    if (source.octets.readUInt16BE(next) === 0) return { children, end: next };
     const child = transcode(source, next, limit, depth + 1);
     children.push(child.encoding);
     next = child.end;

@@ -106,7 +106,7 @@ function* parsing(bytes: Buffer, path: string): Generator<void, EnrolledKeys> {
 
 function devicesIn(bytes: Buffer, path: string): readonly JsonValue[] {
   try {
-    const { devices, ...more } = parseJsonObject(bytes, path);
+    const { devices, ...more } = parseJsonObject(bytes, path, Infinity);
     if (!Array.isArray(devices) || devices.length > devicesMax || Object.keys(more).length > 0) {
       throw new Error(`${path}: expected {"devices": […]} and nothing else, of at most ${devicesMax}`);
     }
