@@ -3,7 +3,7 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 
-import type { JsonValue } from "../encoding/json.ts";
+import { isJsonObject, type JsonValue } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";
 import type { ExternalAccountKeys, VerifiedBinding } from "./externalAccountPorts.ts";
 import { readJwk, type AccountKey } from "./jwk.ts";
@@ -35,8 +35,7 @@ export function readBinding(
   member: JsonValue,
   outer: { readonly key: Pick<AccountKey, "thumbprint">; readonly url: string },
 ): Binding {
-  if (typeof member !== "object" || member === null || Array.isArray(member))
-    throw problem("malformed", `${what} is not an object`);
+  if (!isJsonObject(member)) throw problem("malformed", `${what} is not an object`);
   if (JSON.stringify(member).length > charactersMax)
     throw problem("malformed", `${what} is longer than ${charactersMax} characters`);
   const mac = flattenedOf(member, what, macs);

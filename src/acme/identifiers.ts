@@ -4,7 +4,7 @@ import { parsePermanentIdentifier, PermanentIdentifierError } from "../x509/perm
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
 import { problem, type Problem, type Subproblem } from "../problem/problem.ts";
 import type { AcmeContext, IdentityPolicy } from "./context.ts";
-import type { JsonValue } from "../encoding/json.ts";
+import { isJsonObject, type JsonValue } from "../encoding/json.ts";
 import type { Identifier } from "./ports.ts";
 
 /** Octets of all names of an order together. */
@@ -69,8 +69,7 @@ function readAncestor(ancestorDomain: JsonValue, { type, value }: Identifier): s
 }
 
 function shapeOf(entry: JsonValue): { type: string; value: string; ancestorDomain: JsonValue | undefined } {
-  if (typeof entry !== "object" || entry === null || Array.isArray(entry))
-    throw problem("malformed", "an identifier is not an object");
+  if (!isJsonObject(entry)) throw problem("malformed", "an identifier is not an object");
   const { type, value, ancestorDomain } = entry;
   if (typeof type !== "string" || typeof value !== "string")
     throw problem("malformed", "an identifier needs a type and a value");

@@ -1,4 +1,5 @@
 /** keyChange (RFC 8555 §7.3.5): the account's old key signs the outer JWS, the new key the inner one. */
+import { isJsonObject } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";
 import { blockedKey, KeySuperseded, requireValid, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readJwk } from "./jwk.ts";
@@ -17,7 +18,7 @@ export async function keyChange(
   const account = signer(request);
   const inner = jwsOf(request.payload ?? {}, "the inner JWS");
   const { jwk, kid, url, nonce } = inner.header;
-  if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk) || kid !== undefined) {
+  if (!isJsonObject(jwk) || kid !== undefined) {
     throw problem("malformed", "the inner JWS needs a jwk and no kid");
   }
   if (nonce !== undefined) throw problem("malformed", "the inner JWS must not have a nonce");
@@ -30,8 +31,7 @@ export async function keyChange(
   if (payload["account"] !== urls.account(account.id))
     throw problem("malformed", "the inner payload names another account");
   const { oldKey } = payload;
-  if (typeof oldKey !== "object" || oldKey === null || Array.isArray(oldKey))
-    throw problem("malformed", "oldKey is not a jwk");
+  if (!isJsonObject(oldKey)) throw problem("malformed", "oldKey is not a jwk");
   if (!readJwk(oldKey).thumbprint.equals(account.key.thumbprint)) {
     throw problem("malformed", "oldKey is not the key that signed the outer JWS");
   }

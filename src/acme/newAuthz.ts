@@ -3,7 +3,7 @@ import { Problem, problem } from "../problem/problem.ts";
 import { readDelegation } from "./delegation.ts";
 import { signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { readIdentifiers } from "./identifiers.ts";
-import type { JsonObject } from "../encoding/json.ts";
+import { isJsonObject, type JsonObject } from "../encoding/json.ts";
 import { countedUnlessOurs, limitAuthorization } from "./limits/orderLimits.ts";
 import { later, newAuthorization, type Wanted } from "./newAuthorization.ts";
 import type { Authorization } from "./ports.ts";
@@ -62,8 +62,7 @@ function readWanted({ identifier: asked, ...payload }: JsonObject, context: Acme
   const { type, value } = requested;
   // The authorization would be for the base name; there is no way to say that it is meant for a wildcard.
   if (type === "dns" && value.startsWith("*.")) throw problem("malformed", "a wildcard cannot be pre-authorized");
-  const inside =
-    typeof asked === "object" && asked !== null && !Array.isArray(asked) ? asked["subdomainAuthAllowed"] : undefined;
+  const inside = isJsonObject(asked) ? asked["subdomainAuthAllowed"] : undefined;
   const below = (inside ?? payload["subdomainAuthAllowed"]) === true;
   // Where it is not allowed, the authorization is for the name alone, and says so (RFC 9444 §4.2).
   return {

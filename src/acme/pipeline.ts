@@ -5,7 +5,7 @@
 import type { LRU } from "../cache/lru.ts";
 import { problem } from "../problem/problem.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
-import type { JsonObject } from "../encoding/json.ts";
+import { isJsonObject, type JsonObject } from "../encoding/json.ts";
 import type { Restrictions } from "./externalAccountPorts.ts";
 import { readJwk, type AccountKey } from "./jwk.ts";
 import { checkKeyFits, jsonObject, keyFits, parseJws, verifyJws, type Jws } from "./jws.ts";
@@ -131,8 +131,7 @@ async function findKey({ header: { jwk, kid } }: Jws, by: SignedBy, parts: Pipel
     throw problem("malformed", "the JWS needs exactly one of jwk and kid");
   if (jwk !== undefined) {
     if (by === "kid") throw problem("malformed", "this resource needs a kid, not a jwk");
-    if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk))
-      throw problem("malformed", "the jwk is not an object");
+    if (!isJsonObject(jwk)) throw problem("malformed", "the jwk is not an object");
     return { account: undefined, key: readJwk(jwk) };
   }
   if (by === "jwk") throw problem("malformed", "this resource needs a jwk, not a kid");

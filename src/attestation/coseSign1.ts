@@ -1,7 +1,8 @@
 /** COSE_Sign1 (RFC 9052 §4.2) with its payload inside, in strict CBOR. */
 import { verify, type KeyObject } from "node:crypto";
-import { CborError, decodeCbor, isCborMap, type CborLimits, type CborMap, type CborValue } from "../encoding/cbor.ts";
-import { EvidenceRefused } from "./evidence.ts";
+import { isCborMap, type CborLimits, type CborMap, type CborValue } from "../encoding/cbor.ts";
+import { decodeEvidenceCbor } from "./binaryEvidence.ts";
+import { type EvidenceRefused, malformed } from "./evidence.ts";
 
 /** A message that was taken apart; nothing of it is verified. Buffers are views of the input. */
 export interface CoseSign1 {
@@ -24,24 +25,12 @@ const coseSign1Tag = 18;
 export function readCoseSign1(octets: Buffer, limits: CborLimits): CoseSign1 {
   const read = decodeEvidenceCbor(octets, { ...limits, tags: [coseSign1Tag] });
   const message = isTagged(read) ? read.value : read;
-  if (!Array.isArray(message) || message.length !== 4) throw malformed();
+  if (!Array.isArray(message) || message.length !== 4) throw noCoseSign1();
   const [protectedHeader, unprotectedHeader, payload, signature] = message as readonly CborValue[];
-  if (!Buffer.isBuffer(protectedHeader) || !Buffer.isBuffer(payload) || !Buffer.isBuffer(signature)) throw malformed();
-  if (!isCborMap(unprotectedHeader)) throw malformed();
+  if (!Buffer.isBuffer(protectedHeader) || !Buffer.isBuffer(payload) || !Buffer.isBuffer(signature))
+    throw noCoseSign1();
+  if (!isCborMap(unprotectedHeader)) throw noCoseSign1();
   return { protectedHeader, unprotectedHeader, payload, signature, signed: sigStructure(protectedHeader, payload) };
-}
-
-/**
- * `decodeCbor` for evidence.
- * @throws {EvidenceRefused} evidenceMalformed
- */
-export function decodeEvidenceCbor(octets: Uint8Array, limits: CborLimits = {}): CborValue {
-  try {
-    return decodeCbor(octets, limits);
-  } catch (error) {
-    if (error instanceof CborError) throw new EvidenceRefused("evidenceMalformed", error.message);
-    throw error;
-  }
 }
 
 /**
@@ -79,6 +68,6 @@ function isTagged(value: CborValue): value is Extract<CborValue, { readonly tag:
   return typeof value === "object" && value !== null && "tag" in value;
 }
 
-function malformed(): EvidenceRefused {
-  return new EvidenceRefused("evidenceMalformed", "The evidence is not a COSE_Sign1 with its payload");
+function noCoseSign1(): EvidenceRefused {
+  return malformed("The evidence is not a COSE_Sign1 with its payload");
 }

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { JsonRefused, parseJsonObject, type JsonObject, type JsonValue } from "../encoding/json.ts";
+import { isJsonObject, type JsonObject, JsonRefused, parseJsonObject } from "../encoding/json.ts";
 import { EvidenceRefused, SourceUnavailable } from "./evidence.ts";
 import type { PostJson } from "./format.ts";
 import { certificatesIn } from "./jwks.ts";
@@ -79,7 +79,7 @@ export function openTokenReview(settings: TokenReviewSettings, postJson: PostJso
       })
       .finally(() => (asking -= 1));
     const { apiVersion, kind, status } = answer;
-    if (apiVersion !== "authentication.k8s.io/v1" || kind !== "TokenReview" || !isObject(status))
+    if (apiVersion !== "authentication.k8s.io/v1" || kind !== "TokenReview" || !isJsonObject(status))
       throw unavailable("answers with something that is no TokenReview");
     return readStatus(status);
   };
@@ -90,10 +90,10 @@ function readStatus({ authenticated, error, user, audiences }: JsonObject): Revi
   // A reason is the cluster's own affair: it may quote the token.
   if (authenticated !== true || (error !== undefined && error !== ""))
     throw new EvidenceRefused("evidenceInvalid", "The cluster does not vouch for the token");
-  const { username, uid, extra: extras } = isObject(user) ? user : {};
+  const { username, uid, extra: extras } = isJsonObject(user) ? user : {};
   if (typeof username !== "string" || typeof uid !== "string")
     throw new EvidenceRefused("evidenceInvalid", "The cluster names no service account");
-  const stated = isObject(extras) ? extras : {};
+  const stated = isJsonObject(extras) ? extras : {};
   return {
     username,
     uid,
@@ -120,6 +120,3 @@ function credentialIn(text: string, file: string): string {
   if (/^[\x21-\x7e]+$/.test(credential) && credential.length <= credentialCharactersMax) return credential;
   throw new Error(`${file} does not hold a token of at most ${credentialCharactersMax} characters`);
 }
-
-const isObject = (value: JsonValue | undefined): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

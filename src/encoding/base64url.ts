@@ -8,3 +8,8 @@ export function decodeBase64url(text: string): Buffer | undefined {
   const octets = Buffer.from(text, "base64url");
   return octets.toString("base64url") === text ? octets : undefined;
 }
+
+/** The same for at most `bytesMax` octets: a longer text yields undefined, and is not looked at. */
+export function decodeBase64urlUpTo(bytesMax: number, text: string): Buffer | undefined {
+  return text.length > Math.ceil((bytesMax * 4) / 3) ? undefined : decodeBase64url(text);
+}

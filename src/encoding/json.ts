@@ -7,6 +7,11 @@
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
 export type JsonObject = { [member: string]: JsonValue };
 
+/** True for an object, as opposed to an array, null, a scalar or nothing. */
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** What is wrong with the text; a sentence fit for the client. */
 export class JsonRefused extends Error {
   override readonly name = "JsonRefused";
@@ -32,8 +37,7 @@ export function parseJsonObject(octets: Uint8Array, what: string, crowdMax = cro
   } catch {
     throw new JsonRefused(`${what} is not JSON`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new JsonRefused(`${what} is not a JSON object`);
+  if (!isJsonObject(value)) throw new JsonRefused(`${what} is not a JSON object`);
   refuseDuplicates(text, what);
   return value;
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { decodeBase64url } from "../../src/encoding/base64url.ts";
+import { decodeBase64url, decodeBase64urlUpTo } from "../../src/encoding/base64url.ts";
 
 t.test("R6.1-4 every text of octets is read back, and no other text is", async (t) => {
   fc.assert(
@@ -21,4 +21,11 @@ t.test("R6.1-4 every text of octets is read back, and no other text is", async (
 t.test("R6.1-3 padding, the other alphabet, white space, stray bits and impossible lengths are refused", async (t) => {
   for (const text of ["AA==", "AAA=", "+A", "/A", "A A", " AA", "AA\n", "AB", "AAB", "A", "AAAAA", "ＡＡ", "A\u0000"])
     t.equal(decodeBase64url(text), undefined, JSON.stringify(text));
+});
+t.test("a limit counts octets exactly", async (t) => {
+  for (let limit = 1; limit <= 9; limit++) {
+    const [most, more] = [limit, limit + 1].map((octets) => Buffer.alloc(octets, 0xa5).toString("base64url"));
+    t.same(decodeBase64urlUpTo(limit, most ?? ""), Buffer.alloc(limit, 0xa5), `${limit} octets of ${limit}`);
+    t.equal(decodeBase64urlUpTo(limit, more ?? ""), undefined, `${limit + 1} octets of ${limit}`);
+  }
 });

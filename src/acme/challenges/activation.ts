@@ -3,7 +3,7 @@
  * only its TPM can read. The challenge stays pending and knows the secret by its hash.
  */
 import type { ActivationOffer } from "../../attestation/evidence.ts";
-import type { JsonObject, JsonValue } from "../../encoding/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
 import { problem } from "../../problem/problem.ts";
 import { required, type AcmeContext } from "../context.ts";
 import type { Challenge } from "../ports.ts";
@@ -52,8 +52,7 @@ export async function respondWithActivation(
 }
 
 function readRequest(request: JsonValue): { ref: string; members: JsonObject } {
-  if (typeof request !== "object" || request === null || Array.isArray(request))
-    throw problem("malformed", "activation is not an object");
+  if (!isJsonObject(request)) throw problem("malformed", "activation is not an object");
   const { ref, ...members } = request;
   if (typeof ref !== "string" || ref.length > nameLimit)
     throw problem("malformed", "activation has no ref that is a name");

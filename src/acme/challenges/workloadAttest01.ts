@@ -9,7 +9,7 @@ import {
 import { problem } from "../../problem/problem.ts";
 import { decodeBase64url } from "../../encoding/base64url.ts";
 import type { AcmeContext, IdentityPolicy } from "../context.ts";
-import type { JsonObject, JsonValue } from "../../encoding/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
 import type { SigningAccount } from "../pipeline.ts";
 import type { Accept, Challenge, DelegationRecord, Identifier } from "../ports.ts";
 import { bindingValue, keyAuthorization } from "./keyAuthorization.ts";
@@ -66,8 +66,7 @@ export function readEvidence(evidence: JsonValue | undefined): EvidenceItem[] {
 }
 
 function readItem(item: JsonValue): EvidenceItem {
-  if (typeof item !== "object" || item === null || Array.isArray(item))
-    throw problem("malformed", "an evidence item is not an object");
+  if (!isJsonObject(item)) throw problem("malformed", "an evidence item is not an object");
   const { format, ref, value } = item;
   if (typeof format !== "string" || typeof ref !== "string" || typeof value !== "string") {
     throw problem("malformed", "an evidence item needs format, ref and value");

@@ -3,17 +3,15 @@
  * the document inside, signed by the region's RSA-2048 key. Level `document`, the weakest: it names neither this server nor this request, and
  * every process on the instance can read it for as long as the instance lives. An instance is therefore good for one showing.
  */
-import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
-import { decodeBase64url } from "../../encoding/base64url.ts";
-import { type JsonObject, JsonRefused, parseJsonObject } from "../../encoding/json.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { parseRfc3339 } from "../../x509/time.ts";
+import { evidenceDigest, evidenceOctets, parseEvidenceJson } from "../binaryEvidence.ts";
 import { readCertificateFile } from "../certificateFile.ts";
 import { EvidenceRefused, invalid, malformed, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
-import { verifySignedData } from "../signedData.ts";
+import { signedDataBytesMax, verifySignedData } from "../signedData.ts";
 import { readVerificationKey } from "../verificationKey.ts";
 
 const regionForm = "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$";
@@ -116,8 +114,7 @@ export function verifyAwsIid(
   certificates: RegionalCertificates,
   { now }: VerificationContext,
 ): VerifiedEvidence {
-  const octets = decodeBase64url(item.value);
-  if (octets === undefined) throw malformed("The document is not base64url");
+  const octets = evidenceOctets(item, signedDataBytesMax);
   if (octets.length === rsa1024Octets) {
     throw invalid("RSA-1024 signatures are not accepted; the document with its RSA-2048 signature is at instance-identity/rsa2048"); // prettier-ignore
   }
@@ -136,7 +133,7 @@ export function verifyAwsIid(
     ref: item.ref,
     claims,
     bindingLevel: "document",
-    digest: createHash("sha256").update(item.value).digest(),
+    digest: evidenceDigest(item),
     oneTimeId: oneTimeIdOfEvidence(item.ref, content),
     // It is never refused for its age alone; the pin on the instance has no end either.
     replayUntil: signer.notAfter,
@@ -148,7 +145,7 @@ type DocumentClaims = Claims & Readonly<Record<(typeof required)[number], string
 
 /** The signed octets; nothing else that came along is looked at. */
 function readDocument(content: Buffer): DocumentClaims {
-  const document = parsed(content);
+  const document = parseEvidenceJson(content, "The document");
   const claims: Record<string, string> = {};
   for (const name of memberNames) {
     const value = Object.hasOwn(document, name) ? document[name] : undefined;
@@ -159,15 +156,6 @@ function readDocument(content: Buffer): DocumentClaims {
     claims[name] = value;
   }
   return claims as DocumentClaims;
-}
-
-function parsed(content: Buffer): JsonObject {
-  try {
-    return parseJsonObject(content, "The document");
-  } catch (error) {
-    if (error instanceof JsonRefused) throw malformed(error.message);
-    throw error;
-  }
 }
 
 function requireTime(pendingTime: string, maxAgeSeconds: number | undefined, signer: Certificate, now: Date): void {

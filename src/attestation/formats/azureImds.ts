@@ -2,19 +2,18 @@
  * Format `azure-imds`: the attested document of an Azure virtual machine, as its metadata service returns it: PKCS #7 around JSON, signed under
  * a name of metadata.azure.com. Level `nonce`: the nonce that the document repeats is the head of the binding value.
  */
-import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
 import { createLru } from "../../cache/lru.ts";
-import { decodeBase64url } from "../../encoding/base64url.ts";
-import { type JsonObject, JsonRefused, type JsonValue, parseJsonObject } from "../../encoding/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { parseRfc3339 } from "../../x509/time.ts";
 import { type ChainRules, intermediatesMax, type VerifiedSignatures, verifyChain } from "../certificateChain.ts";
+import { evidenceDigest, evidenceOctets, parseEvidenceJson } from "../binaryEvidence.ts";
 import { readCertificateFile } from "../certificateFile.ts";
 import { EvidenceRefused, invalid, malformed, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
-import { verifySignedData } from "../signedData.ts";
+import { signedDataBytesMax, verifySignedData } from "../signedData.ts";
 
 /** Azure's clouds and the names of their metadata services. */
 const signerNames = {
@@ -111,14 +110,13 @@ export function verifyAzureImds(
   trust: AzureTrust,
   context: VerificationContext,
 ): VerifiedEvidence {
-  const octets = decodeBase64url(item.value);
-  if (octets === undefined) throw malformed("The document is not base64url");
+  const octets = evidenceOctets(item, signedDataBytesMax);
   const { content, signer, certificates } = verifySignedData(octets);
   const skewSeconds = settings.clockSkewSeconds ?? 60;
   requireTrusted(signer, certificates, trust, { now: context.now, clockSkewSeconds: skewSeconds });
   requireName(signer, signerNames[settings.cloud ?? "public"]);
 
-  const document = parsed(content);
+  const document = parseEvidenceJson(content, "The document");
   const expires = requireTime(document, context.now, skewSeconds * 1000);
   const claims = claimsOf(document);
   if (!settings.subscriptions.includes(claims.subscriptionId)) {
@@ -130,7 +128,7 @@ export function verifyAzureImds(
     ref: item.ref,
     claims,
     bindingLevel: "nonce",
-    digest: createHash("sha256").update(item.value).digest(),
+    digest: evidenceDigest(item),
     oneTimeId: oneTimeIdOfEvidence(item.ref, content),
     replayUntil: expires,
     expires,
@@ -196,7 +194,7 @@ function requireName({ names }: Certificate, signerName: string): void {
 /** @returns until when the document counts here */
 function requireTime(document: JsonObject, now: Date, skewMs: number): Date {
   const stamp = document["timeStamp"];
-  if (!isObject(stamp)) throw malformed("The document has no usable timeStamp");
+  if (!isJsonObject(stamp)) throw malformed("The document has no usable timeStamp");
   const [createdOn, expiresOn] = [timeOf(stamp["createdOn"]), timeOf(stamp["expiresOn"])];
   if (now.getTime() + skewMs < createdOn.getTime()) {
     throw new EvidenceRefused("evidenceExpired", "The document was made in the future");
@@ -237,11 +235,7 @@ function idOf(document: JsonObject, name: string): string {
 
 function planOf(document: JsonObject): JsonObject {
   const plan = document["plan"];
-  return isObject(plan) ? plan : {};
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isJsonObject(plan) ? plan : {};
 }
 
 function requireBinding(nonce: JsonValue | undefined, binding: string | undefined): void {
@@ -253,15 +247,5 @@ function requireBinding(nonce: JsonValue | undefined, binding: string | undefine
   }
   if (nonce !== binding.slice(0, nonceCharacters)) {
     throw new EvidenceRefused("bindingMismatch", "The document's nonce is not the head of the binding value");
-  }
-}
-
-/** The signed octets; nothing else that came along is looked at. */
-function parsed(content: Buffer): JsonObject {
-  try {
-    return parseJsonObject(content, "The document");
-  } catch (error) {
-    if (error instanceof JsonRefused) throw malformed(error.message);
-    throw error;
   }
 }

@@ -2,7 +2,7 @@
  * Format `sev-snp`: the attestation report of an AMD SEV-SNP guest, with the certificate of the key that signed it as an endorsement. Level
  * `nonce`: REPORT_DATA is the binding value, its 32 octets, and 32 zeros.
  */
-import { bindingOctets, evidenceDigest, evidenceOctets, isAllZero } from "../binaryEvidence.ts";
+import { bindingOctets, boundReplayUntil, evidenceDigest, evidenceOctets, isAllZero } from "../binaryEvidence.ts";
 import {
   type Claims,
   EvidenceRefused,
@@ -19,9 +19,6 @@ import { appraise, checkSevSnp, type SevSnpSettings, sevSnpProperties, tenantCla
 import { type ChipChain, endorsementsOf, openSnpTrust, type SnpTrust, verifyChipChain } from "../sevSnp/trust.ts";
 
 export type { SevSnpSettings } from "../sevSnp/settings.ts";
-
-/** A report has no time. B is of one challenge, which is open for minutes; the mark stays for longer than that. */
-const replaySeconds = 3600;
 
 const claimNames = [
   "measurement",
@@ -77,7 +74,7 @@ export function verifySevSnp(
     bindingLevel: "nonce",
     digest: evidenceDigest(item),
     oneTimeId: oneTimeIdOfEvidence(item.ref, report.signed),
-    replayUntil: new Date(context.now.getTime() + replaySeconds * 1000),
+    replayUntil: boundReplayUntil(context.now),
     expires: chain.end,
     instance: `${report.chipId.toString("hex")}/${report.reportId.toString("hex")}`,
   };

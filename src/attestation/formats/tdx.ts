@@ -2,12 +2,12 @@
  * Format `tdx`: a quote of an Intel TDX trust domain, version 4 or 5, judged with Intel's collateral. Level `nonce`: the first half of
  * report_data is the binding value, the rest is zero.
  */
-import { createHash, hash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type Static, Type } from "typebox";
 import { createLru, type LRU } from "../../cache/lru.ts";
-import { decodeBase64url } from "../../encoding/base64url.ts";
+import { bindingOctets, boundReplayUntil, evidenceDigest, evidenceOctets, isAllZero } from "../binaryEvidence.ts";
 import { fingerprintOf, type VerifiedSignatures } from "../certificateChain.ts";
-import { EvidenceRefused, invalid, malformed, mismatch, oneTimeIdOfEvidence, SourceUnavailable } from "../evidence.ts";
+import { EvidenceRefused, invalid, mismatch, oneTimeIdOfEvidence, SourceUnavailable } from "../evidence.ts";
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import {
@@ -20,7 +20,7 @@ import {
 import { type FindCollateral, openCollateralFiles } from "../tdx/collateralFiles.ts";
 import { inHex, measurementNames, measurements, measurementsOf, requireDomain } from "../tdx/domain.ts";
 import { type PckPlatform, readPckPlatform } from "../tdx/pckCertificate.ts";
-import { isZero, readTdxQuote, type TdxQuote } from "../tdx/quote.ts";
+import { quoteBytesMax, readTdxQuote, type TdxQuote } from "../tdx/quote.ts";
 import { allowableTcbStatuses, statusesOf, type TcbStatuses } from "../tdx/tcb.ts";
 import { verifyQuote } from "../tdx/verifyQuote.ts";
 
@@ -85,9 +85,6 @@ const tcbClaims = ["tcbStatus", "tdxModuleTcbStatus", "qeTcbStatus", "tcbEvaluat
 /** Kinds of platform, in the month's and the last month's collateral, that a source meets at one time. */
 const collateralsMax = 32;
 
-/** The binding value ends with its challenge, five minutes at most: for longer nothing has to be remembered. */
-const replayMs = 3_600_000;
-
 export const tdxFormat: EvidenceFormat<TdxSettings> = {
   name: "tdx",
   properties,
@@ -118,15 +115,15 @@ export async function verifyTdx(
   context: VerificationContext,
 ): Promise<VerifiedEvidence> {
   const { quote, claims, until } = await appraiseTdx(item, settings, trust, context.now);
-  requireBinding(quote.body.reportData, context.binding);
+  requireBinding(quote.body.reportData, context);
   return {
     format: item.format,
     ref: item.ref,
     claims,
     bindingLevel: "nonce",
-    digest: createHash("sha256").update(item.value).digest(),
+    digest: evidenceDigest(item),
     oneTimeId: oneTimeIdOfEvidence(item.ref, quote.signed),
-    replayUntil: new Date(context.now.getTime() + replayMs),
+    replayUntil: boundReplayUntil(context.now),
     expires: until,
   };
 }
@@ -138,9 +135,7 @@ export async function appraiseTdx(
   trust: TdxTrust,
   now: Date,
 ): Promise<{ readonly quote: TdxQuote; readonly claims: Claims; readonly until: Date }> {
-  const octets = decodeBase64url(item.value);
-  if (octets === undefined) throw malformed("The quote is not base64url");
-  const quote = readTdxQuote(octets);
+  const quote = readTdxQuote(evidenceOctets(item, quoteBytesMax));
   const roots = { certificates: [], fingerprints: [settings.rootSha256 ?? intelSgxRootSha256] };
   const rules = { now, ...(trust.verified && { verified: trust.verified }) };
   const chain = verifyQuote(quote, roots, rules);
@@ -209,11 +204,9 @@ function requireTcb(statuses: TcbStatuses, { tcbInfo, qeIdentity }: VerifiedColl
   }
 }
 
-function requireBinding(reportData: Buffer, binding: string | undefined): void {
-  if (binding === undefined)
-    throw new EvidenceRefused("bindingMissing", "The challenge commits to no key that a quote could be bound to");
-  if (isZero(reportData)) throw new EvidenceRefused("bindingMissing", "The quote's report_data is empty");
-  const expected = Buffer.concat([Buffer.from(binding, "base64url"), Buffer.alloc(32)]);
+function requireBinding(reportData: Buffer, context: VerificationContext): void {
+  const expected = Buffer.concat([bindingOctets(context), Buffer.alloc(32)]);
+  if (isAllZero(reportData)) throw new EvidenceRefused("bindingMissing", "The quote's report_data is empty");
   if (!reportData.equals(expected)) {
     throw new EvidenceRefused(
       "bindingMismatch",

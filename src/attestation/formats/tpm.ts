@@ -2,12 +2,12 @@
  * Format `tpm`: a TPM 2.0 quotes its registers, certifies a key that it made, or both, by an attestation key and over the binding value
  * (TPM 2.0 Library Part 3 §18.2 and §18.4). Level `nonce`.
  */
-import { createHash, timingSafeEqual, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { calculateJwkThumbprint } from "jose";
 import { type Static, Type } from "typebox";
-import { decodeBase64url } from "../../encoding/base64url.ts";
 import { createLru } from "../../cache/lru.ts";
+import { bindingOctets, boundReplayUntil, evidenceDigest } from "../binaryEvidence.ts";
 import { readPemCertificates, type TrustedRoots } from "../certificateChain.ts";
 import { type Claims, EvidenceRefused, invalid, mismatch, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
@@ -170,9 +170,6 @@ function pcrPolicyOf({ pcrBank = "sha256", pcrs = [], pcrSelection, pcrDigests }
   };
 }
 
-/** B is bound to a challenge of five minutes; nothing of it is of use after this. */
-const replayMs = 3_600_000;
-
 /**
  * Yields flat claims: `claimNames`, of which those of certificate, enrolment and registers are there where the evidence has them.
  * A certified key is the only one that finalize takes then.
@@ -205,9 +202,9 @@ export async function verifyTpm(
     ref,
     claims: { ...ak.claims, ...statementClaims(first?.attest), ...pcrClaims(quote, settings) },
     bindingLevel: "nonce",
-    digest: createHash("sha256").update(item.value).digest(),
+    digest: evidenceDigest(item),
     oneTimeId: oneTimeIdOfEvidence(ref, Buffer.concat(statements.map(({ bytes }) => bytes))),
-    replayUntil: new Date(context.now.getTime() + replayMs),
+    replayUntil: boundReplayUntil(context.now),
     instance: ak.instance,
     ...(ak.notAfterCap !== undefined && { notAfterCap: ak.notAfterCap }),
     ...(certifiedKey !== undefined && { certificateKey: await thumbprintOf(certifiedKey) }),
@@ -247,13 +244,11 @@ function requireModern({ ak, quote, certify }: TpmEvidence, { allowSha1 = false 
 function requireStatement(
   { extraData, safe }: Attest,
   { requireSafeClock = false }: TpmSettings,
-  { binding }: VerificationContext,
+  context: VerificationContext,
 ): void {
-  const expected = binding === undefined ? undefined : decodeBase64url(binding);
-  if (extraData.length === 0 || expected === undefined) {
-    throw new EvidenceRefused("bindingMissing", "The statement is bound to nothing");
-  }
-  if (expected.length !== extraData.length || !timingSafeEqual(expected, extraData)) {
+  const expected = bindingOctets(context);
+  if (extraData.length === 0) throw new EvidenceRefused("bindingMissing", "The statement is bound to nothing");
+  if (!extraData.equals(expected)) {
     throw new EvidenceRefused("bindingMismatch", "The statement is bound to another challenge, account or key");
   }
   if (requireSafeClock && !safe) throw mismatch("The TPM does not vouch for its clock");

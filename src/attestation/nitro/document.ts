@@ -3,7 +3,7 @@
  * verifiers; an optional member that is null is absent, as real documents have it.
  */
 import { type CborMap, type CborValue, isCborMap } from "../../encoding/cbor.ts";
-import { decodeEvidenceCbor } from "../coseSign1.ts";
+import { decodeEvidenceCbor } from "../binaryEvidence.ts";
 import { EvidenceRefused } from "../evidence.ts";
 
 /** Largest document, with its signature. */

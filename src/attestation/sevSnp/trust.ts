@@ -4,7 +4,7 @@ import path from "node:path";
 import type { KeyObject } from "node:crypto";
 import { createLru } from "../../cache/lru.ts";
 import type { Certificate } from "../../x509/certificate.ts";
-import { decodeBase64url } from "../../encoding/base64url.ts";
+import { decodeBase64urlUpTo } from "../../encoding/base64url.ts";
 import { endorsementOctets } from "../binaryEvidence.ts";
 import {
   type CertificateChain,
@@ -144,8 +144,8 @@ function chainOf({ endorsements = {} }: Pick<EvidenceItem, "endorsements">): Buf
   const texts = typeof chain === "string" ? [chain] : (chain ?? []);
   if (texts.length > chainMax) throw malformed(`The endorsement chain has more than ${chainMax} certificates`);
   return texts.map((text) => {
-    const octets = text.length > 2 * certificateBytesMax ? undefined : decodeBase64url(text);
-    if (octets === undefined) throw malformed("The endorsement chain is not base64url");
+    const octets = decodeBase64urlUpTo(certificateBytesMax, text);
+    if (octets === undefined) throw malformed("The endorsement chain is not base64url of certificates");
     return octets;
   });
 }

@@ -3,11 +3,12 @@
  * evidence or from a file of the operator's; either way nothing of it counts before its signatures, chains, revocation lists and dates hold.
  */
 import { hash, type KeyObject, verify } from "node:crypto";
-import { type JsonObject, JsonRefused, parseJsonObject } from "../../encoding/json.ts";
+import type { JsonObject } from "../../encoding/json.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { type CertificateList, readCertificateList } from "../../x509/certificateList.ts";
 import { DerError } from "../../x509/der.ts";
 import { commonNameOf } from "../../x509/name.ts";
+import { parseEvidenceJson } from "../binaryEvidence.ts";
 import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import { derOfPem } from "../certificateFile.ts";
 import { EvidenceRefused, invalid, malformed } from "../evidence.ts";
@@ -56,7 +57,7 @@ const signerName = "Intel SGX TCB Signing";
  */
 export function readCollateral(octets: Buffer): Collateral {
   if (octets.length > collateralBytesMax) throw malformed(`The collateral is larger than ${collateralBytesMax} bytes`);
-  const object = parsed(octets);
+  const object = parseEvidenceJson(octets, "The collateral");
   return {
     digest: hash("sha256", octets, "buffer"),
     tcbInfo: readSigned(object, "tcb_info"),
@@ -171,15 +172,6 @@ function readSigned(object: JsonObject, name: string): SignedJson {
   if (signature.length !== 64) throw malformed(`The collateral's ${name}_signature has not 64 octets`);
   const chain = derOfPem(textAt(object, `${name}_issuer_chain`));
   return { text: Buffer.from(textAt(object, name), "utf8"), signature, chain };
-}
-
-function parsed(octets: Buffer): JsonObject {
-  try {
-    return parseJsonObject(octets, "The collateral");
-  } catch (error) {
-    if (error instanceof JsonRefused) throw malformed(error.message);
-    throw error;
-  }
 }
 
 function textAt(object: JsonObject, name: string): string {

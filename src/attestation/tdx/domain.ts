@@ -1,7 +1,8 @@
 /** What a trust domain is and may be: its measurements and attributes. */
 import { type Static, Type } from "typebox";
+import { isAllZero } from "../binaryEvidence.ts";
 import { mismatch } from "../evidence.ts";
-import { isZero, type TdReport } from "./quote.ts";
+import type { TdReport } from "./quote.ts";
 
 const measurement = (what: string) =>
   Type.Optional(
@@ -50,7 +51,7 @@ export function requireDomain(body: TdReport, policy: DomainPolicy): void {
   if ((attributes & migratableBit) !== 0n && policy.allowMigratable !== true) {
     throw mismatch("The trust domain may be moved to another platform");
   }
-  if (!isZero(body.mrSignerSeam) || !isZero(body.seamAttributes)) {
+  if (!isAllZero(body.mrSignerSeam) || !isAllZero(body.seamAttributes)) {
     throw mismatch("The TDX module is not Intel's");
   }
   const found = measurementsOf(body);

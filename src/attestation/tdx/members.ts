@@ -1,5 +1,5 @@
 /** Members of Intel's JSON by their type. What is missing or of another type makes the whole document unusable. */
-import type { JsonObject, JsonValue } from "../../encoding/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
 import { parseRfc3339 } from "../../x509/time.ts";
 import { EvidenceRefused } from "../evidence.ts";
 
@@ -10,7 +10,7 @@ export function objectAt(object: JsonObject, name: string): JsonObject {
 
 /** The same of a value that was found under this name. */
 export function objectOf(value: JsonValue | undefined, name: string): JsonObject {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw unusable(name);
+  if (!isJsonObject(value)) throw unusable(name);
   return value;
 }
 

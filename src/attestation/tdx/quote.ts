@@ -2,6 +2,7 @@
  * TDX quotes of versions 4 and 5 (Intel, "Intel TDX DCAP: Quote Generation Library and Quote Verification Library", appendix A): the parts of
  * the octets, by their offsets. Nothing is verified but the form; integers are little-endian.
  */
+import { isAllZero } from "../binaryEvidence.ts";
 import { invalid, malformed } from "../evidence.ts";
 
 /** A quote in its parts; all buffers are views of the input. */
@@ -82,7 +83,7 @@ export function readTdxQuote(octets: Buffer): TdxQuote {
   const body = readTdReport(reader.take(size), type === td15.type);
   const signed = octets.subarray(0, reader.at());
   const signatureData = readerOf(reader.take(reader.take(4).readUInt32LE(0)));
-  if (!isZero(reader.rest())) throw malformed("Octets other than zero follow the quote");
+  if (!isAllZero(reader.rest())) throw malformed("Octets other than zero follow the quote");
   const [signature, attestationKey] = [signatureData.take(64), signatureData.take(64)];
   const outer = readerOf(takeCertification(signatureData, qeReportType));
   const qeReport = readEnclaveReport(outer.take(enclaveReportSize));
@@ -100,11 +101,6 @@ export function readTdxQuote(octets: Buffer): TdxQuote {
     qeAuthenticationData,
     pckChain,
   };
-}
-
-/** True when all octets are zero, or there are none. */
-export function isZero(octets: Buffer): boolean {
-  return octets.every((octet) => octet === 0);
 }
 
 function readHeader(header: Buffer): 4 | 5 {

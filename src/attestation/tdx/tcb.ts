@@ -2,7 +2,8 @@
  * How well patched a platform is: Intel's TCB information (version 3, TDX) and identity of the quoting enclave (version 2), and what they say of
  * one platform (Intel, "API for PCS", Get TCB Info V4 and Get TDX QE Identity V4, with their algorithms of appraisal).
  */
-import { type JsonObject, JsonRefused, parseJsonObject } from "../../encoding/json.ts";
+import type { JsonObject } from "../../encoding/json.ts";
+import { parseEvidenceJson } from "../binaryEvidence.ts";
 import { EvidenceRefused } from "../evidence.ts";
 import { dateAt, integerAt, objectAt, objectsAt, octetsAt, textAt } from "./members.ts";
 import type { PckPlatform } from "./pckCertificate.ts";
@@ -75,7 +76,7 @@ const levelsMax = 100;
 
 /** @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid for information about something else than TDX */
 export function readTcbInfo(octets: Buffer): TcbInfo {
-  const info = parsed(octets, "The TCB information");
+  const info = parseEvidenceJson(octets, "The TCB information");
   if (info["id"] !== "TDX" || info["version"] !== 3) {
     throw new EvidenceRefused("evidenceInvalid", "The TCB information is not version 3 about TDX");
   }
@@ -96,7 +97,7 @@ type TcbModule = ModuleIdentity & { readonly levels: readonly SvnLevel[] };
 
 /** @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid for the identity of another enclave */
 export function readQeIdentity(octets: Buffer): QeIdentity {
-  const identity = parsed(octets, "The identity of the quoting enclave");
+  const identity = parseEvidenceJson(octets, "The identity of the quoting enclave");
   if (identity["id"] !== "TD_QE" || identity["version"] !== 2) {
     throw new EvidenceRefused("evidenceInvalid", "The identity is not version 2 about the quoting enclave of TDX");
   }
@@ -175,15 +176,6 @@ const moduleVersion = (teeTcbSvn: Buffer): number => teeTcbSvn[1] ?? 0;
 
 function isMasked(value: Buffer, mask: Buffer, expected: Buffer): boolean {
   return value.length === mask.length && value.every((octet, i) => (octet & (mask[i] ?? 0)) === expected[i]);
-}
-
-function parsed(octets: Buffer, what: string): JsonObject {
-  try {
-    return parseJsonObject(octets, what);
-  } catch (error) {
-    if (error instanceof JsonRefused) throw new EvidenceRefused("evidenceMalformed", error.message);
-    throw error;
-  }
 }
 
 function readIssue(object: JsonObject): Issue {

@@ -5,8 +5,9 @@
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import { derOfPem } from "../certificateFile.ts";
+import { isAllZero } from "../binaryEvidence.ts";
 import { invalid, malformed } from "../evidence.ts";
-import { isZero, type TdxQuote } from "./quote.ts";
+import type { TdxQuote } from "./quote.ts";
 
 /**
  * @returns the PCK chain: the platform's certificate, the platform or processor CA, the root
@@ -30,7 +31,7 @@ function requireSignatures(quote: TdxQuote, pck: KeyObject): void {
     throw invalid("The signature of the quoting enclave's report does not verify");
   }
   const vouched = createHash("sha256").update(attestationKey).update(qeAuthenticationData).digest();
-  if (!qeReport.reportData.subarray(0, 32).equals(vouched) || !isZero(qeReport.reportData.subarray(32))) {
+  if (!qeReport.reportData.subarray(0, 32).equals(vouched) || !isAllZero(qeReport.reportData.subarray(32))) {
     throw invalid("The quoting enclave does not vouch for the key that signed the quote");
   }
   if (!isSignature(keyOfPoint(attestationKey), quote.signed, quote.signature)) {

@@ -6,7 +6,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync, statSync, type Stats } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
-import { JsonRefused, parseJsonObject, type JsonValue } from "../../encoding/json.ts";
+import { isJsonObject, JsonRefused, parseJsonObject, type JsonValue } from "../../encoding/json.ts";
 import { keyOf, KeyRefused } from "../../x509/publicKey.ts";
 import { SourceUnavailable } from "../evidence.ts";
 import { requireName } from "./attest.ts";
@@ -118,7 +118,7 @@ function devicesIn(bytes: Buffer, path: string): readonly JsonValue[] {
 }
 
 function requireEntry(entry: JsonValue, at: string): { name: string; ak: JsonValue } {
-  if (typeof entry === "object" && entry !== null && !Array.isArray(entry) && Object.keys(entry).length === 2) {
+  if (isJsonObject(entry) && Object.keys(entry).length === 2) {
     const { name, ak } = entry;
     if (typeof name === "string" && deviceForm.test(name) && ak !== undefined) return { name, ak };
   }
@@ -148,6 +148,6 @@ function keyed(ak: JsonValue, at: string): Place {
 
 function importKey(ak: JsonValue): KeyObject {
   if (typeof ak === "string") return createPublicKey(ak);
-  if (typeof ak !== "object" || ak === null || Array.isArray(ak)) throw new TypeError("neither text nor object");
+  if (!isJsonObject(ak)) throw new TypeError("neither text nor object");
   return createPublicKey({ key: ak, format: "jwk" });
 }

@@ -4,8 +4,8 @@
  *
  * `{"ak"?: TPMT_PUBLIC, "x5c"?: [DER …], "quote"?: {"attest", "signature", "pcrs"}, "certify"?: {"attest", "signature", "object"}}`
  */
-import { decodeBase64url } from "../../encoding/base64url.ts";
-import { JsonRefused, parseJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
+import { decodeBase64url, decodeBase64urlUpTo } from "../../encoding/base64url.ts";
+import { isJsonObject, JsonRefused, parseJsonObject, type JsonObject, type JsonValue } from "../../encoding/json.ts";
 import { malformed } from "../evidence.ts";
 import { cutPcrValues, readAttest, type Certify, type PcrValue, type Quote } from "./attest.ts";
 import { readPublicArea, type PublicArea } from "./publicArea.ts";
@@ -71,8 +71,7 @@ export function readCertificates(list: JsonValue | undefined, what: string): Buf
 
 /** Base64url of 1 to `max` bytes. @throws {EvidenceRefused} evidenceMalformed */
 export function requireBytes(value: JsonValue | undefined, what: string, max = structureBytesMax): Buffer {
-  const bytes =
-    typeof value === "string" && value.length <= Math.ceil((max * 4) / 3) ? decodeBase64url(value) : undefined;
+  const bytes = typeof value === "string" ? decodeBase64urlUpTo(max, value) : undefined;
   if (bytes === undefined || bytes.length === 0) throw malformed(`${what} is not base64url of 1 to ${max} bytes`);
   return bytes;
 }
@@ -104,7 +103,7 @@ function readCertify(value: JsonValue): TpmEvidence["certify"] {
 }
 
 function requireObject(value: JsonValue, names: readonly string[], what: string): JsonObject {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(`${what} is not an object`);
+  if (!isJsonObject(value)) throw malformed(`${what} is not an object`);
   requireKnown(value, names, what);
   return value;
 }

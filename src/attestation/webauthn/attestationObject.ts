@@ -2,8 +2,8 @@
  * The attestation object of WebAuthn (Level 2 §6.5.4) as device-attest-01 has it: `fmt` and `attStmt` count, everything else (`authData`
  * among it, which says nothing in ACME) is passed over.
  */
-import { decodeBase64url } from "../../encoding/base64url.ts";
-import { CborError, decodeCbor, isCborMap, type CborMap, type CborValue } from "../../encoding/cbor.ts";
+import { isCborMap, type CborMap } from "../../encoding/cbor.ts";
+import { decodeEvidenceCbor, evidenceOctets } from "../binaryEvidence.ts";
 import { malformed } from "../evidence.ts";
 
 export interface AttestationObject {
@@ -30,9 +30,8 @@ const formatsOf: ReadonlyMap<string, string> = new Map([
  * @throws {EvidenceRefused} evidenceMalformed
  */
 export function readAttestationObject(value: string): AttestationObject {
-  const bytes = decodeBase64url(value);
-  if (bytes === undefined) throw malformed("The attestation object is not base64url");
-  const object = readCbor(bytes);
+  const octets = evidenceOctets({ value }, objectBytesMax);
+  const object = decodeEvidenceCbor(octets, { bytesMax: objectBytesMax, itemsMax: 256, depthMax: 8 });
   if (!isCborMap(object)) throw malformed("The attestation object is not a map");
   const fmt = object.get("fmt");
   if (typeof fmt !== "string") throw malformed("The attestation object has no fmt that is a text");
@@ -40,15 +39,6 @@ export function readAttestationObject(value: string): AttestationObject {
   if (!isCborMap(statement)) throw malformed("The attestation object has no attStmt that is a map");
   const format = formatsOf.get(fmt);
   return { fmt, statement, statementFormats: format === undefined ? [] : [format] };
-}
-
-function readCbor(bytes: Buffer): CborValue {
-  try {
-    return decodeCbor(bytes, { bytesMax: objectBytesMax, itemsMax: 256, depthMax: 8 });
-  } catch (error) {
-    if (error instanceof CborError) throw malformed(error.message);
-    throw error;
-  }
 }
 
 /** A byte string of the statement. @throws {EvidenceRefused} evidenceMalformed */

@@ -4,7 +4,7 @@ import { calculateJwkThumbprint } from "jose";
 import { type Static, Type } from "typebox";
 import type { Certificate } from "../../x509/certificate.ts";
 import { KeyRefused, readPublicKey } from "../../x509/publicKey.ts";
-import { evidenceDigest } from "../binaryEvidence.ts";
+import { boundReplayUntil, evidenceDigest } from "../binaryEvidence.ts";
 import { readCertificateFile } from "../certificateFile.ts";
 import { type CertificateChain, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import {
@@ -99,9 +99,6 @@ export interface Attested {
   readonly expires: Date;
 }
 
-/** A challenge lives for five minutes: nothing of it is of use after this. */
-const replayMs = 3_600_000;
-
 /**
  * Evidence of a statement that holds.
  * @param deviceClaims names of claims that name the device, the one that it is pinned by first
@@ -124,7 +121,7 @@ export async function deviceEvidence(
     bindingLevel,
     digest: evidenceDigest(item),
     oneTimeId: oneTimeIdOfEvidence(item.ref, signed),
-    replayUntil: new Date(now.getTime() + replayMs),
+    replayUntil: boundReplayUntil(now),
     expires,
     instance: `${named}:${device}`,
     certificateKey: await thumbprintOf(publicKey),
