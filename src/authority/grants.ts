@@ -318,8 +318,9 @@ function requireProfile(
 function holdsWholePath(
   identity: GrantedIdentity,
   conditions: readonly Condition[],
-  { claimNames = [] }: SourceFacts,
+  { claimNames = [], renews }: SourceFacts,
 ): boolean {
+  if (renews) return true; // The identity is compared with that of the certificate shown, whole.
   if (!claimNames.includes("pathLength") || !identityClaims(identity).some((claim) => /^path\d+$/.test(claim)))
     return true;
   return conditions.some(

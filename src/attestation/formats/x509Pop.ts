@@ -89,6 +89,7 @@ export const x509PopFormat: EvidenceFormat<X509PopSettings> = {
   claimNames: [
     "spiffeId",
     "trustDomain",
+    "pathLength",
     ...numbered("path", segmentsMax),
     "subjectCommonName",
     ...numbered("dns", namesMax),
@@ -224,9 +225,10 @@ function claimsOf({ leaf, certificates, rootSha256 }: CertificateChain, id: Spif
     values.slice(0, most).map((value, i) => [`${name}${i + 1}`, value] as const);
   const commonName = commonNameIn(leaf);
   const issuer = certificates[1];
-  return Object.fromEntries<string>([
+  return Object.fromEntries<string | number>([
     ...(id === undefined ? [] : [["spiffeId", `spiffe://${id.trustDomain}${id.path}`] as const]),
     ...(id === undefined ? [] : [["trustDomain", id.trustDomain] as const]),
+    ...(id === undefined ? [] : [["pathLength", id.segments.length] as const]),
     ...list("path", id?.segments ?? [], segmentsMax),
     ...(commonName === undefined ? [] : [["subjectCommonName", commonName] as const]),
     ...list("dns", leaf.names.dns, namesMax),

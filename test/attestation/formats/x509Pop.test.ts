@@ -111,6 +111,7 @@ t.test("a good proof of an SVID, and of a node's certificate", async (t) => {
     claims: {
       spiffeId,
       trustDomain: "other.example",
+      pathLength: 4,
       path1: "ns",
       path2: "shop",
       path3: "sa",
