@@ -20,7 +20,7 @@ const blockOctets = instanceOctets + counterOctets;
 export interface NonceSource {
   /** A fresh nonce: 43 characters of base64url. */
   issue(): string;
-  /** True exactly once for a nonce that was issued here and is not older than the window; at once, or, where another process has to be asked, later. */
+  /** True exactly once for a nonce that was issued here and is younger than its lifetime and the window; at once, or, where another process has to be asked, later. */
   spend(nonce: string): boolean | Promise<boolean>;
 }
 
@@ -36,23 +36,50 @@ export interface LocalNoncesOptions {
   readonly key?: Buffer;
   /** How many nonces may be outstanding; older ones are refused. One bit of memory each. */
   readonly window?: number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly clock?: () => number;
 }
+
+/**
+ * How long a nonce may be used. Evidence that comes with an order is bound to one, and is to be as fresh as what answers a challenge: without
+ * an end a store of nonces would make evidence for weeks to come, of a platform that was in the wrong hands for a minute.
+ */
+export const nonceSeconds = 300;
+/** What is issued within so many milliseconds ends together. */
+const markMs = 1000;
 
 /** The nonces of this process. */
 export function createLocalNonces({
   instance = randomBytes(instanceOctets),
   key = randomBytes(32),
   window = 1 << 20,
+  clock = () => performance.now(),
 }: LocalNoncesOptions = {}): LocalNonces {
   const cipher = createCipheriv("aes-256-ecb", key, null).setAutoPadding(false); // Kept: blocks do not depend on each other.
   const spent = new Uint8Array(window / 8);
   let next = 0;
 
   const tag = (block: Buffer): Buffer => cipher.update(block);
+  /** For each second in which some were issued: when it began, and the first of its nonces. All of them end with it. */
+  const marks: { readonly at: number; readonly from: number }[] = [];
+  const mark = (): void => {
+    const now = clock();
+    forget(now);
+    const last = marks.at(-1);
+    if (last === undefined || now - last.at >= markMs) marks.push({ at: now, from: next });
+  };
+  const forget = (now: number): void => {
+    while (marks[0] !== undefined && now - marks[0].at > nonceSeconds * 1000) marks.shift();
+  };
+  const oldest = (): number => {
+    forget(clock());
+    return marks[0]?.from ?? next;
+  };
   const isSpent = (slot: number): boolean => ((spent[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0;
 
   return {
     issue() {
+      mark();
       const block = Buffer.allocUnsafe(blockOctets);
       instance.copy(block);
       block.writeUIntBE(next, instanceOctets, counterOctets);
@@ -69,7 +96,7 @@ export function createLocalNonces({
       if (instance.compare(block, 0, instanceOctets) !== 0) return block.toString("hex", 0, instanceOctets);
       const value = block.readUIntBE(instanceOctets, counterOctets);
       const slot = value % window;
-      if (value >= next || value < next - window || isSpent(slot)) return false;
+      if (value >= next || value < next - window || value < oldest() || isSpent(slot)) return false;
       spent[slot >> 3] = (spent[slot >> 3] ?? 0) | (1 << (slot & 7));
       return true;
     },

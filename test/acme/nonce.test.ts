@@ -57,6 +57,25 @@ t.test("the window: what is older is refused, spent or not, and its room is used
   );
 });
 
+t.test(
+  "a nonce ends after five minutes, however few were issued since: evidence cannot be bound to a store of them",
+  async (t) => {
+    let now = 0;
+    const nonces = createLocalNonces({ clock: () => now });
+    const early = [nonces.issue(), nonces.issue()];
+    now = 1500;
+    const [later, latest] = [nonces.issue(), nonces.issue()];
+    now = 300_000;
+    t.ok(nonces.spend(early[0] ?? ""), "until then it is good");
+    now = 300_001;
+    t.notOk(nonces.spend(early[1] ?? ""));
+    t.ok(nonces.spend(later), "what was issued later has its own time");
+    now = 86_400_000;
+    t.notOk(nonces.spend(latest));
+    t.ok(nonces.spend(nonces.issue()));
+  },
+);
+
 t.test("H-06b a nonce of another process of the deployment names it, and only that process spends it", async (t) => {
   const [key, instance] = [randomBytes(32), randomBytes(10)];
   const issuer = createLocalNonces({ key, instance });
