@@ -7,7 +7,7 @@ const statements = [
   `create table instance_pin (
      source text not null,
      instance text not null check (length(instance) between 1 and 1024),
-     accounts bytea[] not null,
+     accounts uuid[] not null,
      most integer not null,
      once boolean not null,
      shown bigint not null default 1,

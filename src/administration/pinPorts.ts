@@ -8,7 +8,7 @@ export interface InstancePin {
   readonly mode: "once" | "strict" | "count" | "alert";
   /** How many accounts it may belong to; null for any number. */
   readonly most: number | null;
-  /** RFC 7638 thumbprints of the accounts' keys; the newest ones where any number is let through. */
+  /** RFC 7638 thumbprints of the keys that the accounts have now; the newest ones where any number is let through. */
   readonly accounts: readonly Buffer[];
   /** How often it was shown. */
   readonly shown: number;

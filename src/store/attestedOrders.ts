@@ -33,7 +33,7 @@ const intention = (owner: (signer: string) => string, also: { columns: string; v
      insert into evidence_use (one_time_id, source, authorization_id, replay_until)
      select e.id, e.source, z.id, e.until
      from z, unnest(${$(15)}::bytea[], ${$(16)}::text[], ${$(17)}::timestamptz[]) as e(id, source, until)
-   ), ${pinInstances("z", intentParameters + 18, $(3))}, resumed as (${forgetFailures("z")}
+   ), ${pinInstances("z", intentParameters + 18)}, resumed as (${forgetFailures("z")}
    ), moved as (
      insert into acme_order (id, account_id, status, identifiers, authorization_ids, authorizations_pending, profile, profile_hash,
                              not_before, not_after, expires_at${also.columns})

@@ -2,9 +2,13 @@
 import type { InstancePin, InstancePinStore } from "../administration/pinPorts.ts";
 import { statement, type Database } from "./database.ts";
 
+/** Thumbprints of the present keys of accounts, in their order. */
+const keysOf = (accounts: string): string =>
+  `array(select a.jwk_thumbprint from unnest(${accounts}) with ordinality as u(id, n) join account a on a.id = u.id order by u.n)`;
+
 const list = statement(
   "instance_pin_list",
-  `select source, instance, accounts, most, once, shown, first_seen_at, last_seen_at, shared_at,
+  `select source, instance, ${keysOf("accounts")} as accounts, most, once, shown, first_seen_at, last_seen_at, shared_at,
           nullif(expires_at, 'infinity') as expires_at
    from instance_pin
    where expires_at > now() and ($1::text is null or source = $1) and ($2::text is null or instance = $2)

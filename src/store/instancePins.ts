@@ -1,6 +1,7 @@
 /**
  * To which accounts a running instance belongs (workload-attest-01, server rule 4). One row for each instance: its lock settles who is
- * first, and a constraint refuses whoever is one too many, together with everything else that the statement did.
+ * first, and a constraint refuses whoever is one too many, together with everything else that the statement did. It belongs to the account
+ * and not to its key: an account that changes keys keeps its instances, and whoever has the old key has none of them.
  */
 import type { EvidenceUses } from "../acme/ports.ts";
 
@@ -13,11 +14,11 @@ const secondsDefault = 604_800;
 
 /**
  * CTEs of a statement that attests: `attested` is the one that has a row when it does, `first` the number of the first of the parameters
- * `pinValues`, `thumbprint` the parameter that is the thumbprint of the account's key.
+ * `pinValues`.
  */
-export const pinInstances = (attested: string, first: number, thumbprint: string): string => `pinned as (
+export const pinInstances = (attested: string, first: number): string => `pinned as (
      insert into instance_pin as p (source, instance, accounts, most, once, expires_at)
-     select i.source, i.instance, array[${thumbprint}::bytea], i.most, i.once,
+     select i.source, i.instance, array[${attested}.account_id], i.most, i.once,
             case when i.once then 'infinity' else now() + make_interval(secs => i.seconds) end
      from ${attested}, unnest($${first}::text[], $${first + 1}::text[], $${first + 2}::integer[], $${first + 3}::boolean[], $${first + 4}::integer[])
        as i(source, instance, most, once, seconds)

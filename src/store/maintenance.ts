@@ -53,7 +53,7 @@ const pruneReplacements = statement(
 /** A failure that no further one followed for so long is forgotten; a pause stays. */
 const failuresKeptMs = 30 * 86_400_000;
 
-/** Used evidence is remembered for longer than it could be shown: a sibling's clock may be behind, and a clock may jump ahead for a while. */
+/** Used evidence and pins are remembered for longer than they count: a sibling's clock may be behind, and a clock may jump ahead for a while. */
 const evidenceKeptMs = 86_400_000;
 
 /** Rows that go in one statement: few enough that nobody waits for it. */
@@ -70,7 +70,7 @@ export async function prune(db: Database, now: Date, oldestId: string): Promise<
     [releasePlaces, now],
     [pruneFailures, new Date(now.getTime() - failuresKeptMs)],
     [pruneEvidence, new Date(now.getTime() - evidenceKeptMs)],
-    [prunePins, now],
+    [prunePins, new Date(now.getTime() - evidenceKeptMs)],
     [pruneLineages, new Date(now.getTime() - evidenceKeptMs)],
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],

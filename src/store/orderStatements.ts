@@ -288,7 +288,7 @@ export const attested = statement(
    ), used as (
      insert into evidence_use (one_time_id, source, authorization_id, replay_until)
      select e.id, e.source, z.id, e.until from z, unnest($10::bytea[], $11::text[], $12::timestamptz[]) as e(id, source, until)
-   ), ${pinInstances("z", 13, "$3")}, resumed as (${forgetFailures("z")}), orders as (${countDown("z")})
+   ), ${pinInstances("z", 13)}, resumed as (${forgetFailures("z")}), orders as (${countDown("z")})
    select id from z`,
 );
 

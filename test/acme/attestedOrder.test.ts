@@ -133,10 +133,7 @@ async function recordsOf({ ca }: Ground, { account, order: { certificate } }: Go
       "select e.* from evidence_use e join acme_authorization z on z.id = e.authorization_id where z.account_id = $1::uuid",
       id,
     ),
-    pins: await rows(
-      "select * from instance_pin where accounts[1] = (select jwk_thumbprint from account where id = $1::uuid)",
-      id,
-    ),
+    pins: await rows("select * from instance_pin where accounts[1] = $1::uuid", id),
     certificates: await rows("select * from certificate where account_id = $1::uuid", id),
     intents: await rows("select * from issuance_intent where account_id = $1::uuid", id),
     audit: await rows(

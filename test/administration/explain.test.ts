@@ -252,9 +252,14 @@ t.test("policy/explain", async (t) => {
       result: { allowed: true },
     });
     const owner = createHash("sha256").update("owner").digest();
+    const account = randomUUID();
     await query(
       ca,
-      `insert into instance_pin (source, instance, accounts, most, once, expires_at) values ('pods', '${String(first.evidence[0]?.["instance"])}', array['\\x${owner.toString("hex")}'::bytea], 1, false, now() + interval '1 hour')`,
+      `insert into account (id, directory, jwk_thumbprint, jwk, contact) values ('${account}', 'default', '\\x${owner.toString("hex")}', '{}', '{}')`,
+    );
+    await query(
+      ca,
+      `insert into instance_pin (source, instance, accounts, most, once, expires_at) values ('pods', '${String(first.evidence[0]?.["instance"])}', array['${account}'::uuid], 1, false, now() + interval '1 hour')`,
     );
     t.match(
       await ask(),

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import t from "tap";
 import { commands } from "../../src/cli/commands.ts";
 import { compact, testKey, type TestKey } from "../attestation/testIssuer.ts";
-import { uri, type AcmeClient } from "../support/acmeDriver.ts";
+import { clientKey, flattened, uri, type AcmeClient } from "../support/acmeDriver.ts";
 import { audienceOf, certificateKey, query } from "../support/acmeFlows.ts";
 import { runWords } from "../support/commandLine.ts";
 import { evidenceRefused } from "../support/refused.ts";
@@ -130,5 +130,32 @@ t.test("instance pins", async (t) => {
     t.equal((await send("DELETE", "?source=pods&instance=nobody")).statusCode, 404);
     t.equal((await send("GET", "", "x")).statusCode, 401);
     t.equal((await send("DELETE", "?source=pods&instance=nobody", "x")).statusCode, 401);
+  });
+
+  t.test("an account that changes its key keeps its pod, and whoever has the old key does not get it", async (t) => {
+    const uid = randomUUID();
+    const alice = await one.acme.account();
+    t.match((await show(ca, key, alice, uid)).json(), { status: "valid" });
+    const [old, next] = [alice.key, clientKey()];
+    const { keyChange } = one.acme.directory;
+    const inner = flattened(
+      next,
+      { alg: next.alg, jwk: next.jwk, url: keyChange },
+      { account: alice.account, oldKey: old.jwk },
+    );
+    t.equal((await alice.post(keyChange, inner)).status, 200);
+    alice.useKey(next);
+    t.match((await show(ca, key, alice, uid)).json(), { status: "valid" });
+    const read = async () =>
+      (await send("GET", `?source=pods&instance=${uid}`)).json<{ instancePins: { accounts: string[] }[] }>();
+    t.same((await read()).instancePins[0]?.accounts, [next.thumbprint], "it is one account, with the key of now");
+    for (let i = 0; i < 2; i++)
+      t.match((await show(ca, key, await one.acme.account(), uid)).json(), { status: "valid" }, "as many as may");
+    const thief = two.acme.client(old);
+    t.equal((await thief.register()).status, 201, "the old key is nobody's any more");
+    evidenceRefused(t, await show(ca, key, thief, uid), "instancePinned");
+    t.match((await show(ca, key, alice, uid)).json(), { status: "valid" });
+    t.equal((await alice.post(alice.account, { status: "deactivated" })).status, 200);
+    evidenceRefused(t, await show(ca, key, await two.acme.account(), uid), "instancePinned");
   });
 });
