@@ -44,8 +44,10 @@ export interface ChainRules {
   readonly criticalExtensions?: readonly string[];
   /** A usage that the leaf must state. */
   readonly leafKeyUsage?: KeyUsage;
-  /** A key purpose (OID) that the leaf must state. */
+  /** A key purpose (OID) that the leaf must state, and each CA between it and the root that states any. */
   readonly leafPurpose?: string;
+  /** The same of those CAs, where the leaf's purposes are the caller's affair. */
+  readonly purposeOfCas?: string;
   /** Signatures that verified before. Kept by what both certificates are as a whole, and reached only from a pinned root. */
   readonly verified?: VerifiedSignatures;
 }
@@ -90,6 +92,7 @@ export function verifyChain(
   for (const [depth, certificate] of chain.entries()) {
     requireKnownExtensions(certificate, rules.criticalExtensions ?? []);
     if (depth > 0) requireIssuer(certificate, chain[depth - 1], depth - 1);
+    if (depth > 0 && depth < chain.length - 1) requireConstraints(certificate, rules);
   }
   for (const certificate of chain) requireValidAt(certificate, rules);
   requireSignatures(chain, rules.verified);
@@ -187,6 +190,24 @@ function requireIssuer(certificate: Certificate, below: Certificate | undefined,
   const own = extensionOf(certificate, oids.subjectKeyIdentifier, readSubjectKeyIdentifier);
   if (wanted !== undefined && own !== undefined && !wanted.equals(own)) {
     throw invalid("A certificate of the chain names another key of its issuer");
+  }
+}
+
+/**
+ * What a CA may be held to by the one above: the purposes of whatever is below (as browsers and operating systems take an ExtendedKeyUsage
+ * there), and the names. The latter are to be critical (RFC 5280 §4.2.1.10) and not always are; they are not known here, so that such a CA is
+ * refused either way.
+ */
+function requireConstraints(certificate: Certificate, { leafPurpose, purposeOfCas = leafPurpose }: ChainRules): void {
+  const purposes = extensionOf(certificate, oids.extendedKeyUsage, readExtendedKeyUsage);
+  if (
+    purposeOfCas !== undefined &&
+    purposes?.some((one) => one === purposeOfCas || one === oids.anyExtendedKeyUsage) === false
+  ) {
+    throw invalid("A CA of the chain may not issue certificates for this purpose");
+  }
+  if (certificate.extensions.some(({ oid }) => oid === oids.nameConstraints)) {
+    throw invalid("A CA of the chain may issue certificates for certain names only, which is not looked into here");
   }
 }
 

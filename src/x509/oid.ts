@@ -12,6 +12,7 @@ export const oids = {
   keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
+  nameConstraints: "2.5.29.30",
   certificatePolicies: "2.5.29.32",
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
@@ -21,6 +22,7 @@ export const oids = {
   // Key purposes (RFC 5280 §4.2.1.12)
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
+  anyExtendedKeyUsage: "2.5.29.37.0",
   // Content of CMS (RFC 5652 §4, §5.1)
   pkcs7Data: "1.2.840.113549.1.7.1",
   pkcs7SignedData: "1.2.840.113549.1.7.2",

@@ -145,6 +145,7 @@ export function verifyX509Pop(
     now: context.now,
     clockSkewSeconds,
     leafKeyUsage: "digitalSignature",
+    purposeOfCas: "clientAuth",
     ...(trust.verified !== undefined && { verified: trust.verified }),
   });
   requireLeaf(chain.leaf);
@@ -179,16 +180,13 @@ function requireLeaf({ extensions }: Certificate): void {
       throw invalid("The certificate's key is one that signs certificates or revocation lists");
     const purposes = valueOf(oids.extendedKeyUsage);
     const named = purposes === undefined ? ["clientAuth"] : readExtendedKeyUsage(purposes);
-    if (!named.includes("clientAuth") && !named.includes(anyExtendedKeyUsage))
+    if (!named.includes("clientAuth") && !named.includes(oids.anyExtendedKeyUsage))
       throw invalid("The certificate is not one by which a client proves itself");
   } catch (error) {
     if (error instanceof DerError) throw malformed("The certificate has a malformed extension");
     throw error;
   }
 }
-
-/** RFC 5280 §4.2.1.12. */
-const anyExtendedKeyUsage = "2.5.29.37.0";
 
 /** The SPIFFE ID of an X.509-SVID (X509-SVID §5.2): exactly one URI, of this trust domain, with a path. */
 function svidOf({ names }: Certificate, trustDomain: string): SpiffeId {
