@@ -25,7 +25,6 @@ export interface AttestationKeyTrust {
 /** A key that signs for a TPM. */
 export interface TrustedAttestationKey {
   readonly key: KeyObject;
-  readonly area: PublicArea | undefined;
   readonly claims: Claims;
   /** The TPM, as far as it can be told: its endorsement key, else its attestation key. */
   readonly instance: string;
@@ -82,7 +81,7 @@ function certified({ ak, x5c }: Pick<TpmEvidence, "ak" | "x5c">, trust: Attestat
   if (ak !== undefined && !keyOfArea(ak).equals(publicKey)) {
     throw invalid("The certificate is of another key than the attestation key");
   }
-  return { ...described(publicKey, ak, { ...identity }), notAfterCap: leaf.notAfter };
+  return { ...described(publicKey, { ...identity }), notAfterCap: leaf.notAfter };
 }
 
 /** Names first: they say more of the key than the key does. */
@@ -91,9 +90,11 @@ async function enrolled(ak: PublicArea | undefined, trust: AttestationKeyTrust):
   if (ak === undefined) throw malformed("The value has no attestation key");
   const key = keyOfArea(ak);
   const { byName, byKey } = await trust.enrolled();
-  const found = byName.get(nameOf(ak).toString("hex")) ?? byKey.get(spkiSha256(key));
+  const akName = nameOf(ak).toString("hex");
+  const named = byName.get(akName);
+  const found = named ?? byKey.get(spkiSha256(key));
   if (found === undefined) throw invalid("The attestation key is not enrolled");
-  return described(key, ak, { deviceName: found.device });
+  return described(key, { ...(named !== undefined && { akName }), deviceName: found.device });
 }
 
 /** Whoever knows the secret is the TPM with this endorsement key, and has a key of this name. */
@@ -120,15 +121,14 @@ function activated(
   if (nameOf(ak).toString("hex") !== activation.akName) {
     throw invalid("The credential was made for another attestation key");
   }
-  const found = described(keyOfArea(ak), ak, activation.claims);
+  const found = described(keyOfArea(ak), { akName: activation.akName, ...activation.claims });
   return { ...found, instance: `ek:${activation.ekSha256}` };
 }
 
-function described(key: KeyObject, area: PublicArea | undefined, more: Claims): TrustedAttestationKey {
+/** The key's name is among the claims only where somebody vouched for it: the rest of a public area is what the sender says it is. */
+function described(key: KeyObject, claims: Claims): TrustedAttestationKey {
   const akSha256 = spkiSha256(key);
-  const claims = { akSha256, ...(area !== undefined && { akName: nameOf(area).toString("hex") }), ...more };
-  // Not its name: that is there only where the sender chose to send it.
-  return { key, area, claims, instance: `ak:${akSha256}` };
+  return { key, claims: { akSha256, ...claims }, instance: `ak:${akSha256}` };
 }
 
 /** SHA-256 of the SubjectPublicKeyInfo, hex. */

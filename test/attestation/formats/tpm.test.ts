@@ -91,11 +91,9 @@ t.test("an enrolled attestation key yields its device, whichever way it was enro
       { name: "rack-7", ak: enrolledAs },
     );
     const evidence = await verify({ ak: base64url(ak.publicArea), quote: quoteOf() }, { trust });
-    t.match(
-      evidence,
-      { claims: { deviceName: "rack-7", akName: ak.name.toString("hex") }, notAfterCap: undefined },
-      way,
-    );
+    t.match(evidence, { claims: { deviceName: "rack-7" }, notAfterCap: undefined }, way);
+    // With the others the sender says what else is in the public area, and could make the key any number of names.
+    t.equal(evidence.claims["akName"], way.startsWith("name") ? ak.name.toString("hex") : undefined, way);
   }
 });
 
@@ -352,7 +350,7 @@ t.test("a certificate of another key than the attestation key, and evidence by a
   const signedByOther = { x5c, quote: quoteOf({ key: softwareKey("P-256") }) };
   t.match(await refusal(verify(signedByOther)), /^evidenceInvalid: .*has not signed/);
   const named = await verify({ ak: base64url(ak.publicArea), x5c, quote: quoteOf() });
-  t.equal(named.claims["akName"], ak.name.toString("hex"));
+  t.notOk("akName" in named.claims, "what its CA did not certify");
   t.equal(
     named.instance,
     (await verify({ x5c, quote: quoteOf() })).instance,
