@@ -171,14 +171,14 @@ function usableKeys({ keys }: JsonWebKeySet): JsonWebKeySet {
   return { keys: keys.filter(verifiesSignatures) };
 }
 
-/** RFC 7518 §6, RFC 8037 §2. RSA moduli are bounded because the time of a verification grows with them. */
+/** RFC 7518 §6, RFC 8037 §2. RSA moduli and exponents are bounded because the time of a verification grows with them. */
 function verifiesSignatures(jwk: Record<string, unknown>): boolean {
   if (Object.hasOwn(jwk, "d") || Object.hasOwn(jwk, "k")) return false;
   if (jwk["use"] !== undefined && jwk["use"] !== "sig") return false;
   try {
     const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({ key: jwk, format: "jwk" });
-    const bits = asymmetricKeyDetails?.modulusLength ?? 0;
-    if (asymmetricKeyType === "rsa") return bits >= 2048 && bits <= 8192;
+    const { modulusLength: bits = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};
+    if (asymmetricKeyType === "rsa") return bits >= 2048 && bits <= 8192 && publicExponent < 2n ** 32n;
     return asymmetricKeyType === "ec" || asymmetricKeyType === "ed25519";
   } catch {
     return false;

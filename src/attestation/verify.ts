@@ -66,8 +66,8 @@ export function createVerifier(sources: readonly Source[]): Verifier {
   };
 }
 
-/** Of an instance's name, what a platform let somebody choose: longer, or of other characters, it is told by its hash. */
-const plainInstance = /^[\x21-\x7e]{1,256}$/;
+/** Of an instance's name, what a platform let somebody choose: longer, of other characters, or made to look like a hash, it is told by its hash. */
+const plainInstance = /^(?!sha256:)[\x21-\x7e]{1,256}$/;
 
 function instanceName(instance: string): string {
   if (plainInstance.test(instance)) return instance;
