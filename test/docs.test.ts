@@ -54,7 +54,7 @@ t.test("the pages are found, and every mark on a fence means something", async (
     t.ok(pages.has(name), name);
   }
   for (const { page: name, info } of fences)
-    t.match(info, /^(sh( run( softhsm| tpm( certify)?)?)?|yaml configuration|json|ts)$/, `${name}: ${info}`);
+    t.match(info, /^(sh( run( softhsm| tpm( certify)?)?)?|yaml configuration|json|ts|text)$/, `${name}: ${info}`);
 });
 
 t.test("README: the two commands, each in one line", async (t) => {
