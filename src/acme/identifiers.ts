@@ -143,4 +143,7 @@ function requireDistinct(identifiers: readonly Identifier[]): void {
     if (identifiers.filter(({ type }) => type === attested).length > 1)
       throw problem("malformed", `an order may hold one ${attested} identifier`);
   }
+  // An order has one identity, which one grant gives: that it stands and is in no quarantine is looked at for one.
+  if (identifiers.some(({ type }) => type === "uri") && identifiers.some(({ type }) => type === "permanent-identifier"))
+    throw problem("malformed", "an order is for a SPIFFE ID or for a device, not for both");
 }

@@ -38,6 +38,15 @@ const refusal = (value: JsonValue | undefined): Problem => {
 };
 const id = (type: string, value: string) => ({ type, value });
 
+t.test(
+  "a workload and a device in one order → malformed: a quarantine of either, or its grant's end, holds for one identity",
+  async (t) => {
+    const both = refusal([id("uri", "spiffe://td.example/dev/A"), id("permanent-identifier", "SERIAL-1")]);
+    t.match(both, { code: "malformed", message: /not for both/ });
+    t.same(read([id("permanent-identifier", "SERIAL-1"), id("dns", "a.example")]).length, 2);
+  },
+);
+
 t.test("rule D canonical identifiers, in the client's order", async (t) => {
   const asked = [
     id("ip", "2001:db8::1"),

@@ -104,6 +104,10 @@ export const x509PopFormat: EvidenceFormat<X509PopSettings> = {
   renews: ({ kind }) => kind === "own",
   open(settings, { trustDomain, ownAuthorities }) {
     const { kind, trustBundleFile = "" } = settings;
+    if (settings.trustDomain === trustDomain)
+      throw new Error(
+        `attestation source ${settings.ref}: trustDomain: ${JSON.stringify(trustDomain)}: expected another trust domain than the server's: its own certificates are shown to a source of kind own, which knows revoked ones and clones`,
+      );
     const certificates =
       kind === "own"
         ? (ownAuthorities?.() ?? []).map(readForeignCertificate)

@@ -437,12 +437,13 @@ t.test("settings", async (t) => {
     trustDomain: "other.example",
     ownAuthorities: () => [root.certificate],
   };
-  const open = (more: object) => x509PopFormat.open({ ...settings, ...more } as X509PopSettings, surroundings);
+  const open = (more: object, of: object = {}) =>
+    x509PopFormat.open({ ...settings, ...more } as X509PopSettings, { ...surroundings, ...of });
   const item = { format: "x509-pop", ref: "r", value: proof() };
   t.match(await open({ kind: "node", trustBundleFile: bundle }).verify(item, context), { claims: { uri1: spiffeId } });
-  t.match(await open({ kind: "spiffe", trustBundleFile: bundle, trustDomain: "other.example" }).verify(item, context), {
-    claims: { spiffeId },
-  });
+  const foreign = { kind: "spiffe", trustBundleFile: bundle, trustDomain: "other.example" };
+  t.match(await open(foreign, { trustDomain: "example.org" }).verify(item, context), { claims: { spiffeId } });
+  t.throws(() => open(foreign), /source r: trustDomain: "other\.example": expected another/, "past the lineages");
   t.match(await open({ kind: "own" }).verify(item, context), { claims: { spiffeId }, renews: {} });
   t.throws(
     () => open({ kind: "node", trustBundleFile: `${folder}/empty.pem` }),
