@@ -1,6 +1,7 @@
 /** Certificates in PEM: those that an operator pins, and those that come along with evidence. */
 import { readFileSync, statSync } from "node:fs";
 import { type Certificate, CertificateError, readCertificate } from "../x509/certificate.ts";
+import { requireReadable } from "./sourceFile.ts";
 
 const bytesMax = 262_144;
 const block = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g;
@@ -15,9 +16,7 @@ export function derOfPem(text: string): Buffer[] {
  * @throws {Error} for people, naming the file
  */
 export function readCertificateFile(path: string): Certificate[] {
-  const found = statSync(path);
-  if (!found.isFile()) throw new Error(`${path} is not a regular file`);
-  if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
+  requireReadable(statSync(path), path, bytesMax);
   try {
     const certificates = derOfPem(readFileSync(path, "latin1")).map((der) => readCertificate(der, { lenient: true }));
     if (certificates.length === 0) throw new Error(`${path} holds no PEM certificate`);
@@ -26,4 +25,15 @@ export function readCertificateFile(path: string): Certificate[] {
     if (error instanceof CertificateError) throw new Error(`${path}: ${error.message}`, { cause: error });
     throw error;
   }
+}
+
+/**
+ * The PEM text of a file with certificates by which a server is verified, read once.
+ * @throws {Error} for people, naming the file
+ */
+export function readCaFile(path: string): string {
+  requireReadable(statSync(path), path, bytesMax);
+  const pem = readFileSync(path, "utf8");
+  if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`${path} holds no PEM certificate`);
+  return pem;
 }

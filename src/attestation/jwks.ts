@@ -2,11 +2,11 @@
  * Keys of one source (RFC 7517 §5): from a file or fetched, bounded, cached per source and never by `kid` alone.
  */
 import { createPublicKey } from "node:crypto";
-import { readFileSync, statSync, type Stats } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { readCaFile } from "./certificateFile.ts";
 import { SourceUnavailable, type JsonWebKeySet, type SourceKeys } from "./evidence.ts";
 import type { FetchBody } from "./format.ts";
 import type { TokenSettings } from "./tokenSource.ts";
+import { openSourceFile } from "./sourceFile.ts";
 
 export interface SourceKeysOptions {
   readonly fetchBody: FetchBody;
@@ -50,45 +50,21 @@ export function staticKeys(jwks: JsonWebKeySet): SourceKeys {
 }
 
 function fileKeys(ref: string, path: string, use?: SvidUse): SourceKeys {
-  let found = statSync(path);
-  requireReadable(found, path);
-  let jwks = parseJwkSet(readFileSync(path), path, use);
-  if (jwks.keys.length === 0) throw new Error(`${path} holds no public key for signatures`);
-
-  async function reread(): Promise<void> {
-    const present = await stat(path);
-    // A file that is swapped by rename may keep its time or its size, but not its inode as well.
-    if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return;
-    requireReadable(present, path);
-    jwks = parseJwkSet(await readFile(path), path, use);
-    // Only now: a file caught half-written is read again the next time.
-    found = present;
-  }
-
+  const parseAgain = (octets: Buffer) => parseJwkSet(octets, path, use);
+  // A set without keys is no start, and later an issuer that withdrew them all.
+  const parse = (octets: Buffer) => {
+    const jwks = parseAgain(octets);
+    if (jwks.keys.length === 0) throw new Error(`${path} holds no public key for signatures`);
+    return jwks;
+  };
+  const read = openSourceFile(path, bytesMax, parse, parseAgain);
   return {
     async jwks() {
-      await reread().catch((cause: unknown) => {
+      return await read().catch((cause: unknown) => {
         throw new SourceUnavailable(`the keys of source ${ref} cannot be read`, { cause });
       });
-      return jwks;
     },
   };
-}
-
-function requireReadable(found: Stats, path: string): void {
-  if (!found.isFile()) throw new Error(`${path} is not a regular file`);
-  if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
-}
-
-/**
- * PEM certificates of a file, read once: whoever changes what is trusted restarts.
- * @throws {Error} with a message for people when the file cannot be used
- */
-export function certificatesIn(path: string): string {
-  requireReadable(statSync(path), path);
-  const pem = readFileSync(path, "utf8");
-  if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`${path} holds no PEM certificate`);
-  return pem;
 }
 
 function fetchedKeys(
@@ -97,7 +73,7 @@ function fetchedKeys(
   caFile: string | undefined,
   { fetchBody, now, fetchTimeoutMs = 5_000, use }: SourceKeysOptions,
 ): SourceKeys {
-  const trust = caFile === undefined ? undefined : certificatesIn(caFile);
+  const trust = caFile === undefined ? undefined : readCaFile(caFile);
   let current: { readonly jwks: JsonWebKeySet; readonly atMs: number } | undefined;
   let failedAtMs: number | undefined;
   let cause: unknown;

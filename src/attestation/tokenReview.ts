@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isJsonObject, type JsonObject, JsonRefused, parseJsonObject } from "../encoding/json.ts";
+import { readCaFile } from "./certificateFile.ts";
 import { EvidenceRefused, SourceUnavailable } from "./evidence.ts";
 import type { PostJson } from "./format.ts";
-import { certificatesIn } from "./jwks.ts";
 
 /** What the cluster says of a token that it vouches for. Node and its UID only where the cluster states them. */
 export interface ReviewedToken {
@@ -51,7 +51,7 @@ const extra = "authentication.kubernetes.io/";
 export function openTokenReview(settings: TokenReviewSettings, postJson: PostJson | undefined): ReviewToken {
   const { ref, tokenReviewUrl, tokenReviewTokenFile, tokenReviewCaFile } = settings;
   if (postJson === undefined) throw new Error(`source ${ref} asks an API server, and nothing may be asked here`);
-  const trust = tokenReviewCaFile === undefined ? undefined : certificatesIn(tokenReviewCaFile);
+  const trust = tokenReviewCaFile === undefined ? undefined : readCaFile(tokenReviewCaFile);
   credentialIn(readFileSync(tokenReviewTokenFile, "latin1"), tokenReviewTokenFile);
   let asking = 0;
 

@@ -3,6 +3,7 @@ import { type Static, Type } from "typebox";
 import type { SourceKeys } from "./evidence.ts";
 import type { OpenSource, SourceSettings, SourceSurroundings } from "./format.ts";
 import { openSourceKeys } from "./jwks.ts";
+import { optionalPath } from "./settings.ts";
 
 /** JWS algorithms a source may be allowed (RFC 7518 §3.1, RFC 8037 §3.1). Symmetric ones and `none` cannot be named at all. */
 const sourceAlgorithms = [
@@ -22,13 +23,7 @@ export type SourceAlgorithm = (typeof sourceAlgorithms)[number];
 /** Settings of a source of tokens. What a schema cannot say is checked by `checkTokenSource`. */
 export const tokenProperties = {
   issuer: Type.String({ minLength: 1, maxLength: 512, description: "Exact value of the tokens' `iss`." }),
-  jwksFile: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: "File with the issuer's JWK Set (RFC 7517 §5); read again when it changes.",
-    }),
-  ),
+  jwksFile: optionalPath("File with the issuer's JWK Set (RFC 7517 §5); read again when it changes."),
   jwksUrl: Type.Optional(
     Type.String({
       minLength: 1,
@@ -36,12 +31,8 @@ export const tokenProperties = {
       description: "Where the issuer's JWK Set is fetched: https, or http on loopback. Redirects are not followed.",
     }),
   ),
-  jwksCaFile: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: "PEM file of the CA certificates that jwksUrl's server is verified by, in place of Node's own.",
-    }),
+  jwksCaFile: optionalPath(
+    "PEM file of the CA certificates that jwksUrl's server is verified by, in place of Node's own.",
   ),
   audience: Type.Optional(
     Type.String({

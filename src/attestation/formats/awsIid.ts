@@ -13,11 +13,12 @@ import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { signedDataBytesMax, verifySignedData } from "../signedData.ts";
 import { readVerificationKey } from "../verificationKey.ts";
+import { requiredPath } from "../settings.ts";
 
 const regionForm = "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$";
 
 const properties = {
-  certificateFiles: Type.Record(Type.String({ pattern: regionForm }), Type.String({ minLength: 1, maxLength: 4096 }), {
+  certificateFiles: Type.Record(Type.String({ pattern: regionForm }), requiredPath(), {
     minProperties: 1,
     maxProperties: 100,
     propertyNames: { pattern: regionForm },

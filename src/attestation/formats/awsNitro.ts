@@ -19,11 +19,12 @@ import {
 } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { documentBytesMax, type NitroDocument, readNitroDocument } from "../nitro/document.ts";
+import { digestForm, optionalPath, sha256Form } from "../settings.ts";
 
 const pcrSchema = Type.Object(
   {
     index: Type.Integer({ minimum: 0, maximum: 31 }),
-    values: Type.Array(Type.String({ pattern: "^([0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$" }), {
+    values: Type.Array(Type.String({ pattern: digestForm }), {
       minItems: 1,
       maxItems: 100,
     }),
@@ -34,13 +35,11 @@ const pcrSchema = Type.Object(
 const properties = {
   rootSha256: Type.Optional(
     Type.String({
-      pattern: "^[0-9a-f]{64}$",
+      pattern: sha256Form,
       description: "SHA-256 of the root certificate; the one that AWS publishes unless said.",
     }),
   ),
-  rootFile: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 4096, description: "PEM file with the root certificates instead." }),
-  ),
+  rootFile: optionalPath("PEM file with the root certificates instead."),
   pcrs: Type.Optional(
     Type.Array(pcrSchema, { minItems: 1, maxItems: 32, description: "What these PCRs may be. All of them must fit." }),
   ),

@@ -14,6 +14,7 @@ import { EvidenceRefused, invalid, malformed, oneTimeIdOfEvidence } from "../evi
 import type { Claims, EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { signedDataBytesMax, verifySignedData } from "../signedData.ts";
+import { optionalPath, requiredPath, uuidForm } from "../settings.ts";
 
 /** Azure's clouds and the names of their metadata services. */
 const signerNames = {
@@ -24,20 +25,11 @@ const signerNames = {
 const clouds = ["public", "us-government", "china"] as const;
 
 const properties = {
-  rootsFile: Type.String({
-    minLength: 1,
-    maxLength: 4096,
-    description: "PEM file of the root certificates that the signer's chain may end in; read at start.",
-  }),
-  intermediatesFile: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description:
-        "PEM file of Microsoft's issuing CAs, which documents do not bring along; read at start. They are not trusted for being here.",
-    }),
+  rootsFile: requiredPath("PEM file of the root certificates that the signer's chain may end in; read at start."),
+  intermediatesFile: optionalPath(
+    "PEM file of Microsoft's issuing CAs, which documents do not bring along; read at start. They are not trusted for being here.",
   ),
-  subscriptions: Type.Array(Type.String({ pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" }), {
+  subscriptions: Type.Array(Type.String({ pattern: uuidForm }), {
     minItems: 1,
     maxItems: 1000,
     uniqueItems: true,
@@ -74,7 +66,7 @@ const describing: Readonly<Record<string, (document: JsonObject) => JsonValue | 
   planPublisher: (document) => planOf(document)["publisher"],
 };
 const textMax = 256;
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const uuid = new RegExp(uuidForm);
 /** Characters of B in base64url that the nonce has room for: 192 bits of it. */
 const nonceCharacters = 32;
 /** What Azure writes where it was asked for no nonce: its time. */

@@ -19,6 +19,7 @@ import {
 import { presets } from "../presets.ts";
 import { openTokenSource, tokenProperties, type TokenSource } from "../tokenSource.ts";
 import { verifyToken } from "../token.ts";
+import { uuidForm } from "../settings.ts";
 
 export const jwtFormat: EvidenceFormat<JwtSettings> = {
   name: "jwt",
@@ -33,7 +34,7 @@ export const jwtFormat: EvidenceFormat<JwtSettings> = {
     ),
     tenantId: Type.Optional(
       Type.String({
-        pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        pattern: uuidForm,
         description: "Only with preset azure-managed-identity: the directory (tenant) id.",
       }),
     ),

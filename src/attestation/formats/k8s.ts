@@ -21,6 +21,7 @@ import {
   type TokenSource,
 } from "../tokenSource.ts";
 import { platformToken, verifyToken, type VerifyJws } from "../token.ts";
+import { optionalPath } from "../settings.ts";
 
 /** Flat. The two of the node are absent where the cluster does not state them. */
 const k8sClaimNames = [
@@ -45,8 +46,6 @@ export interface K8sSettings extends TokenSettings {
   readonly tokenReviewCaFile?: string;
 }
 
-const file = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description }));
-
 export const k8sFormat: EvidenceFormat<K8sSettings> = {
   name: "k8s",
   properties: {
@@ -58,8 +57,10 @@ export const k8sFormat: EvidenceFormat<K8sSettings> = {
         description: "Origin of the cluster's API server, which is asked about each token (TokenReview).",
       }),
     ),
-    tokenReviewTokenFile: file("File with the service-account token that we ask with; read again when it changes."),
-    tokenReviewCaFile: file("PEM file of the CA certificates that the API server is verified by."),
+    tokenReviewTokenFile: optionalPath(
+      "File with the service-account token that we ask with; read again when it changes.",
+    ),
+    tokenReviewCaFile: optionalPath("PEM file of the CA certificates that the API server is verified by."),
   },
   check: checkK8sSettings,
   claimNames: k8sClaimNames,

@@ -17,6 +17,7 @@ import {
   type TokenSource,
 } from "../tokenSource.ts";
 import { verifyToken, type TokenRules } from "../token.ts";
+import { optionalPath } from "../settings.ts";
 
 /** JWT-SVID §2.1: no other, and so no EdDSA. */
 const svidAlgorithms = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"] as const;
@@ -31,13 +32,7 @@ const spiffeJwtProperties = {
     maxLength: 255,
     description: "The trust domain whose SPIFFE IDs count, and no other.",
   }),
-  bundleFile: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: "File with the trust domain's bundle (a JWK Set); read again when it changes.",
-    }),
-  ),
+  bundleFile: optionalPath("File with the trust domain's bundle (a JWK Set); read again when it changes."),
   bundleUrl: Type.Optional(
     Type.String({
       minLength: 1,
@@ -45,12 +40,8 @@ const spiffeJwtProperties = {
       description: "Where the bundle is fetched (profile https_web): https, or http on loopback.",
     }),
   ),
-  bundleCaFile: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: "PEM file of the CA certificates that bundleUrl's server is verified by, in place of Node's own.",
-    }),
+  bundleCaFile: optionalPath(
+    "PEM file of the CA certificates that bundleUrl's server is verified by, in place of Node's own.",
   ),
   audience,
   algorithms: Type.Optional(

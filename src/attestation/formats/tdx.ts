@@ -23,11 +23,12 @@ import { type PckPlatform, readPckPlatform } from "../tdx/pckCertificate.ts";
 import { quoteBytesMax, readTdxQuote, type TdxQuote } from "../tdx/quote.ts";
 import { allowableTcbStatuses, statusesOf, type TcbStatuses } from "../tdx/tcb.ts";
 import { verifyQuote } from "../tdx/verifyQuote.ts";
+import { requiredPath, sha256Form } from "../settings.ts";
 
 const properties = {
   ...measurements,
   collateralFiles: Type.Optional(
-    Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
+    Type.Array(requiredPath(), {
       minItems: 1,
       maxItems: 64,
       uniqueItems: true,
@@ -56,7 +57,7 @@ const properties = {
   ),
   rootSha256: Type.Optional(
     Type.String({
-      pattern: "^[0-9a-f]{64}$",
+      pattern: sha256Form,
       description: "SHA-256 of the root certificate that is trusted; Intel's SGX root CA unless said.",
     }),
   ),

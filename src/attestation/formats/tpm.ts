@@ -3,12 +3,12 @@
  * (TPM 2.0 Library Part 3 §18.2 and §18.4). Level `nonce`.
  */
 import type { KeyObject } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { calculateJwkThumbprint } from "jose";
 import { type Static, Type } from "typebox";
 import { createLru } from "../../cache/lru.ts";
 import { bindingOctets, boundReplayUntil, evidenceDigest } from "../binaryEvidence.ts";
-import { readPemCertificates, type TrustedRoots } from "../certificateChain.ts";
+import type { TrustedRoots } from "../certificateChain.ts";
+import { readCertificateFile } from "../certificateFile.ts";
 import { type Claims, EvidenceRefused, invalid, mismatch, oneTimeIdOfEvidence } from "../evidence.ts";
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
@@ -20,17 +20,16 @@ import { readTpmEvidence, type TpmEvidence } from "../tpm/evidence.ts";
 import { registersMax, requirePcrs, type PcrPolicy } from "../tpm/pcrPolicy.ts";
 import { nameOf, type ObjectAttribute } from "../tpm/publicArea.ts";
 import { verifyTpmSignature, type TpmSignature } from "../tpm/signature.ts";
+import { digestForm, optionalPath } from "../settings.ts";
 
-const fileSetting = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description }));
-const digestForm = "^([0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$";
 const register = Type.Integer({ minimum: 0, maximum: registersMax - 1 });
 
 const properties = {
-  akRootsFile: fileSetting("PEM file of the roots that certificates of attestation keys lead to."),
-  enrolledKeysFile: fileSetting(
+  akRootsFile: optionalPath("PEM file of the roots that certificates of attestation keys lead to."),
+  enrolledKeysFile: optionalPath(
     'JSON file {"devices": [{"name", "ak"}]} of attestation keys: PEM, JWK, or the TPM\'s name in hex. Read again when it changes.',
   ),
-  ekRootsFile: fileSetting(
+  ekRootsFile: optionalPath(
     "PEM file of the roots that certificates of endorsement keys lead to, for attestation keys without a certificate.",
   ),
   statements: Type.Optional(
@@ -124,10 +123,8 @@ export const tpmFormat: EvidenceFormat<TpmSettings> = {
   },
 };
 
-function rootsIn(path: string): TrustedRoots {
-  const certificates = readPemCertificates(readFileSync(path, "utf8"));
-  if (certificates.length === 0) throw new Error(`${path} holds no PEM certificate`);
-  return { certificates, fingerprints: [] };
+function rootsIn(file: string): TrustedRoots {
+  return { certificates: readCertificateFile(file), fingerprints: [] };
 }
 
 function checkTpmSource(settings: TpmSettings, at: string): void {

@@ -9,6 +9,7 @@ import { readKeyUsage } from "../../x509/extensions.ts";
 import { oids } from "../../x509/oid.ts";
 import { pemDecode } from "../../x509/pem.ts";
 import { EvidenceRefused, SourceUnavailable } from "../evidence.ts";
+import { isUnchanged, requireReadable } from "../sourceFile.ts";
 import { readVerificationKey, verifyForeignSignature } from "../verificationKey.ts";
 
 const bytesMax = 1_048_576;
@@ -63,8 +64,7 @@ function openList(file: string): () => CertificateList {
   return () => {
     try {
       const present = statSync(file);
-      // A file that is swapped by rename may keep its time or its size, but not its inode as well.
-      if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return list;
+      if (isUnchanged(found, present)) return list;
       list = readList(file, present);
       found = present; // Only now: a file caught half-written is read again the next time.
       return list;
@@ -75,8 +75,7 @@ function openList(file: string): () => CertificateList {
 }
 
 function readList(file: string, found: Stats): CertificateList {
-  if (!found.isFile() || found.size > bytesMax)
-    throw new Error(`${file}: expected a regular file of up to ${bytesMax} bytes`);
+  requireReadable(found, file, bytesMax);
   try {
     const octets = readFileSync(file);
     const text = octets.toString("latin1");

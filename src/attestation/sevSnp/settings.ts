@@ -5,8 +5,8 @@ import { mismatch } from "../evidence.ts";
 import type { SourceSettings } from "../format.ts";
 import { type Product, productNames, reachesFloor, tcbOf } from "./product.ts";
 import type { SnpReport } from "./report.ts";
+import { optionalPath, requiredPath, sha256Form } from "../settings.ts";
 
-const file = Type.String({ minLength: 1, maxLength: 4096 });
 const list = <Item extends TSchema>(item: Item, maxItems: number, description: string) =>
   Type.Optional(Type.Array(item, { minItems: 1, maxItems, description }));
 const digests = (octets: number, description: string) =>
@@ -16,15 +16,13 @@ const product = Type.Enum([...productNames]);
 
 export const sevSnpProperties = {
   roots: list(
-    Type.Object({ product, sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }) }, { additionalProperties: false }),
+    Type.Object({ product, sha256: Type.String({ pattern: sha256Form }) }, { additionalProperties: false }),
     16,
     "The roots (ARK) that count, by SHA-256; those that AMD publishes unless said.",
   ),
-  certificateChainFiles: list(file, 16, "PEM files with ASK or ASVK, then ARK."),
-  certificateDirectory: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 4096, description: "Directory with VCEK and VLEK certificates." }),
-  ),
-  crlFiles: list(file, 16, "Revocation lists of the roots, DER or PEM."),
+  certificateChainFiles: list(requiredPath(), 16, "PEM files with ASK or ASVK, then ARK."),
+  certificateDirectory: optionalPath("Directory with VCEK and VLEK certificates."),
+  crlFiles: list(requiredPath(), 16, "Revocation lists of the roots, DER or PEM."),
   measurements: digests(48, "Launch measurements that are accepted."),
   hostData: digests(32, "Values of HOST_DATA that are accepted."),
   idKeyDigests: digests(48, "Keys that signed the guest's identity block."),

@@ -3,12 +3,11 @@
  * TPM's name of the key in hex. A name fixes the key's attributes as well; with the other two the operator has looked at them.
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { readFileSync, statSync, type Stats } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { isJsonObject, JsonRefused, parseJsonObject, type JsonValue } from "../../encoding/json.ts";
 import { keyOf, KeyRefused } from "../../x509/publicKey.ts";
 import { SourceUnavailable } from "../evidence.ts";
+import { openSourceFile } from "../sourceFile.ts";
 import { requireName } from "./attest.ts";
 import { TpmStructureError } from "./reader.ts";
 
@@ -37,32 +36,16 @@ const deviceForm = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
  * @throws {Error} with a message for people when it cannot be used now
  */
 export function openEnrolledKeys(path: string, ref: string): () => Promise<EnrolledKeys> {
-  let found = statSync(path);
-  requireReadable(found, path);
-  let keys = parseEnrolledKeys(readFileSync(path), path);
-  let inFlight: Promise<void> | undefined;
-
-  async function reread(): Promise<void> {
-    const present = await stat(path);
-    if (present.mtimeMs === found.mtimeMs && present.size === found.size && present.ino === found.ino) return;
-    requireReadable(present, path);
-    keys = await inTurns(parsing(await readFile(path), path));
-    // Only now: a file caught half-written is read again the next time.
-    found = present;
-  }
-
-  return async () => {
-    inFlight ??= reread().finally(() => (inFlight = undefined));
-    await inFlight.catch((cause: unknown) => {
+  const read = openSourceFile(
+    path,
+    bytesMax,
+    (octets) => parseEnrolledKeys(octets, path),
+    (octets) => inTurns(parsing(octets, path)),
+  );
+  return async () =>
+    await read().catch((cause: unknown) => {
       throw new SourceUnavailable(`the enrolled keys of source ${ref} cannot be read`, { cause });
     });
-    return keys;
-  };
-}
-
-function requireReadable(file: Stats, path: string): void {
-  if (!file.isFile()) throw new Error(`${path} is not a regular file`);
-  if (file.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
 }
 
 /** Thousands of keys take seconds, in which others have their turn as well. */

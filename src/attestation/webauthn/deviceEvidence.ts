@@ -19,14 +19,13 @@ import {
 } from "../evidence.ts";
 import type { SourceSettings } from "../format.ts";
 import { readAttestationObject, type AttestationObject } from "./attestationObject.ts";
+import { optionalPath, sha256Form } from "../settings.ts";
 
 /** Settings of every source of device evidence. */
 export const deviceProperties = {
-  rootsFile: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 4096, description: "PEM file of the roots that attestations lead to." }),
-  ),
+  rootsFile: optionalPath("PEM file of the roots that attestations lead to."),
   rootSha256s: Type.Optional(
-    Type.Array(Type.String({ pattern: "^[0-9a-f]{64}$" }), {
+    Type.Array(Type.String({ pattern: sha256Form }), {
       minItems: 1,
       maxItems: 100,
       uniqueItems: true,
