@@ -106,6 +106,11 @@ export interface EvidenceFormat<Settings extends SourceSettings = SourceSettings
   /** Claims that tell the tenants of a shared issuer apart: a grant that asks for none would admit everybody. */
   tenantClaims?(settings: Settings): readonly string[] | undefined;
   /**
+   * Claims that tell machines apart, where anybody's machine of a make can show evidence: a grant makes its identity of one, or says by
+   * conditions which machines are meant. Undefined where the source itself says whose machines count.
+   */
+  machineClaims?(settings: Settings): readonly string[] | undefined;
+  /**
    * Of evidence that vouches for a device and its key, and proves permanent identifiers and nothing else: the claims that tell devices
    * apart. Undefined where it vouches for a workload.
    */

@@ -14,6 +14,8 @@ export interface SourceFacts {
   readonly claimNames: readonly string[] | undefined;
   /** Claims that tell the tenants of a shared issuer apart; undefined where the issuer has one tenant. */
   readonly tenantClaims: readonly string[] | undefined;
+  /** Claims that tell machines apart, where anybody's can show evidence; undefined where they are all the operator's. */
+  readonly machineClaims: readonly string[] | undefined;
   /** True when it vouches for devices, by these claims, and for no workload. */
   readonly ofDevices: boolean;
   readonly deviceClaims: readonly string[];
@@ -41,6 +43,7 @@ export function sourceFacts(settings: SourceSettings): SourceFacts {
     format: format.name,
     claimNames: format.claimNames,
     tenantClaims: format.tenantClaims?.(settings),
+    machineClaims: format.machineClaims?.(settings),
     ofDevices: format.deviceClaims !== undefined,
     deviceClaims: format.deviceClaims ?? [],
     levels: format.levels,

@@ -1,6 +1,6 @@
 /** Whom a grant is about: workloads or devices, and that its source vouches for such. Pure. */
 import type { SourceFacts } from "../attestation/sources.ts";
-import { pinsOneOf } from "./grantConditions.ts";
+import { type Condition, pinsOneOf } from "./grantConditions.ts";
 import { parseGrantedIdentity, type GrantedIdentity } from "./grantedIdentity.ts";
 import type { GrantConfiguration, GrantSurroundings, Refuse } from "./grants.ts";
 import { TemplateError } from "./grantTemplate.ts";
@@ -25,6 +25,23 @@ export function readGrantedIdentity(
     if (error instanceof TemplateError) return refuse(key, text, error.message);
     throw error;
   }
+}
+
+/**
+ * Of a source that anybody's machine of a make can show evidence to, a grant says which machine.
+ * @param named claims that make the identity, or that must equal one of the evidence that does
+ */
+export function requireMachine(
+  at: string,
+  named: readonly string[],
+  conditions: readonly Condition[],
+  { machineClaims }: SourceFacts,
+  refuse: Refuse,
+): void {
+  if (machineClaims === undefined || named.some((claim) => machineClaims.includes(claim))) return;
+  if (conditions.some((condition) => pinsOneOf(condition, machineClaims))) return;
+  const expected = `expected one of ${machineClaims.join(", ")} in the identity, or by equals or oneOf: anybody has such a machine`;
+  refuse(`${at}conditions`, conditions, expected);
 }
 
 /** Evidence of devices proves permanent identifiers, and no other evidence does. It comes alone: its challenge has room for one piece. */

@@ -7,7 +7,7 @@ import { pinningFault, pinningSchema, pinsAsStrictlyAs, type Pinning } from "../
 import type { SourceFacts } from "../attestation/sources.ts";
 import { conditionFault, conditionSchema, pinsOneOf, type Condition } from "./grantConditions.ts";
 import { identityClaims, identityKeyOf, type GrantedIdentity } from "./grantedIdentity.ts";
-import { readGrantedIdentity, requireSameSubject } from "./grantSubject.ts";
+import { readGrantedIdentity, requireMachine, requireSameSubject } from "./grantSubject.ts";
 import { renewalFault, renewalSchema, type RenewalTerms } from "./grantRenewal.ts";
 import type { Profile } from "./profile.ts";
 
@@ -172,6 +172,7 @@ export function parseGrant(
   const key = identityKeyOf(identity);
   const source = readSource("", { ...rest, conditions }, surroundings, refuse);
   requireSameSubject(configuration, identity, source, refuse);
+  requireMachine("", identityClaims(identity), conditions, source, refuse);
   for (const claim of identityClaims(identity)) requireClaim(key, claim, source, refuse);
   for (const [index, claim] of recordClaims.entries()) requireClaim(`recordClaims[${index}]`, claim, source, refuse);
   const fault = renewalFault(configuration.renewal, source.renews);
@@ -276,6 +277,8 @@ function readAllOf(
       const expected = "expected a condition, or sameAs: any evidence of this source would do";
       refuse(`${at}conditions`, conditions, expected);
     }
+    const same = sameAs.map(({ claim }) => claim);
+    requireMachine(at, same, conditions, further, refuse);
     return { ...asked, conditions, sameAs };
   });
 }

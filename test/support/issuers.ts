@@ -113,6 +113,7 @@ export function sourceFactsOf(changes: Partial<SourceFacts>): SourceFacts {
     format: "jwt",
     claimNames: undefined,
     tenantClaims: undefined,
+    machineClaims: undefined,
     ofDevices: false,
     deviceClaims: [],
     levels,

@@ -88,14 +88,12 @@ export type TpmSettings = SourceSettings & Readonly<Static<typeof settingsSchema
 const verifiedSignaturesMax = 1024;
 
 const pcrClaimNames = Array.from({ length: registersMax }, (_, n) => `pcr${n}`);
+const machineClaims = ["akSha256", "akName", "ekSha256", "deviceName"];
 const claimNames = [
-  "akSha256",
-  "akName",
-  "ekSha256",
+  ...machineClaims,
   "manufacturer",
   "model",
   "firmware",
-  "deviceName",
   "resetCount",
   "restartCount",
   "pcrDigest",
@@ -107,6 +105,9 @@ export const tpmFormat: EvidenceFormat<TpmSettings> = {
   properties,
   check: checkTpmSource,
   claimNames,
+  // Whoever has a TPM of the same maker gives its registers the same values.
+  machineClaims: ({ akRootsFile, ekRootsFile }) =>
+    akRootsFile === undefined && ekRootsFile === undefined ? undefined : machineClaims,
   levels: ["nonce"],
   open(settings) {
     const { ref, akRootsFile, enrolledKeysFile, ekRootsFile, allowSha1 = false } = settings;
