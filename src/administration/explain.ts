@@ -11,7 +11,7 @@ import { validityOf, ValidityRefused, type Profile } from "../authority/profile.
 import { problem } from "../problem/problem.ts";
 import { nameText, readTime, time } from "../rest/parameters.ts";
 import { parseSpiffeId, SpiffeIdError } from "../x509/spiffeId.ts";
-import { explain, sourceOf, type Answer, type ExplainParts, type Question } from "./explanation.ts";
+import { explain, sourceOf, whyNoSource, type Answer, type ExplainParts, type Question } from "./explanation.ts";
 import { explanationJson, type Result } from "./explainJson.ts";
 
 /** Octets: four pieces of evidence, and their endorsements. */
@@ -99,10 +99,7 @@ function questionOf(body: Body, options: ExplainRoutesOptions): Question {
   const accept = options.accept(spiffeId, profile, delegatedBy);
   for (const [index, { format, ref }] of evidence.entries()) {
     if (ref === undefined && sourceOf(format, accept) === undefined)
-      throw problem(
-        "restInvalid",
-        `evidence/${index} needs a ref: no grant, or several sources, take format ${format}`,
-      );
+      throw problem("restInvalid", `evidence/${index} needs a ref: ${whyNoSource(format, accept)}`);
   }
   const account = body.accountThumbprint ?? keyAuthorization?.split(".")[1];
   const binding =

@@ -99,6 +99,16 @@ export function sourceOf(format: string, accept: readonly AcceptedEvidence[]): s
   return refs.size === 1 ? [...refs][0] : undefined;
 }
 
+/** Why `sourceOf` finds none, for people. */
+export function whyNoSource(format: string, accept: readonly AcceptedEvidence[]): string {
+  if (accept.length === 0) return "no grant ever makes this SPIFFE ID";
+  const all = [...new Set(flat(accept).map((one) => `${one.format}:${one.ref}`))];
+  const fitting = all.filter((one) => one.startsWith(`${format}:`));
+  return fitting.length === 0
+    ? `grants for this SPIFFE ID ask for ${all.join(", ")}`
+    : `grants for this SPIFFE ID ask for each of ${fitting.join(", ")}`;
+}
+
 const flat = (accept: readonly AcceptedEvidence[]) => accept.flatMap((one) => [one, ...(one.with ?? [])]);
 
 async function verifyAll(question: Question, parts: ExplainParts): Promise<JudgedItem[]> {

@@ -10,6 +10,7 @@ import { claimOf, type Claims, EvidenceRefused, isClaims, malformed, type Verifi
 import type { SourceSurroundings } from "./format.ts";
 import { namedIssuer } from "./formats/atc.ts";
 import { openSourceKeys } from "./jwks.ts";
+import { openedAt } from "./sources.ts";
 import { checkTokenSource, configureTokenSource, tokenProperties, type TokenSource } from "./tokenSource.ts";
 import { verifyToken, type TokenRules } from "./token.ts";
 
@@ -79,8 +80,9 @@ export function checkDelegationSource(settings: DelegationSettings, at: string):
 /** Settings that passed `checkDelegationSource`, with their keys. */
 export function openDelegationSource(settings: DelegationSettings, surroundings: SourceSurroundings): DelegationSource {
   const token = { ...settings, format: "jwt" };
+  const keys = openedAt(`delegation.sources.${settings.ref}`, () => openSourceKeys(token, surroundings));
   return {
-    ...configureTokenSource(token, openSourceKeys(token, surroundings)),
+    ...configureTokenSource(token, keys),
     actorClaim: settings.actorClaim ?? "/act/sub",
     subjectClaim: settings.subjectClaim ?? "sub",
     taskClaim: settings.taskClaim ?? "txn",

@@ -53,9 +53,22 @@ export function sourceFacts(settings: SourceSettings): SourceFacts {
   };
 }
 
-/** Opens a source. @throws {Error} with a message for people when a file cannot be used */
+/** Opens a source. @throws {Error} with a message for people, naming the source, when a file cannot be used */
 export function openSource(settings: SourceSettings, surroundings: SourceSurroundings): Source {
-  const opened = formatNamed(settings.format).open(settings, surroundings);
+  const opened = openedAt(`attestation.sources.${settings.ref}`, () =>
+    formatNamed(settings.format).open(settings, surroundings),
+  );
   const { issuer, tokenAuthorityUrl } = settings as { issuer?: string; tokenAuthorityUrl?: string };
   return Object.freeze({ ...sourceFacts(settings), issuer, tokenAuthorityUrl, ...opened });
+}
+
+/** What `open` yields; what it throws says where the files are named that it reads. */
+export function openedAt<T>(at: string, open: () => T): T {
+  try {
+    return open();
+  } catch (cause) {
+    const { code, path, message } = cause as NodeJS.ErrnoException;
+    const reason = path === undefined || code === undefined ? message : `${path} cannot be read (${code})`;
+    throw new Error(`${at}: ${reason}`, { cause });
+  }
 }

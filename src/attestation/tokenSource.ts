@@ -124,17 +124,19 @@ const kubernetesApiAudiences = ["https://kubernetes.default.svc", "https://kuber
 /**
  * Refuses a configuration that cannot work or must not.
  * @param at - where it stands, for messages
+ * @param instead - what would do in place of keys, for the message: ", or …"
  * @throws {Error} naming key, value and what was expected
  */
 export function checkTokenSource(
   settings: TokenSettings,
   at = `sources.${settings.ref}`,
   keys: "required" | "optional" = "required",
+  instead = "",
 ): void {
   const { issuer, jwksFile, jwksUrl, audience } = settings;
   const refuse = (key: string, value: string, expected: string): never => refuseSetting(at, key, value, expected);
   if (jwksFile === undefined && jwksUrl === undefined && keys === "required") {
-    throw new Error(`${at}: neither jwksFile nor jwksUrl: expected exactly one of them`);
+    throw new Error(`${at}: neither jwksFile nor jwksUrl: expected exactly one of them${instead}`);
   }
   if (jwksFile !== undefined && jwksUrl !== undefined) {
     refuse("jwksUrl", jwksUrl, "only one of jwksFile and jwksUrl");

@@ -28,5 +28,7 @@ export type RenewalTerms = Readonly<Static<typeof renewalSchema>>;
 /** Why a grant with this renewal and a source that renews or not is none, or undefined. */
 export function renewalFault(renewal: RenewalTerms | undefined, renews: boolean): string | undefined {
   if (renews === (renewal !== undefined)) return undefined;
-  return "expected renewal where the source takes this server's own certificates, and nowhere else";
+  return renews
+    ? "expected maxChainAgeSeconds and onClone, since the source takes this server's own certificates"
+    : "expected none, since only a source of this server's own certificates (x509-pop, kind own) renews";
 }

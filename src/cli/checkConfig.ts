@@ -7,14 +7,15 @@ export const command = defineCommand({
   summary: "check the configuration without starting anything",
   usage: "[--config FILE]",
   description:
-    "Reads file, environment and defaults as `serve` would. Unknown keys, wrong types and impossible combinations are named with key, value and what was expected.",
+    "Reads file, environment and defaults as `serve` would. Unknown keys, wrong types and impossible combinations are named with key, value and what was expected. Files that evidence sources name are read as well: the exit status is 1 where the server would not start for them. The database, the token and the listener are not tried.",
   options: configOption,
   examples: [{ does: "check a file", command: "mayfly check-config --config config/default.yaml" }],
   run: checkConfig,
 });
 
-async function checkConfig({ values, env, stdout }: CommandContext<typeof configOption>): Promise<void> {
+async function checkConfig({ values, env, stdout, stderr }: CommandContext<typeof configOption>): Promise<number> {
   const { loadConfiguration } = await import("../config/load.ts");
+  const { sourceFaults } = await import("../config/sourceFiles.ts");
   const configuration = loadConfiguration(values.config, env);
   const list = (names: Iterable<string>): string => [...names].join(", ") || "none";
   stdout.write(`The configuration is valid (${configuration.origin}).
@@ -24,6 +25,10 @@ async function checkConfig({ values, env, stdout }: CommandContext<typeof config
   database       ${configuration.databaseUrl === undefined ? "embedded PostgreSQL" : "as configured"}
   profiles       ${list(configuration.profiles.keys())}
   sources        ${list([...configuration.attestation.sources.map(({ ref }) => ref), ...(configuration.attestation.developmentSource ? ["dev (development)"] : [])])}
+  on behalf      ${list(configuration.delegation.sources.map(({ ref }) => ref))}
   grants         ${list(configuration.grants.map(({ name }) => name))}
 `);
+  const faults = sourceFaults(configuration);
+  for (const fault of faults) stderr.write(`${fault}: the server would not start with this\n`);
+  return faults.length === 0 ? 0 : 1;
 }

@@ -71,6 +71,8 @@ async function explain(context: CommandContext<typeof options>): Promise<number>
   const answer = await withRest(context, (rest) => rest.post("/policy/explain", asked));
   const explained = answer as unknown as Explained;
   stdout.write(values.json ? `${JSON.stringify(answer)}\n` : explanationText(explained));
+  if (!values.json && values.binding === undefined && explained.evidence.some(({ code }) => code === "bindingMismatch"))
+    stdout.write("Evidence that is bound to a request is judged with its binding value: --binding\n");
   return explained.result.allowed ? 0 : 1;
 }
 

@@ -96,12 +96,17 @@ function grantLines(
 
 function checkLines({ key, holds, missed, expected, actual, pieces = [] }: Check, indent: string): string[] {
   const found = actual === undefined ? "nothing" : shown(actual);
+  const { claim } = Object(expected) as { claim?: unknown };
+  const what = key.startsWith("conditions") && typeof claim === "string" ? `${key} (${printable(claim)})` : key;
+  const compared = `expected ${shown(expected)}, found ${found}`;
   const why =
     pieces.length > 0 || key.startsWith("allOf")
       ? `: ${printable(missed ?? "")}`
-      : `: ${printable(missed ?? "")}; expected ${shown(expected)}, found ${found}`;
+      : what === key && key !== "minBinding"
+        ? `: ${printable(missed ?? "")}; ${compared}`
+        : `: ${compared}`; // Name and claim, or the level, say already what is missed.
   return [
-    `${indent}${mark(holds)} ${key}${holds ? "" : why}`,
+    `${indent}${mark(holds)} ${what}${holds ? "" : why}`,
     ...(holds
       ? []
       : pieces.flatMap(({ evidence, checks }) => [

@@ -169,6 +169,11 @@ async function request({ values, env, stdin, stdout }: CommandContext<typeof opt
     const inline = !values["no-inline"];
     if (evidence.length > 0)
       ways.push({ evidence: evidenceFrom(evidence, { env, stdin }), inline, ...(accept && { accept }) });
+    if (ways.length === 0) {
+      throw new Error(
+        `${renewFrom} has no certificate for this identity to renew, in force and with its key, and there is no other evidence: --evidence shows some`,
+      );
+    }
     const issued = await obtain(client, ways, {
       spiffeId,
       ...(values.profile === undefined ? {} : { profile: values.profile }),

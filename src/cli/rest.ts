@@ -89,8 +89,7 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
     });
     const read = jsonOf(answer.body);
     if (answer.status >= 200 && answer.status < 300) return read;
-    const { detail } = read;
-    throw new Error(typeof detail === "string" ? detail : `the server answered with status ${answer.status}`);
+    throw new Error(refusalIn(read) ?? `the server answered with status ${answer.status}`);
   }
 
   const get: Rest["get"] = (path, query = {}) => ask("GET", `${path}${queryOf(query)}`);
@@ -124,6 +123,15 @@ export async function withRest<T>(context: RestContext, action: (rest: Rest) => 
 function queryOf(query: Readonly<Record<string, string | undefined>>): string {
   const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`;
+}
+
+/** What a problem document says: each fault where it lists them, in a line of its own. */
+function refusalIn({ detail, faults }: Json): string | undefined {
+  const details = (Array.isArray(faults) ? faults : [])
+    .map((fault) => (fault as { detail?: unknown } | null)?.detail)
+    .filter((one) => typeof one === "string");
+  if (details.length > 0) return details.join("\n");
+  return typeof detail === "string" ? detail : undefined;
 }
 
 function jsonOf(body: Buffer): Json {

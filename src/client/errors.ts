@@ -41,9 +41,14 @@ export class AcmeProblem extends Error implements ProblemDocument {
 
   /** `what` names what was refused, for example "the challenge". */
   constructor(what: string, { type, status, detail, subproblems }: ProblemDocument) {
-    const finer = subproblems.map((one) => `${shortType(one.type)}: ${one.detail}`).join("; ");
-    const reason = detail === "" ? shortType(type) : `${detail} (${shortType(type)})`;
-    super(`the server refused ${what}: ${reason}${finer === "" ? "" : `; ${finer}`}`);
+    // Where a finer reason has the words of the whole, its name is all that it adds.
+    const [same, others] = [true, false].map((wanted) =>
+      subproblems.filter((one) => (detail !== "" && one.detail === detail) === wanted),
+    ) as [Subproblem[], Subproblem[]];
+    const names = [type, ...same.map((one) => one.type)].map(shortType).join(", ");
+    const reason = detail === "" ? names : `${detail} (${names})`;
+    const finer = others.map((one) => `; ${shortType(one.type)}: ${one.detail}`).join("");
+    super(`${status === 503 ? `the server cannot take ${what} now` : `the server refused ${what}`}: ${reason}${finer}`);
     this.type = type;
     this.status = status;
     this.detail = detail;

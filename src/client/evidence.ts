@@ -119,7 +119,11 @@ export function chooseSources(accept: readonly Accept[], known: readonly Known[]
   const [sources, ...others] = fitting.values();
   if (sources !== undefined && others.length === 0) return sources;
   const wanted = known
-    .map(({ format, ref }) => `${format ?? "any format"}${ref === undefined ? "" : `:${ref}`}`)
+    .map(({ format, ref }) =>
+      format === undefined && ref !== undefined
+        ? `evidence of source ${ref}`
+        : `${format ?? "any format"}${ref === undefined ? "" : `:${ref}`}`,
+    )
     .join(together);
   if (sources !== undefined) {
     const found = [...fitting.keys()].join(", ");

@@ -317,6 +317,13 @@ t.test("policy/explain", async (t) => {
       { ...good, evidence: Array.from({ length: 5 }, () => ({ format: "jwt", ref: "ci", value: "x" })) },
     ];
     for (const body of bad) await refusedAs400(t, await send(body), JSON.stringify(body).slice(0, 100));
+    const unnamed = [{ format: "jwt", value: "x.y.z" }];
+    for (const [spiffeId, reason] of [
+      [id("never/made/by/any"), "evidence/0 needs a ref: no grant ever makes this SPIFFE ID"],
+      [id("ns/a/sa/b"), "evidence/0 needs a ref: grants for this SPIFFE ID ask for k8s:pods"],
+      [id("both/x"), "evidence/0 needs a ref: grants for this SPIFFE ID ask for each of jwt:ci, jwt:node"],
+    ])
+      t.equal((await send({ spiffeId, evidence: unnamed })).json().detail, reason);
     t.equal((await send({ ...good, spiffeId: "x".repeat(1_100_000) })).statusCode, 413);
     t.equal((await send(good, randomUUID())).statusCode, 401, "operators only");
   });

@@ -161,7 +161,7 @@ t.test("the source is chosen from what the challenge accepts", async (t) => {
   t.match(await request(["--evidence", "exec:echo x", "--ref", "gitlab"]), {
     status: 1,
     stderr:
-      "mayfly: the server does not accept any format:gitlab for this identity; it accepts jwt:github, jwt:buildkite, k8s:prod\n",
+      "mayfly: the server does not accept evidence of source gitlab for this identity; it accepts jwt:github, jwt:buildkite, k8s:prod\n",
   });
   t.strictSame(
     (fake.payloads["challenge"] ?? []).map(({ evidence }) => evidence),

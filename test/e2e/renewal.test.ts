@@ -38,7 +38,7 @@ t.test("an agent that renews by possession", async (t) => {
 
   t.match(await request("--renew-from", out), {
     status: 1,
-    stderr: /no certificate for this identity to renew, and no other evidence/,
+    stderr: /has no certificate for this identity to renew, in force and with its key, and there is no other evidence/,
   });
   const token = async (): Promise<string> => {
     const file = join(folder, `token-${Math.random()}`);

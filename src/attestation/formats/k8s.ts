@@ -95,7 +95,7 @@ function checkK8sSettings(settings: K8sSettings, at = `sources.${settings.ref}`)
   if (url === undefined && caFile !== undefined) {
     refuseSetting(at, "tokenReviewCaFile", caFile, "none without tokenReviewUrl");
   }
-  checkTokenSource(settings, at, url === undefined ? "required" : "optional");
+  checkTokenSource(settings, at, url === undefined ? "required" : "optional", ", or tokenReviewUrl");
 }
 
 type PodClaims = {

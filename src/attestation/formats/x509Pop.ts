@@ -109,9 +109,7 @@ export const x509PopFormat: EvidenceFormat<X509PopSettings> = {
         `attestation source ${settings.ref}: trustDomain: ${JSON.stringify(trustDomain)}: expected another trust domain than the server's: its own certificates are shown to a source of kind own, which knows revoked ones and clones`,
       );
     const certificates =
-      kind === "own"
-        ? (ownAuthorities?.() ?? []).map(readForeignCertificate)
-        : readBundle(trustBundleFile, settings.ref);
+      kind === "own" ? (ownAuthorities?.() ?? []).map(readForeignCertificate) : readBundle(trustBundleFile);
     const trust = {
       roots: { certificates, fingerprints: [] },
       trustDomain: kind === "own" ? trustDomain : settings.trustDomain,
@@ -121,12 +119,12 @@ export const x509PopFormat: EvidenceFormat<X509PopSettings> = {
   },
 };
 
-function readBundle(file: string, ref: string): Certificate[] {
+function readBundle(file: string): Certificate[] {
   try {
     return readPemCertificates(readFileSync(file, "latin1"));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`attestation source ${ref}: trustBundleFile: ${JSON.stringify(file)}: ${reason}`, { cause: error });
+    throw new Error(`trustBundleFile: ${JSON.stringify(file)}: ${reason}`, { cause: error });
   }
 }
 
