@@ -109,7 +109,9 @@ export function createIssuing(parts: IssuingParts): Issuing {
         ? "its issuer is not here any more"
         : intent.notAfter <= now()
           ? "its validity has passed"
-          : undefined;
+          : intent.quarantined
+            ? "its identity is in quarantine" // Nobody has what may have been signed: only what is recorded is released.
+            : undefined;
     if (issuer === undefined || reason !== undefined) {
       await ledger.abandon(intent.serial, reason ?? "its issuer is not here any more");
       return "abandoned";

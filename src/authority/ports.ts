@@ -85,6 +85,8 @@ export interface OpenIntent {
   readonly issuerId: string;
   readonly orderId: string | null;
   readonly notAfter: Date;
+  /** Its identity was put in quarantine since. */
+  readonly quarantined: boolean;
 }
 
 /** Where issuance is recorded. */

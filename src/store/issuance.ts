@@ -4,7 +4,7 @@ import { recordDelegation } from "./delegations.ts";
 import { statement, type Database } from "./database.ts";
 import { insertIntent, intentValues, isAuthorized, mayIntend } from "./intents.ts";
 import { advance, giveBack, platformStands, renewalValues, renewedColumns, shownSerial } from "./lineages.ts";
-import { isIdentityQuarantined } from "./quarantines.ts";
+import { isIdentityQuarantined, isQuarantined } from "./quarantines.ts";
 
 const intend = statement(
   "issuance_intend",
@@ -79,9 +79,9 @@ const openIntents = statement(
        select serial from issuance_intent
        where abandoned_at is null and tried_at < $1 order by tried_at limit $2 for update skip locked
      )
-     returning serial, tbs, issuer_id, order_id, not_after, created_at
+     returning serial, tbs, issuer_id, order_id, not_after, created_at, identity_name
    )
-   select serial, tbs, issuer_id, order_id, not_after from taken order by created_at`,
+   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined from taken order by created_at`,
 );
 
 const abandon = statement(
@@ -105,6 +105,7 @@ interface IntentRow {
   issuer_id: string;
   order_id: string | null;
   not_after: Date;
+  quarantined: boolean;
 }
 
 /** Implements `IssuanceLedger`: one statement per method. */
@@ -131,6 +132,7 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
         issuerId: row.issuer_id,
         orderId: row.order_id,
         notAfter: row.not_after,
+        quarantined: row.quarantined,
       }));
     },
     async abandon(serial, reason) {

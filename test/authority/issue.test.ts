@@ -174,24 +174,31 @@ async function leftIntent(changes: Partial<OpenIntent> = {}): Promise<OpenIntent
   await createIssuing(parts).issue(authorizedWorkload(), p256());
   const [intent] = intents;
   if (intent === undefined) throw new Error("no intent was made");
-  return { ...intent, ...changes };
+  return { ...intent, quarantined: false, ...changes };
 }
 
 t.test("settle signs the same bytes again, and abandons what cannot be finished", async (t) => {
   const good = await leftIntent();
   const late = await leftIntent({ notAfter: now });
   const foreign = await leftIntent({ issuerId: "gone" });
+  const held = await leftIntent({ quarantined: true });
   let asked: Date | undefined;
   const { events, recorded, parts } = scene({
     async openIntents(before) {
       asked = before;
-      return [late, good, foreign];
+      return [late, good, foreign, held];
     },
   });
   const before = new Date(now.getTime() - 20_000);
-  t.same(await createIssuing(parts).settle(before), { recorded: 1, abandoned: 2, open: 0 });
+  t.same(await createIssuing(parts).settle(before), { recorded: 1, abandoned: 3, open: 0 });
   t.equal(asked, before);
-  t.same(events, ["abandon: its validity has passed", "sign", "record", "abandon: its issuer is not here any more"]);
+  t.same(events, [
+    "abandon: its validity has passed",
+    "sign",
+    "record",
+    "abandon: its issuer is not here any more",
+    "abandon: its identity is in quarantine",
+  ]);
   t.ok(recorded[0]?.serial.equals(good.serial));
   t.ok(readCertificate(recorded[0]?.certificate ?? Buffer.alloc(0)).tbs.equals(good.tbs));
 });
