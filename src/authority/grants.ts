@@ -237,7 +237,10 @@ function readSource(
   }
   if (source.tenantClaims !== undefined && !conditions.some((condition) => pinsOneOf(condition, source.tenantClaims))) {
     const claims = source.tenantClaims.join(", ");
-    const expected = `expected equals, oneOf or prefix for the tenant of this shared issuer: one of ${claims}`;
+    // Where the format fixes the claims, it is hardware of everybody's below one root that is told apart.
+    const what =
+      source.claimNames === undefined ? "for the tenant of this shared issuer" : "of what tells yours from everybody's";
+    const expected = `expected equals, oneOf or prefix ${what}: one of ${claims}`;
     refuse(`${at}conditions`, conditions, expected);
   }
   return source;

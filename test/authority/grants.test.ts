@@ -1,5 +1,6 @@
 import t from "tap";
 import { Value } from "typebox/value";
+import { sourceFacts } from "../../src/attestation/sources.ts";
 import { grantSchema, parseGrants, type GrantConfiguration } from "../../src/authority/grants.ts";
 import { dev, grant, id, outcome, surroundings, verified } from "../support/grants.ts";
 
@@ -110,5 +111,16 @@ t.test("grants that would take anything", (t) => {
   t.throws(() => grant({ ...shared, conditions: [{ claim: "ref", equals: "main" }] }), { message });
   t.throws(() => grant({ ...shared, conditions: [{ claim: "owner_id", min: 0 }] }), { message });
   t.ok(grant({ ...shared, conditions: [{ claim: "owner_id", equals: "123" }] }));
+
+  const chips = sourceFacts({ ref: "chips", format: "sev-snp" });
+  t.throws(
+    () =>
+      parseGrants([{ ...dev, ...fixed, source: "chips", minBinding: "nonce" }], {
+        ...surroundings,
+        sources: new Map([["chips", chips]]),
+      }),
+    { message: /^grants\.dev\.conditions: .*of what tells yours from everybody's: one of measurement, / },
+    "hardware of everybody's has no issuer to speak of",
+  );
   t.end();
 });
