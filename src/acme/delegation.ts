@@ -86,7 +86,7 @@ async function verify(
     };
   } catch (error) {
     if (error instanceof EvidenceRefused)
-      throw problem("unauthorized", error.message, {
+      throw problem("unauthorized", "the delegation was refused", {
         subproblems: [{ code: error.code, detail: error.message, identifier }],
       });
     if (error instanceof SourceUnavailable)

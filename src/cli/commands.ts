@@ -105,6 +105,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./delegationEnd.ts")).command,
   },
   {
+    name: "delegation list",
+    summary: "list the tasks and delegators that have been ended",
+    load: async () => (await import("./delegationList.ts")).command,
+  },
+  {
     name: "delegation resume",
     summary: "let certificates be issued again for what was ended",
     load: async () => (await import("./delegationResume.ts")).command,
