@@ -9,6 +9,7 @@ import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { nitroTargets } from "./targets/nitro.ts";
 import { platformTargets } from "./targets/platforms.ts";
+import { remadeTargets } from "./targets/remade.ts";
 import { sevSnpTargets } from "./targets/sevSnp.ts";
 import { signatureTargets } from "./targets/signatures.ts";
 import { signedDataTargets } from "./targets/signedData.ts";
@@ -32,4 +33,5 @@ export const targets: readonly Target[] = [
   ...tpmTargets,
   ...platformTargets,
   ...deviceTargets,
+  ...remadeTargets,
 ];
