@@ -175,10 +175,18 @@ const imported = new WeakMap<JsonWebKeySet, LocalKeys>();
 function localKeys(jwks: JsonWebKeySet): LocalKeys {
   let keys = imported.get(jwks);
   if (keys === undefined) {
-    keys = createLocalJWKSet({ keys: jwks.keys.map((key) => ({ ...key, kty: String(key["kty"]) })) });
+    keys = createLocalJWKSet({ keys: jwks.keys.map(whatCounts) });
     imported.set(jwks, keys);
   }
   return keys;
+}
+
+const keyMembers = ["kid", "alg", "use", "crv", "x", "y", "n", "e"];
+
+/** The rest of a JWK could only make the import fail, and that not as a fault of the key's. */
+function whatCounts(jwk: Record<string, unknown>): { kty: string } {
+  const members = keyMembers.filter((name) => Object.hasOwn(jwk, name)).map((name) => [name, jwk[name]] as const);
+  return { ...Object.fromEntries(members), kty: String(jwk["kty"]) };
 }
 
 /** A JSON object from UTF-8 bytes, or undefined: what names a member twice is none, since issuer and we could read it differently. */

@@ -151,6 +151,8 @@ function usableKeys({ keys }: JsonWebKeySet): JsonWebKeySet {
 function verifiesSignatures(jwk: Record<string, unknown>): boolean {
   if (Object.hasOwn(jwk, "d") || Object.hasOwn(jwk, "k")) return false;
   if (jwk["use"] !== undefined && jwk["use"] !== "sig") return false;
+  const operations: unknown = jwk["key_ops"];
+  if (operations !== undefined && (!Array.isArray(operations) || !operations.includes("verify"))) return false;
   try {
     const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({ key: jwk, format: "jwk" });
     const { modulusLength: bits = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};

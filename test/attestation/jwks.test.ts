@@ -182,6 +182,8 @@ t.test("only public keys for signatures are kept", async (t) => {
     "1024 bits": jwkOf(generateKeyPairSync("rsa", { modulusLength: 1024 })),
     // A verification with it takes as long as a hundred others.
     "an exponent as long as the modulus": { ...rsa.jwk, e: `AQ${"A".repeat(300)}E` },
+    "for encryption by its operations": { ...rsa.jwk, key_ops: ["encrypt"] },
+    "for operations that are no list": { ...rsa.jwk, key_ops: "verify" },
     X25519: jwkOf(generateKeyPairSync("x25519")),
     "off the curve": { ...key.jwk, x: "AAAA" },
     "unknown type": { kty: "AKP", pub: "AAAA" },
