@@ -2,7 +2,7 @@
 import type { CertificateStore, Identifier, StoredCertificate } from "../acme/ports.ts";
 import { blockCompromised } from "./blockedKeys.ts";
 import { statement, violatedConstraint, type Database } from "./database.ts";
-import { isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
+import { isOf, isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
 
 interface CertificateRow {
   serial: Buffer;
@@ -21,7 +21,7 @@ const readOwned = statement(
   "certificate_read_owned",
   `select ${signerStatus("a", 1)}, c.serial, c.der, c.issuer_id, c.account_id, c.dns_names, c.ip_addresses, c.spiffe_id,
      c.permanent_identifier
-   from account a left join certificate c on c.serial = $4 and c.account_id = a.id
+   from account a left join certificate c on c.serial = $4 and ${isOf("c", "a.id")}
    where ${ofDirectory("a", 1)}`,
 );
 const bySerial = statement("certificate_by_serial", `select ${columns} from certificate where serial = $1`);

@@ -5,12 +5,13 @@ import { statement, type Database } from "./database.ts";
 import { insertIntent, intentValues, isAuthorized, mayIntend } from "./intents.ts";
 import { advance, giveBack, platformStands, renewalValues, renewedColumns, shownSerial } from "./lineages.ts";
 import { isIdentityQuarantined, isQuarantined } from "./quarantines.ts";
+import { isOf } from "./signer.ts";
 
 const intend = statement(
   "issuance_intend",
   `with moved as (
      update acme_order o set status = 'processing'
-     where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
+     where o.id = $5 and ${isOf("o", "$6")} and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
        and ${isAuthorized("o")}
      returning o.id, o.replaces
    )
@@ -24,7 +25,7 @@ const intendRenewal = statement(
   `with ready as (
      select o.id, o.replaces, p.not_after as previous_ends, exists (select from revocation r where r.serial = p.serial) as revoked
      from acme_order o join certificate p on p.serial = ${shownSerial}
-     where o.id = $5 and o.account_id = $6 and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
+     where o.id = $5 and ${isOf("o", "$6")} and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
        and ${platformStands} and ${isAuthorized("o")}
      for update of o
    ), ${advance}, intended as (

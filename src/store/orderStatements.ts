@@ -8,7 +8,7 @@ import { statement } from "./database.ts";
 import { grantStands } from "./grantStands.ts";
 import { admittedSigner, agreed, countFailure, forgetFailures } from "./orderLimits.ts";
 import { replacing } from "./replacement.ts";
-import { isAccountKey, isSigner, ofDirectory, signerStatus } from "./signer.ts";
+import { isAccountKey, isOf, isSigner, ofDirectory, signerStatus } from "./signer.ts";
 
 const orderColumns = (o: string): string =>
   `${o}.id, ${o}.status, ${o}.identifiers, ${o}.authorization_ids, ${o}.profile, ${o}.profile_hash, ${o}.not_before, ${o}.not_after,
@@ -155,7 +155,7 @@ export const insertAuthorization = statement(
 export const readOrder = statement(
   "order_read",
   `select ${signerStatus("a", 1)}, ${orderColumns("o")} from account a
-   left join acme_order o on o.id = $4 and o.account_id = a.id
+   left join acme_order o on o.id = $4 and ${isOf("o", "a.id")}
    where ${ofDirectory("a", 1)}`,
 );
 
@@ -173,17 +173,17 @@ export const readForFinalize = statement(
   "order_read_for_finalize",
   `select ${signerStatus("a", 1)}, ${orderColumns("o")},
      coalesce((select jsonb_agg(to_jsonb(z)) from acme_authorization z
-               where z.id = any(o.authorization_ids) and z.account_id = a.id), '[]') as authorizations,
+               where z.id = any(o.authorization_ids) and ${isOf("z", "a.id")}), '[]') as authorizations,
      ${isAccountKey("$5")} as key_is_account_key,
      ${isBlocked("$6")} as key_is_blocked, ${isBlocked("$7")} as account_key_is_blocked
-   from account a left join acme_order o on o.id = $4 and o.account_id = a.id
+   from account a left join acme_order o on o.id = $4 and ${isOf("o", "a.id")}
    where ${ofDirectory("a", 1)}`,
 );
 
 export const readAuthorization = statement(
   "authorization_read",
   `select ${signerStatus("a", 1)}, ${authorizationColumns("z")}
-   from account a left join acme_authorization z on z.id = $4 and z.account_id = a.id
+   from account a left join acme_authorization z on z.id = $4 and ${isOf("z", "a.id")}
    where ${ofDirectory("a", 1)}`,
 );
 
@@ -193,7 +193,7 @@ export const deactivateAuthorization = statement(
   "authorization_deactivate",
   `with ended as (
      update acme_authorization z set status = 'deactivated'
-     where z.id = $4 and z.account_id = $1 and z.status in ('pending', 'valid')
+     where z.id = $4 and ${isOf("z", "$1")} and z.status in ('pending', 'valid')
        and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
      returning ${authorizationColumns("z")}
    ), orders as (
@@ -209,7 +209,7 @@ export const deactivateAuthorization = statement(
 export const beginValidation = statement(
   "authorization_begin_validation",
   `update acme_authorization z set challenges = ${withChallenge("z", "$5", "$6")}, validating_since = now()
-   where z.id = $4 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now() and z.validating_since is null
+   where z.id = $4 and ${isOf("z", "$1")} and z.status = 'pending' and z.expires_at > now() and z.validating_since is null
      and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
    returning ${authorizationColumns("z")}`,
 );
@@ -217,7 +217,7 @@ export const beginValidation = statement(
 export const activationOffered = statement(
   "authorization_activation_offered",
   `update acme_authorization z set challenges = ${withChallenge("z", "$5", "$6")}
-   where z.id = $4 and z.account_id = $1 and z.status = 'pending' and z.expires_at > now()
+   where z.id = $4 and ${isOf("z", "$1")} and z.status = 'pending' and z.expires_at > now()
      and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid')
    returning z.id`,
 );
@@ -282,7 +282,7 @@ export const attested = statement(
   `with z as (
      update acme_authorization z
      set status = 'valid', challenges = ${withChallenge("z", "$6", "$7")}, expires_at = $8, attestation = $9
-     where z.id = $4 and z.account_id = $1 and z.order_id is not distinct from $5 and z.status = 'pending' and z.expires_at > now()
+     where z.id = $4 and ${isOf("z", "$1")} and z.order_id is not distinct from $5 and z.status = 'pending' and z.expires_at > now()
        and exists (select from account a where ${isSigner("a", 1)} and a.status = 'valid') and ${grantStands("$18", "$19")}
      returning z.id, z.order_id, z.expires_at, z.account_id, z.identifier_type, z.identifier_value
    ), used as (

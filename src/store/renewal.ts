@@ -2,7 +2,7 @@
 import type { Predecessor, RenewalStore } from "../acme/renewalPorts.ts";
 import { statement, type Database } from "./database.ts";
 import { covers } from "./incidentCover.ts";
-import { isSigner, signerValues } from "./signer.ts";
+import { isOf, isSigner, signerValues } from "./signer.ts";
 
 // What no account ordered (the listener's own certificate) belongs to the directory that is always there.
 const readRenewal = statement(
@@ -20,7 +20,7 @@ const readRenewal = statement(
 
 const readPredecessor = statement(
   "predecessor_read",
-  `select c.dns_names, c.ip_addresses, c.spiffe_id, c.permanent_identifier from account a join certificate c on c.account_id = a.id
+  `select c.dns_names, c.ip_addresses, c.spiffe_id, c.permanent_identifier from account a join certificate c on ${isOf("c", "a.id")}
    where ${isSigner("a", 1)} and c.serial = $4 and c.issuer_id = any($5::uuid[])`,
 );
 

@@ -1,6 +1,7 @@
 /**
  * The part of newOrder's statements that lets an order replace a certificate (RFC 9773 §5): `owner` has a row only where the order may.
  */
+import { isOf } from "./signer.ts";
 
 /** Parameters of the statement: the order's id, the certificate's serial and issuers, the order's names by type. */
 interface ReplacingParameters {
@@ -26,7 +27,7 @@ export const replacing = (
 ): string => `signer as (
 ${signer}
    ), predecessor as (
-     select c.serial from signer join certificate c on c.serial = ${serial} and c.account_id = signer.id
+     select c.serial from signer join certificate c on c.serial = ${serial} and ${isOf("c", "signer.id")}
      where c.issuer_id = any(${issuers}::uuid[])
        and (c.dns_names && ${dns}::text[] or c.ip_addresses && ${ip}::text[] or c.spiffe_id = any(${uri}::text[])
             or c.permanent_identifier = any(${devices}::text[]))

@@ -29,3 +29,9 @@ export const isAccountKey = (thumbprint: string): string =>
 
 /** A row with that column. */
 export type WithSigner<Row> = Row & { account_status: SignerStatus };
+
+/**
+ * That an object, which is looked for by its id, is this account's. Not by `=`: plans are made once, on small tables, and must not go by
+ * the account's index, which finds all that the account ever ordered.
+ */
+export const isOf = (object: string, account: string): string => `${object}.account_id is not distinct from ${account}`;
