@@ -25,6 +25,7 @@ export interface ShownCertificate {
   readonly lineage: Buffer;
   /** What proved its names, as it was recorded with it. */
   readonly evidence: unknown;
+  /** Itself; or one of its lineage has a key that is blocked, or was revoked because its key is compromised. */
   readonly revoked: boolean;
   /** The newest of its lineage, issued or on its way. */
   readonly newest: Buffer;

@@ -5,9 +5,13 @@ import { problem, type Problem } from "./problem.ts";
 export const clonedDetail =
   "the certificate, or another one of its lineage, was shown twice for renewal: show evidence of the platform again";
 
+/** For the client of one that is revoked, or whose lineage has a key that is blocked or was revoked as compromised. */
+export const revokedDetail =
+  "the certificate that was to be renewed is revoked, or a key of its lineage is known to be compromised";
+
 const refusals = {
   cloned: { code: "instanceCloned", detail: clonedDetail },
-  revoked: { code: "evidenceInvalid", detail: "the certificate that was to be renewed is revoked" },
+  revoked: { code: "evidenceInvalid", detail: revokedDetail },
 } as const;
 
 /** The refusal; the order has ended with it. */

@@ -3,7 +3,15 @@ import type { IssuanceLedger, IssuerStore, NotIntended, OpenIntent, StoredIssuer
 import { recordDelegation } from "./delegations.ts";
 import { statement, type Database } from "./database.ts";
 import { insertIntent, intentValues, isAuthorized, mayIntend } from "./intents.ts";
-import { advance, giveBack, platformStands, renewalValues, renewedColumns, shownSerial } from "./lineages.ts";
+import {
+  advance,
+  giveBack,
+  isRevoked,
+  platformStands,
+  renewalValues,
+  renewedColumns,
+  shownSerial,
+} from "./lineages.ts";
 import { isIdentityQuarantined, isQuarantined } from "./quarantines.ts";
 import { isOf } from "./signer.ts";
 
@@ -23,7 +31,7 @@ const intend = statement(
 const intendRenewal = statement(
   "issuance_intend_renewal",
   `with ready as (
-     select o.id, o.replaces, p.not_after as previous_ends, exists (select from revocation r where r.serial = p.serial) as revoked
+     select o.id, o.replaces, p.not_after as previous_ends, ${isRevoked} as revoked
      from acme_order o join certificate p on p.serial = ${shownSerial}
      where o.id = $5 and ${isOf("o", "$6")} and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
        and ${platformStands} and ${isAuthorized("o")}

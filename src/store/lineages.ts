@@ -7,6 +7,7 @@ import type { Renewal } from "../authority/ports.ts";
 import { statement, type Database } from "./database.ts";
 import { problemDocument } from "../problem/problem.ts";
 import { notRenewed } from "../problem/renewalRefusals.ts";
+import { isBlocked } from "./blockedKeys.ts";
 import { grantStands } from "./grantStands.ts";
 import { intentParameters } from "./intents.ts";
 import { quarantineFrom } from "./quarantines.ts";
@@ -35,6 +36,14 @@ const tellCloned = (identity: string, policy: string): string => `facts as (
 /** The nth parameter behind those of the intent. */
 const $ = (n: number): string => `$${intentParameters + n}`;
 
+/**
+ * True where a certificate of the lineage was revoked because its key is compromised, or has a key that is blocked: whatever was renewed by that key
+ * may be a thief's.
+ */
+const isCompromised = (lineage: string): string =>
+  `exists (select from certificate m left join revocation v on v.serial = m.serial
+     where (m.serial = ${lineage} or m.lineage = ${lineage}) and (v.reason = 1 or ${isBlocked("m.spki_sha256")}))`;
+
 /** The parameters of a renewal's intent behind those of any intent; see `advance`. */
 export const renewalValues = ({ lineage, previous, onClone, platformGrant }: Renewal): unknown[] => [
   lineage,
@@ -50,6 +59,9 @@ const endings = JSON.stringify({
   cloned: problemDocument(notRenewed("cloned")),
   revoked: problemDocument(notRenewed("revoked")),
 });
+
+/** True where the certificate shown, `p`, renews nothing any more. */
+export const isRevoked = `(exists (select from revocation r where r.serial = p.serial) or ${isCompromised(`${$(1)}::bytea`)})`;
 
 /** Parameter with the serial of the certificate shown. */
 export const shownSerial = $(2);
@@ -98,7 +110,8 @@ export const giveBack = (ended: string): string => `update renewal_lineage l
 
 const readShown = statement(
   "lineage_read_shown",
-  `select c.fingerprint, c.spiffe_id, coalesce(c.lineage, c.serial) as lineage, c.evidence, r.serial is not null as revoked,
+  `select c.fingerprint, c.spiffe_id, coalesce(c.lineage, c.serial) as lineage, c.evidence, 
+          r.serial is not null or ${isCompromised("coalesce(c.lineage, c.serial)")} as revoked,
           coalesce(l.newest_serial, c.serial) as newest, l.cloned_at
    from certificate c
    left join revocation r on r.serial = c.serial

@@ -3,7 +3,7 @@
  * last word has the statement that makes the intent; here a client is told early.
  */
 import { EvidenceRefused } from "../../attestation/evidence.ts";
-import { clonedDetail } from "../../problem/renewalRefusals.ts";
+import { clonedDetail, revokedDetail } from "../../problem/renewalRefusals.ts";
 import type { AcmeContext, GrantDecision } from "../context.ts";
 import type { PlatformRecord, RenewalRecord, ShownCertificate } from "../lineagePorts.ts";
 import type { AttestationRecord, DelegationRecord, Identifier } from "../ports.ts";
@@ -33,7 +33,7 @@ export async function continueLineage(
   // The very certificate, and for the very identity: a serial number alone says neither.
   if (shown === undefined || !shown.fingerprint.equals(renews.fingerprint) || shown.spiffeId !== identifier.value)
     throw refused("evidenceInvalid", "the certificate is not one that this server gave to this identity");
-  if (shown.revoked) throw refused("evidenceInvalid", "the certificate is revoked");
+  if (shown.revoked) throw refused("evidenceInvalid", revokedDetail);
   const before = recordIn(shown);
   if (before?.platform === undefined)
     throw refused("evidenceInvalid", "the certificate was not given for evidence of a platform");

@@ -7,6 +7,7 @@ import { certificateAuthority, type TestAuthority } from "../../support/certific
 import { boundTo, inline, order as orderWith } from "../../support/inlineFlows.ts";
 import {
   collect,
+  dersOf,
   finalize,
   firstCertificate,
   proofFor,
@@ -188,6 +189,47 @@ t.test("revoked: refused when it is shown, and when it was revoked in between", 
   t.match((await alice.postAsGet(flow.order.url)).json(), { status: "invalid", error: { detail: /revoked/ } });
   evidenceRefused(t, await showAgain(held, alice, first), "evidenceInvalid");
   t.equal(await lineageOf(ca, first), undefined, "nothing was advanced");
+});
+
+t.test("H-20a a key that is blocked, or was revoked as compromised, ends what was renewed by it too", async (t) => {
+  const held = await ground();
+  const { ca, acme, alice } = held;
+  const block = (spki: string) =>
+    ca.authority.server.inject({
+      method: "POST",
+      url: "/api/v1/blocked-keys",
+      headers: { authorization: `Bearer ${ca.operatorToken}` },
+      payload: { spkiSha256: Buffer.from(spki, "base64url").toString("hex"), note: "leaked" },
+    });
+  const mallory = await acme.account();
+  const [leaked, stolen, other] = await Promise.all([1, 2, 3].map(() => firstCertificate(ca, alice)));
+  if (!leaked || !stolen || !other) throw new Error("no certificates");
+  const ready = await readyRenewal(ca, mallory, leaked);
+  t.equal((await block(leaked.key.spki)).statusCode, 201);
+  t.match(refused(t, await finalize(ready), 403, "badAttestationStatement"), { detail: /compromised/ });
+  evidenceRefused(t, await showAgain(held, mallory, leaked), "evidenceInvalid");
+
+  const thiefs = await renew(ca, mallory, stolen);
+  const further = await readyRenewal(ca, mallory, thiefs);
+  t.equal((await block(stolen.key.spki)).statusCode, 201);
+  t.match(refused(t, await finalize(further), 403, "badAttestationStatement"), { detail: /compromised/ });
+  evidenceRefused(
+    t,
+    await showAgain(held, mallory, thiefs),
+    "evidenceInvalid",
+    "by a key that came of the blocked one",
+  );
+
+  const next = await renew(ca, mallory, other);
+  const certificate = (dersOf(other.chain)[0] ?? Buffer.alloc(0)).toString("base64url");
+  t.equal((await alice.post(acme.directory.revokeCert, { certificate, reason: 1 })).status, 200);
+  evidenceRefused(t, await showAgain(held, mallory, next), "evidenceInvalid", "the first one's key is compromised");
+
+  const old = await firstCertificate(ca, alice);
+  const second = await renew(ca, alice, old);
+  const superseded = (dersOf(old.chain)[0] ?? Buffer.alloc(0)).toString("base64url");
+  t.equal((await alice.post(acme.directory.revokeCert, { certificate: superseded, reason: 4 })).status, 200);
+  t.ok(await renew(ca, alice, second), "one that was only superseded ends nothing");
 });
 
 t.test("a certificate that was renewed before: the clone is told of, refused, and its lineage ends", async (t) => {
