@@ -8,9 +8,9 @@ import { type Claims, EvidenceRefused, invalid, malformed } from "./evidence.ts"
 import { intermediatesMax } from "./certificateChain.ts";
 
 /** Explicit, so that no other JWS by the same key is ever taken for one (RFC 8725 §3.11). */
-export const possessionType = "acme-wa-pop+jws";
+const possessionType = "acme-wa-pop+jws";
 /** Most octets of the JWS; the leaf and four intermediates of a kilobyte or two fit several times. */
-export const possessionBytesMax = 65_536;
+const possessionBytesMax = 65_536;
 /** Seconds from `iat` to `exp` at most. */
 export const possessionSecondsMax = 300;
 

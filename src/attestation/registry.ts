@@ -16,20 +16,20 @@ import { packedFormat } from "./formats/packed.ts";
 import { tpmFormat } from "./formats/tpm.ts";
 import { x509PopFormat } from "./formats/x509Pop.ts";
 
+/** As the documentation has them: tokens and possession, hardware, documents of clouds, devices. */
 const formats = [
-  // One in a line.
   jwtFormat,
   k8sFormat,
-  atcFormat,
   spiffeJwtFormat,
+  x509PopFormat,
+  atcFormat,
   tpmFormat,
-  awsIidFormat,
   awsNitroFormat,
   sevSnpFormat,
-  azureImdsFormat,
   tdxFormat,
+  awsIidFormat,
+  azureImdsFormat,
   packedFormat,
-  x509PopFormat,
   androidKeyFormat,
   appleFormat,
 ] as unknown as readonly EvidenceFormat[];

@@ -104,7 +104,7 @@ export function decideGrant(
 }
 
 /** One grant and one piece of evidence to make the identity; `verified` is everything that was shown. */
-export function judgeGrant(
+function judgeGrant(
   grant: Grant,
   identifier: string,
   evidence: VerifiedEvidence,

@@ -51,26 +51,13 @@ interface Reader extends Required<CborLimits> {
  * @throws {CborError}
  */
 export function decodeCbor(input: Uint8Array, limits: CborLimits = {}): CborValue {
-  const { value, end } = decodeCborAt(input, 0, limits);
-  if (end !== input.length) throw new CborError("Bytes follow the end of the CBOR");
-  return value;
-}
-
-/**
- * Reads the value that begins at `start`, of an input that goes on in another form behind it.
- * @returns the value, and the offset of the first byte behind it
- * @throws {CborError}
- */
-export function decodeCborAt(
-  input: Uint8Array,
-  start: number,
-  limits: CborLimits = {},
-): { value: CborValue; end: number } {
   const { bytesMax = 65_536, itemsMax = 1024, depthMax = depthLimit, tags = [] } = limits;
   if (input.length > bytesMax) throw new CborError(`The CBOR has more than ${bytesMax} bytes`);
   const source = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
-  const reader = { source, at: start, items: 0, bytesMax, itemsMax, depthMax: Math.min(depthMax, depthLimit), tags };
-  return { value: readValue(reader, 0), end: reader.at };
+  const reader = { source, at: 0, items: 0, bytesMax, itemsMax, depthMax: Math.min(depthMax, depthLimit), tags };
+  const value = readValue(reader, 0);
+  if (reader.at !== input.length) throw new CborError("Bytes follow the end of the CBOR");
+  return value;
 }
 
 function readValue(reader: Reader, depth: number): CborValue {

@@ -32,6 +32,16 @@ export function commonNameOf(nameDer: Uint8Array): string | undefined {
   return commonNameIn(readDer(nameDer));
 }
 
+/** The same, and undefined where it cannot be read: for names that others wrote, of which nothing but this one is wanted. */
+export function readableCommonName(nameDer: Uint8Array): string | undefined {
+  try {
+    return commonNameOf(nameDer);
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * The commonName of a Name inside something larger.
  * @throws {DerError} when the Name is malformed or has more than one commonName, or one that is empty, has control characters, or is neither

@@ -16,8 +16,11 @@ import {
 import type { CertificateChain, TrustedRoots } from "../certificateChain.ts";
 import {
   type Claims,
-  EvidenceRefused,
   type EvidenceItem,
+  EvidenceRefused,
+  invalid,
+  malformed,
+  mismatch,
   type VerificationContext,
   type VerifiedEvidence,
 } from "../evidence.ts";
@@ -156,7 +159,7 @@ const securityLevels = ["software", "trustedEnvironment", "strongBox"];
 function judge({ hardwareEnforced: hardware, softwareEnforced: software, ...description }: KeyDescription): Claims {
   const { attestationSecurityLevel: level, keyMintSecurityLevel } = description;
   if (![1, 2].includes(level) || ![1, 2].includes(keyMintSecurityLevel))
-    throw new EvidenceRefused("measurementMismatch", "The key, or its attestation, is not kept by hardware");
+    throw mismatch("The key, or its attestation, is not kept by hardware");
   if (hardware.has(list.allApplications) || software.has(list.allApplications))
     throw invalid("The key is for all applications of the device");
   const purposes = authorization(hardware, list.purpose);
@@ -189,10 +192,10 @@ function judge({ hardwareEnforced: hardware, softwareEnforced: software, ...desc
 }
 
 function requireVerifiedBoot(element: Parameters<typeof readRootOfTrust>[0] | undefined): RootOfTrust {
-  if (element === undefined) throw new EvidenceRefused("measurementMismatch", "The device does not say what it booted");
+  if (element === undefined) throw mismatch("The device does not say what it booted");
   const root = readRootOfTrust(element);
   if (root.verifiedBootState !== 0 || !root.deviceLocked)
-    throw new EvidenceRefused("measurementMismatch", "The device is unlocked, or did not boot a verified system");
+    throw mismatch("The device is unlocked, or did not boot a verified system");
   return root;
 }
 
@@ -200,12 +203,7 @@ function malformedAsRefused<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof DerError)
-      throw new EvidenceRefused("evidenceMalformed", `The key attestation: ${error.message}`);
+    if (error instanceof DerError) throw malformed(`The key attestation: ${error.message}`);
     throw error;
   }
-}
-
-function invalid(message: string): EvidenceRefused {
-  return new EvidenceRefused("evidenceInvalid", message);
 }

@@ -76,7 +76,7 @@ export interface TdxTrust {
 }
 
 /** SHA-256 of "Intel SGX Root CA", valid from 2018 to 2049. */
-export const intelSgxRootSha256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3";
+const intelSgxRootSha256 = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3";
 
 /** Claims that belong to whoever runs the domain or owns the machine: a grant that asks for none would admit everybody's. */
 const ownClaims = [...measurementNames.filter((name) => name !== "mrSeam"), "ppid", "platformInstanceId"];

@@ -9,7 +9,7 @@ import { createLru } from "../../cache/lru.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { DerError } from "../../x509/der.ts";
 import { readExtendedKeyUsage, readKeyUsage } from "../../x509/extensions.ts";
-import { commonNameOf } from "../../x509/name.ts";
+import { readableCommonName } from "../../x509/name.ts";
 import { oids } from "../../x509/oid.ts";
 import { isTrustDomain, parseSpiffeId, SpiffeIdError, type SpiffeId } from "../../x509/spiffeId.ts";
 import { evidenceDigest } from "../binaryEvidence.ts";
@@ -223,7 +223,7 @@ function requireOurs({ aud, binding }: PossessionClaims, context: VerificationCo
 function claimsOf({ leaf, certificates, rootSha256 }: CertificateChain, id: SpiffeId | undefined): Claims {
   const list = (name: string, values: readonly string[], most: number) =>
     values.slice(0, most).map((value, i) => [`${name}${i + 1}`, value] as const);
-  const commonName = commonNameIn(leaf);
+  const commonName = readableCommonName(leaf.subject);
   const issuer = certificates[1];
   return Object.fromEntries<string | number>([
     ...(id === undefined ? [] : [["spiffeId", `spiffe://${id.trustDomain}${id.path}`] as const]),
@@ -239,14 +239,4 @@ function claimsOf({ leaf, certificates, rootSha256 }: CertificateChain, id: Spif
     ["issuerFingerprint", fingerprintOf(issuer?.der ?? leaf.der)],
     ["rootFingerprint", rootSha256],
   ]);
-}
-
-/** One that is written in another way than we read names is none; two of them are none either. */
-function commonNameIn({ subject }: Certificate): string | undefined {
-  try {
-    return commonNameOf(subject);
-  } catch (error) {
-    if (error instanceof DerError) return undefined;
-    throw error;
-  }
 }

@@ -7,7 +7,7 @@ import type { JsonObject } from "../../encoding/json.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { type CertificateList, readCertificateList } from "../../x509/certificateList.ts";
 import { DerError } from "../../x509/der.ts";
-import { commonNameOf } from "../../x509/name.ts";
+import { readableCommonName } from "../../x509/name.ts";
 import { parseEvidenceJson } from "../binaryEvidence.ts";
 import { type CertificateChain, type ChainRules, type TrustedRoots, verifyChain } from "../certificateChain.ts";
 import { derOfPem } from "../certificateFile.ts";
@@ -121,19 +121,10 @@ function partsOf({ certificates: [pck, ca] }: CertificateChain): { pck: Certific
 function verifySigner([leaf, ...above]: readonly Buffer[], roots: TrustedRoots, rules: ChainRules): CertificateChain {
   if (leaf === undefined) throw malformed("The collateral has no chain of its signer");
   const chain = verifyChain(leaf, above, roots, { ...rules, leafKeyUsage: "digitalSignature" });
-  if (chain.certificates.length !== 2 || commonNameIn(chain.leaf) !== signerName) {
+  if (chain.certificates.length !== 2 || readableCommonName(chain.leaf.subject) !== signerName) {
     throw invalid("The collateral is not signed by Intel's TCB signing certificate");
   }
   return chain;
-}
-
-function commonNameIn({ subject }: Certificate): string | undefined {
-  try {
-    return commonNameOf(subject);
-  } catch (error) {
-    if (error instanceof DerError) return undefined;
-    throw error;
-  }
 }
 
 function requireSignature({ text, signature }: SignedJson, key: KeyObject): void {

@@ -51,7 +51,7 @@ export function verifyTpmCertificate(
  * The attributes in the directoryName of the SubjectAltName, in one relative name or in several.
  * @throws {EvidenceRefused} evidenceInvalid where one of the three is missing or there twice
  */
-export function readTpmIdentity({ extensions }: Certificate): TpmIdentity {
+function readTpmIdentity({ extensions }: Certificate): TpmIdentity {
   const names = extensions.find(({ oid }) => oid === oids.subjectAltName);
   const found = new Map<string, string>();
   try {
