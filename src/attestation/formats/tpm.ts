@@ -5,8 +5,9 @@
 import type { KeyObject } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import { type Static, Type } from "typebox";
+import { decodeBase64url } from "../../encoding/base64url.ts";
 import { createLru } from "../../cache/lru.ts";
-import { bindingOctets, boundReplayUntil, evidenceDigest } from "../binaryEvidence.ts";
+import { boundReplayUntil, evidenceDigest } from "../binaryEvidence.ts";
 import type { TrustedRoots } from "../certificateChain.ts";
 import { readCertificateFile } from "../certificateFile.ts";
 import { type Claims, EvidenceRefused, invalid, mismatch, oneTimeIdOfEvidence } from "../evidence.ts";
@@ -242,10 +243,12 @@ function requireModern({ ak, quote, certify }: TpmEvidence, { allowSha1 = false 
 function requireStatement(
   { extraData, safe }: Attest,
   { requireSafeClock = false }: TpmSettings,
-  context: VerificationContext,
+  { binding }: VerificationContext,
 ): void {
-  const expected = bindingOctets(context);
-  if (extraData.length === 0) throw new EvidenceRefused("bindingMissing", "The statement is bound to nothing");
+  const expected = binding === undefined ? undefined : decodeBase64url(binding);
+  if (extraData.length === 0 || expected === undefined) {
+    throw new EvidenceRefused("bindingMissing", "The statement is bound to nothing");
+  }
   if (!extraData.equals(expected)) {
     throw new EvidenceRefused("bindingMismatch", "The statement is bound to another challenge, account or key");
   }
