@@ -49,7 +49,7 @@ const configuration = {
   trustDomain: "example.org",
   attestation: {
     sources: [
-      { ref: "machines", format: "tpm", ekRootsFile: maker.rootFile, pcrs: [{ register: 7, values: [zero] }] },
+      { ref: "machines", format: "tpm", ekRootsFile: maker.rootFile, pcrs: [{ index: 7, values: [zero] }] },
       { ref: "enrolled", format: "tpm", enrolledKeysFile: file("enrolled.json") },
     ],
   },

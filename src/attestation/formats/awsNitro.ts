@@ -39,7 +39,7 @@ const properties = {
       description: "SHA-256 of the root certificate; the one that AWS publishes unless said.",
     }),
   ),
-  rootFile: optionalPath("PEM file with the root certificates instead."),
+  rootsFile: optionalPath("PEM file of the root certificates, in place of rootSha256."),
   pcrs: Type.Optional(
     Type.Array(pcrSchema, { minItems: 1, maxItems: 32, description: "What these PCRs may be. All of them must fit." }),
   ),
@@ -74,9 +74,9 @@ export interface NitroTrust {
 export const awsNitroFormat: EvidenceFormat<NitroSettings> = {
   name: "aws-nitro",
   properties,
-  check({ rootSha256, rootFile, pcrs = [] }, at) {
-    if (rootSha256 !== undefined && rootFile !== undefined) {
-      throw new Error(`${at}.rootFile: ${JSON.stringify(rootFile)}: expected only one of rootSha256 and rootFile`);
+  check({ rootSha256, rootsFile, pcrs = [] }, at) {
+    if (rootSha256 !== undefined && rootsFile !== undefined) {
+      throw new Error(`${at}.rootsFile: ${JSON.stringify(rootsFile)}: expected only one of rootSha256 and rootsFile`);
     }
     for (const [position, { index, values }] of pcrs.entries()) {
       const refuse = (key: string, value: unknown, expected: string): never => {
@@ -93,11 +93,11 @@ export const awsNitroFormat: EvidenceFormat<NitroSettings> = {
     pcrs.some(({ index }) => tellingPcrs.includes(index)) ? undefined : tellingPcrs.map((index) => `pcr${index}`),
   levels: ["nonce"],
   open(settings) {
-    const { rootFile, rootSha256 = awsNitroRootSha256 } = settings;
+    const { rootsFile, rootSha256 = awsNitroRootSha256 } = settings;
     const roots: TrustedRoots =
-      rootFile === undefined
+      rootsFile === undefined
         ? { certificates: [], fingerprints: [rootSha256] }
-        : { certificates: readCertificateFile(rootFile), fingerprints: [] };
+        : { certificates: readCertificateFile(rootsFile), fingerprints: [] };
     const trust = { roots, verified: createLru<string, true>(verifiedSignaturesMax) };
     return { verify: async (item, context) => verifyNitro(item, settings, trust, context) };
   },

@@ -44,7 +44,7 @@ const properties = {
   pcrs: Type.Optional(
     Type.Array(
       Type.Object(
-        { register, values: Type.Array(Type.String({ pattern: digestForm }), { minItems: 1, maxItems: 256 }) },
+        { index: register, values: Type.Array(Type.String({ pattern: digestForm }), { minItems: 1, maxItems: 256 }) },
         { additionalProperties: false },
       ),
       {
@@ -155,7 +155,7 @@ function checkTpmSource(settings: TpmSettings, at: string): void {
   if (pcrs?.some(({ values }) => values.some((value) => value.length !== characters))) {
     refuse("pcrs", `values of ${characters} hex characters, as the bank has`);
   }
-  if (pcrs !== undefined && new Set(pcrs.map((one) => one.register)).size !== pcrs.length) {
+  if (pcrs !== undefined && new Set(pcrs.map((one) => one.index)).size !== pcrs.length) {
     refuse("pcrs", "each register once");
   }
 }
@@ -163,7 +163,7 @@ function checkTpmSource(settings: TpmSettings, at: string): void {
 function pcrPolicyOf({ pcrBank = "sha256", pcrs = [], pcrSelection, pcrDigests }: TpmSettings): PcrPolicy {
   return {
     bank: pcrBank,
-    values: new Map(pcrs.map((one) => [one.register, one.values])),
+    values: new Map(pcrs.map((one) => [one.index, one.values])),
     selection: pcrSelection?.toSorted((a, b) => a - b),
     digests: pcrDigests,
   };

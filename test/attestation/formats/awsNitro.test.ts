@@ -331,7 +331,7 @@ t.test("messages quote nothing of the evidence", async (t) => {
 t.test("settings: what cannot work or must not is refused at start", async (t) => {
   const value = pcrOf(0).toString("hex");
   const refused: readonly (readonly [Partial<NitroSettings>, RegExp])[] = [
-    [{ rootSha256: awsNitroRootSha256, rootFile: "/etc/root.pem" }, /rootFile: .*only one of/],
+    [{ rootSha256: awsNitroRootSha256, rootsFile: "/etc/root.pem" }, /rootsFile: .*only one of/],
     [
       {
         pcrs: [
@@ -377,14 +377,17 @@ t.test("without a PCR policy a grant must name a PCR that tells whose enclave it
 t.test("a source is opened with AWS's root unless a fingerprint or a file says otherwise", async (t) => {
   const surroundings = { fetchBody: async () => Buffer.of(), now: () => foreignNow, trustDomain: "example.org" };
   const dir = t.testdir({});
-  const rootFile = join(dir, "root.pem");
-  writeFileSync(rootFile, pemEncode("CERTIFICATE", platform.root.certificate));
+  const rootsFile = join(dir, "root.pem");
+  writeFileSync(rootsFile, pemEncode("CERTIFICATE", platform.root.certificate));
   const verify = (own: Partial<NitroSettings>) =>
     openSource({ ...settings, ...own }, surroundings).verify(itemOf(document()), context);
   await t.rejects(verify({}), { code: "evidenceInvalid" });
   t.match(await verify({ rootSha256: fingerprintOf(platform.root.certificate) }), { instance: moduleId });
-  t.match(await verify({ rootFile }), { instance: moduleId });
-  t.throws(() => openSource({ ...settings, rootFile: join(dir, "none.pem") } as NitroSettings, surroundings), /ENOENT/);
+  t.match(await verify({ rootsFile }), { instance: moduleId });
+  t.throws(
+    () => openSource({ ...settings, rootsFile: join(dir, "none.pem") } as NitroSettings, surroundings),
+    /ENOENT/,
+  );
 });
 
 /** Real documents. Their nonces are none of ours, so the document is verified with its own nonce as the expected one. */

@@ -380,11 +380,11 @@ t.test("PCR policy", async (t) => {
   const other = "00".repeat(32);
   const digest = digestOf("sha256", Buffer.concat([pcr0, pcr7])).toString("hex");
   const good: Partial<TpmSettings>[] = [
-    { pcrs: [{ register: 7, values: [value7] }] },
+    { pcrs: [{ index: 7, values: [value7] }] },
     {
       pcrs: [
-        { register: 7, values: [other, value7] },
-        { register: 0, values: [value0] },
+        { index: 7, values: [other, value7] },
+        { index: 0, values: [value0] },
       ],
     },
     { pcrSelection: [7, 0], pcrDigests: [other, digest] },
@@ -392,13 +392,13 @@ t.test("PCR policy", async (t) => {
   ];
   for (const settings of good) t.ok(await verify(members, { settings }), JSON.stringify(settings));
   const bad: [Partial<TpmSettings>, RegExp][] = [
-    [{ pcrs: [{ register: 7, values: [other] }] }, /has a value that is not allowed/],
-    [{ pcrs: [{ register: 7, values: [value0] }] }, /has a value that is not allowed/],
+    [{ pcrs: [{ index: 7, values: [other] }] }, /has a value that is not allowed/],
+    [{ pcrs: [{ index: 7, values: [value0] }] }, /has a value that is not allowed/],
     [
       {
         pcrs: [
-          { register: 7, values: [value7] },
-          { register: 4, values: [other] },
+          { index: 7, values: [value7] },
+          { index: 4, values: [other] },
         ],
       },
       /does not select/,
@@ -446,7 +446,7 @@ t.test("the SHA-384 bank", async (t) => {
   const members = { x5c, quote: quoteOf({ banks: [{ hash: "sha384", registers: { 7: value } }] }) };
   const settings: Partial<TpmSettings> = {
     pcrBank: "sha384",
-    pcrs: [{ register: 7, values: [value.toString("hex")] }],
+    pcrs: [{ index: 7, values: [value.toString("hex")] }],
   };
   t.equal((await verify(members, { settings })).claims["pcr7"], value.toString("hex"));
 });

@@ -195,7 +195,7 @@ for (const sample of quotes) {
     const mixed = { ...shown, trust: foreign.trust, members: { ...shown.members, ak: foreign.members["ak"] } };
     t.match(await refusal(verify(sample, mixed)), /^evidenceInvalid: .*has not signed/, "the key of another sample");
     t.match(await refusal(verify(sample, { ...shown, trust: foreign.trust })), /not enrolled/);
-    const settings: Partial<TpmSettings> = { pcrs: [{ register: 0, values: ["00".repeat(31) + "01"] }] };
+    const settings: Partial<TpmSettings> = { pcrs: [{ index: 0, values: ["00".repeat(31) + "01"] }] };
     t.match(await refusal(verify(sample, shown, { settings })), /^measurementMismatch/, "a register of another value");
   });
 }

@@ -16,17 +16,17 @@ t.test("settings that the schema refuses", async (t) => {
   const accepts = (settings: object): boolean =>
     Value.Check(sourceSchemaOf(tpmFormat as never), { ...good, ...settings });
   t.ok(accepts({}));
-  t.ok(accepts({ pcrs: [{ register: 7, values: [digest] }], statements: ["quote", "certify"] }));
+  t.ok(accepts({ pcrs: [{ index: 7, values: [digest] }], statements: ["quote", "certify"] }));
   const bad = {
     "no statement": { statements: [] },
     "a statement twice": { statements: ["quote", "quote"] },
     "an unknown statement": { statements: ["audit"] },
     "the SHA-1 bank": { pcrBank: "sha1" },
-    "register 24": { pcrs: [{ register: 24, values: [digest] }] },
-    "no value": { pcrs: [{ register: 7, values: [] }] },
-    "a value in upper case": { pcrs: [{ register: 7, values: [digest.toUpperCase()] }] },
-    "a short value": { pcrs: [{ register: 7, values: ["0a"] }] },
-    "an unknown key": { pcrs: [{ register: 7, values: [digest], value: digest }] },
+    "PCR 24": { pcrs: [{ index: 24, values: [digest] }] },
+    "no value": { pcrs: [{ index: 7, values: [] }] },
+    "a value in upper case": { pcrs: [{ index: 7, values: [digest.toUpperCase()] }] },
+    "a short value": { pcrs: [{ index: 7, values: ["0a"] }] },
+    "an unknown key": { pcrs: [{ index: 7, values: [digest], value: digest }] },
     "an issuer": { issuer: "https://platform.example" },
   };
   for (const [what, settings] of Object.entries(bad)) t.notOk(accepts(settings), what);
@@ -39,13 +39,13 @@ t.test("settings that cannot be", async (t) => {
   t.doesNotThrow(() => checkSource(good));
   const { ekRootsFile: _, ...nobody } = good;
   t.throws(() => checkSource(nobody), { message: /^sources\.machines: .*nothing else says whose keys count/ });
-  refused({ statements: ["certify"], pcrs: [{ register: 7, values: [digest] }] }, /\.pcrs: .*no quote/);
+  refused({ statements: ["certify"], pcrs: [{ index: 7, values: [digest] }] }, /\.pcrs: .*no quote/);
   refused({ statements: ["certify"], pcrSelection: [7], pcrDigests: [digest] }, /no quote/);
   refused({ statements: ["certify"], pcrSelection: [7] }, /\.pcrSelection: .*no quote/);
   refused({ pcrDigests: [digest] }, /\.pcrDigests: .*pcrSelection with it/);
-  refused({ pcrs: [{ register: 7, values: [digest384] }] }, /values of 64 hex/);
-  refused({ pcrBank: "sha384", pcrs: [{ register: 7, values: [digest] }] }, /values of 96 hex/);
-  refused({ pcrs: [7, 7].map((register) => ({ register, values: [digest] })) }, /each register once/);
+  refused({ pcrs: [{ index: 7, values: [digest384] }] }, /values of 64 hex/);
+  refused({ pcrBank: "sha384", pcrs: [{ index: 7, values: [digest] }] }, /values of 96 hex/);
+  refused({ pcrs: [7, 7].map((register) => ({ index: register, values: [digest] })) }, /each register once/);
 });
 
 t.test("files are read when a source is opened", async (t) => {
