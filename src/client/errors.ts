@@ -45,7 +45,7 @@ export class AcmeProblem extends Error implements ProblemDocument {
     const [same, others] = [true, false].map((wanted) =>
       subproblems.filter((one) => (detail !== "" && one.detail === detail) === wanted),
     ) as [Subproblem[], Subproblem[]];
-    const names = [type, ...same.map((one) => one.type)].map(shortType).join(", ");
+    const names = [...new Set([type, ...same.map((one) => one.type)].map(shortType))].join(", ");
     const reason = detail === "" ? names : `${detail} (${names})`;
     const finer = others.map((one) => `; ${shortType(one.type)}: ${one.detail}`).join("");
     super(`${status === 503 ? `the server cannot take ${what} now` : `the server refused ${what}`}: ${reason}${finer}`);

@@ -17,6 +17,15 @@ t.test("a finer reason with the words of the whole adds its name alone", async (
   );
 });
 
+t.test("an error that is its own finer reason is named once", async (t) => {
+  const type = `${acme}rejectedIdentifier`;
+  const problem = { type, status: 400, detail: "nobody may", subproblems: [{ type, detail: "nobody may" }] };
+  t.equal(
+    new AcmeProblem("the order", problem).message,
+    "the server refused the order: nobody may (rejectedIdentifier)",
+  );
+});
+
 t.test("a server that cannot decide now has refused nothing", async (t) => {
   const problem = { type: `${acme}serverInternal`, status: 503, detail: "a source is away", subproblems: [] };
   t.equal(
