@@ -14,6 +14,7 @@ import { tdxFormat } from "./formats/tdx.ts";
 import { spiffeJwtFormat } from "./formats/spiffeJwt.ts";
 import { packedFormat } from "./formats/packed.ts";
 import { tpmFormat } from "./formats/tpm.ts";
+import { tpmDeviceFormat } from "./formats/tpmDevice.ts";
 import { x509PopFormat } from "./formats/x509Pop.ts";
 
 /** As the documentation has them: tokens and possession, hardware, documents of clouds, devices. */
@@ -32,6 +33,7 @@ const formats = [
   packedFormat,
   androidKeyFormat,
   appleFormat,
+  tpmDeviceFormat,
 ] as unknown as readonly EvidenceFormat[];
 
 const byName: ReadonlyMap<string, EvidenceFormat> = new Map(formats.map((format) => [format.name, format]));

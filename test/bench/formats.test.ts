@@ -13,7 +13,7 @@ t.test("each piece verifies, twice", async (t) => {
 
 t.test("every format is there, or is named here", async (t) => {
   /** Verified by a format that is measured, or by an exchange that a loop cannot repeat. */
-  const others = ["x509-pop", "apple", "android-key", "packed"];
+  const others = ["x509-pop", "apple", "android-key", "packed", "tpm-device"];
   const there = Object.keys(measured).map((name) => name.split(" ")[0]);
   t.same(
     evidenceFormats.filter((name) => !there.includes(name) && !others.includes(name)),

@@ -20,6 +20,7 @@ import {
   type DeviceSettings,
   extensionValue,
   openRoots,
+  permanentIdentifierOf,
   readStatement,
   requireKeyAuthorization,
   type ToBeAttested,
@@ -92,8 +93,7 @@ const pinPolicies = ["", "never", "once", "always"];
 const touchPolicies = ["", "never", "always", "cached"];
 
 function readClaims(leaf: Certificate): Claims {
-  const [permanentIdentifier, ...others] = leaf.names.permanentIdentifiers;
-  if (others.length > 0) throw malformed("The certificate has more than one permanent identifier");
+  const permanentIdentifier = permanentIdentifierOf(leaf);
   const serial = extensionValue(leaf, oids.serial);
   const firmware = extensionValue(leaf, oids.firmware);
   const aaguid = extensionValue(leaf, oids.aaguid);

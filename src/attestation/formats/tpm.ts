@@ -14,12 +14,12 @@ import { type Claims, EvidenceRefused, invalid, mismatch, oneTimeIdOfEvidence } 
 import type { EvidenceItem, VerificationContext, VerifiedEvidence } from "../evidence.ts";
 import type { EvidenceFormat, SourceSettings } from "../format.ts";
 import { offerActivation } from "../tpm/activation.ts";
-import { keyOfArea, trustAttestationKey, type AttestationKeyTrust } from "../tpm/attestationKey.ts";
+import { trustAttestationKey, type AttestationKeyTrust } from "../tpm/attestationKey.ts";
 import type { Attest } from "../tpm/attest.ts";
+import { leniencyProperties, requireCertifiedKey, requireModernHashes } from "../tpm/certifiedKey.ts";
 import { openEnrolledKeys } from "../tpm/enrolledKeys.ts";
 import { readTpmEvidence, type TpmEvidence } from "../tpm/evidence.ts";
 import { registersMax, requirePcrs, type PcrPolicy } from "../tpm/pcrPolicy.ts";
-import { nameOf, type ObjectAttribute } from "../tpm/publicArea.ts";
 import { verifyTpmSignature, type TpmSignature } from "../tpm/signature.ts";
 import { digestForm, optionalPath } from "../settings.ts";
 
@@ -75,12 +75,7 @@ const properties = {
       description: "Refuse statements made while the TPM does not vouch for its clock; false unless said.",
     }),
   ),
-  allowDecrypt: Type.Optional(
-    Type.Boolean({ description: "A certified key may be for decryption as well as signatures; false unless said." }),
-  ),
-  allowSha1: Type.Optional(
-    Type.Boolean({ description: "Take SHA-1 in signatures and names of old TPMs; false unless said." }),
-  ),
+  ...leniencyProperties,
 };
 const settingsSchema = Type.Object(properties);
 export type TpmSettings = SourceSettings & Readonly<Static<typeof settingsSchema>>;
@@ -194,7 +189,7 @@ export async function verifyTpm(
   for (const { attest } of statements) requireStatement(attest, settings, context);
   const { quote } = evidence;
   if (quote !== undefined) requirePcrs(quote.attest, quote.pcrs, quote.signature.hash, pcrPolicyOf(settings));
-  const certifiedKey = requireCertified(evidence.certify, settings);
+  const certifiedKey = evidence.certify && requireCertifiedKey(evidence.certify, settings);
   const [first] = statements;
   return {
     format: item.format,
@@ -232,12 +227,9 @@ function requireStatements(
   return [quote, certify].filter((statement) => statement !== undefined);
 }
 
-/** SHA-1 is good for neither a signature nor a name: both can be of two things. */
-function requireModern({ ak, quote, certify }: TpmEvidence, { allowSha1 = false }: TpmSettings): void {
+function requireModern({ ak, quote, certify }: TpmEvidence, settings: TpmSettings): void {
   const hashes = [ak?.nameAlgorithm, certify?.object.nameAlgorithm, quote?.signature.hash, certify?.signature.hash];
-  if (!allowSha1 && hashes.includes("sha1")) {
-    throw invalid("The evidence relies on SHA-1, which the source does not take");
-  }
+  requireModernHashes(hashes, settings);
 }
 
 function requireStatement(
@@ -253,30 +245,6 @@ function requireStatement(
     throw new EvidenceRefused("bindingMismatch", "The statement is bound to another challenge, account or key");
   }
   if (requireSafeClock && !safe) throw mismatch("The TPM does not vouch for its clock");
-}
-
-/** A key that has always been in this TPM alone, and that signs what it is given. */
-const certifiedAttributes: readonly ObjectAttribute[] = ["fixedTPM", "fixedParent", "sensitiveDataOrigin", "sign"];
-
-function requireCertified(
-  certify: TpmEvidence["certify"],
-  { allowDecrypt = false }: TpmSettings,
-): KeyObject | undefined {
-  if (certify === undefined) return undefined;
-  const { attest, object } = certify;
-  if (!nameOf(object).equals(attest.name)) {
-    throw invalid("The object is not the one that was certified");
-  }
-  for (const attribute of certifiedAttributes) {
-    if (!object.attributes.has(attribute)) throw invalid(`The certified key is not ${attribute}`);
-  }
-  if (object.attributes.has("restricted")) {
-    throw invalid("The certified key is restricted and cannot sign for a certificate");
-  }
-  if (!allowDecrypt && object.attributes.has("decrypt")) {
-    throw invalid("The certified key is for decryption, too");
-  }
-  return keyOfArea(object);
 }
 
 function statementClaims(attest: Attest | undefined): Claims {

@@ -29,19 +29,20 @@ const textCharactersMax = 128;
 /**
  * Verifies the chain of a key's certificate and reads what it says of the TPM.
  * @param chain - DER, the leaf first
- * @param rules - the instant, and what verified before
+ * @param rules - the instant, how much clocks may differ, and what verified before
  * @throws {EvidenceRefused} evidenceMalformed · evidenceInvalid · evidenceExpired
  */
 export function verifyTpmCertificate(
   [leaf, ...intermediates]: readonly Buffer[],
   roots: TrustedRoots,
   purpose: keyof typeof purposes,
-  { now, verified }: Pick<ChainRules, "now" | "verified">,
+  { now, clockSkewSeconds, verified }: Pick<ChainRules, "now" | "clockSkewSeconds" | "verified">,
 ): CertificateChain & { readonly identity: TpmIdentity } {
   if (leaf === undefined) throw invalid("There is no certificate");
   const chain = verifyChain(leaf, intermediates, roots, {
     now,
     leafPurpose: purposes[purpose],
+    ...(clockSkewSeconds !== undefined && { clockSkewSeconds }),
     ...(verified !== undefined && { verified }),
   });
   return { ...chain, identity: readTpmIdentity(chain.leaf) };

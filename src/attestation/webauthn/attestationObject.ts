@@ -17,12 +17,16 @@ export interface AttestationObject {
 /** Octets of the object. */
 const objectBytesMax = 48 * 1024;
 
-/** Formats of evidence by WebAuthn's name. `step` is what the step client calls a packed statement by the certificate's own key. */
+/**
+ * Formats of evidence by WebAuthn's name. `step` is what the step client calls a packed statement by the certificate's own key; our own `tpm`
+ * is another shape of evidence, for workloads.
+ */
 const formatsOf: ReadonlyMap<string, string> = new Map([
   ["apple", "apple"],
   ["android-key", "android-key"],
   ["packed", "packed"],
   ["step", "packed"],
+  ["tpm", "tpm-device"],
 ]);
 
 /**

@@ -71,7 +71,7 @@ export function readStatement({ value, format }: EvidenceItem): AttestationObjec
 }
 
 /** Issuers' clocks may be ahead: their certificates are made for one challenge. */
-const clockSkewSeconds = 60;
+export const clockSkewSeconds = 60;
 
 /** The chain of a statement, from the certificate of the attested key. @throws {EvidenceRefused} */
 export function verifyDeviceChain(
@@ -86,6 +86,13 @@ export function verifyDeviceChain(
 export const extensionValue = ({ extensions }: Certificate, wanted: string): Buffer | undefined =>
   extensions.find(({ oid }) => oid === wanted)?.value;
 
+/** The device that an attestation CA named in a certificate (RFC 4043). @throws {EvidenceRefused} evidenceMalformed where it named two */
+export function permanentIdentifierOf({ names }: Certificate): string | undefined {
+  const [permanentIdentifier, ...others] = names.permanentIdentifiers;
+  if (others.length === 0) return permanentIdentifier;
+  throw new EvidenceRefused("evidenceMalformed", "The certificate has more than one permanent identifier");
+}
+
 /** A statement that holds. */
 export interface Attested {
   readonly claims: Claims;
@@ -96,6 +103,8 @@ export interface Attested {
   readonly signed: Buffer;
   /** When the attestation ends. */
   readonly expires: Date;
+  /** Beyond which no certificate is to reach. */
+  readonly notAfterCap?: Date;
 }
 
 /**
@@ -109,7 +118,7 @@ export async function deviceEvidence(
   deviceClaims: readonly string[],
   attested: Attested,
 ): Promise<VerifiedEvidence> {
-  const { claims, bindingLevel, publicKey, signed, expires } = attested;
+  const { claims, bindingLevel, publicKey, signed, expires, notAfterCap } = attested;
   const named = deviceClaims.find((name) => Object.hasOwn(claims, name)) ?? "";
   const device = claimOf(claims, named);
   if (typeof device !== "string") throw new EvidenceRefused("evidenceInvalid", "The attestation names no device");
@@ -122,6 +131,7 @@ export async function deviceEvidence(
     oneTimeId: oneTimeIdOfEvidence(item.ref, signed),
     replayUntil: boundReplayUntil(now),
     expires,
+    ...(notAfterCap !== undefined && { notAfterCap }),
     instance: `${named}:${device}`,
     certificateKey: await thumbprintOf(publicKey),
   };

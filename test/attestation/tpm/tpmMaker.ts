@@ -24,6 +24,7 @@ import {
   type Extension,
 } from "../../../src/x509/extensions.ts";
 import { encodeName } from "../../../src/x509/name.ts";
+import { permanentIdentifierName } from "../../../src/x509/permanentIdentifier.ts";
 import type { TrustedRoots } from "../../../src/attestation/certificateChain.ts";
 import type { HashName } from "./softwareTpm.ts";
 
@@ -61,6 +62,10 @@ export interface CertificateWishes {
   /** The extension without any purpose in it. */
   readonly emptyPurposes?: boolean;
   readonly ca?: boolean;
+  /** Of the device, beside the TPM's name. */
+  readonly permanentIdentifiers?: readonly string[];
+  /** A common name; the subject is empty unless said. */
+  readonly subject?: string;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
 }
@@ -82,23 +87,28 @@ export function keyCertificate(issuer: Maker, publicKey: KeyObject, wishes: Cert
       : [{ oid: "2.5.29.37", critical: false, value: encodeDer(sequence(...purposes.map(objectIdentifier))) }]),
     ...((wishes.identity ?? identity).length === 0
       ? []
-      : [subjectAltName(wishes.identity ?? identity, oneRelativeName)]),
+      : [subjectAltName(wishes.identity ?? identity, oneRelativeName, wishes.permanentIdentifiers)]),
   ];
   return certificate(
     publicKey.export({ type: "spki", format: "der" }),
-    encodeDer(sequence()),
+    wishes.subject === undefined ? encodeDer(sequence()) : encodeName({ commonName: wishes.subject }),
     issuer,
     extensions,
     wishes,
   );
 }
 
-function subjectAltName(attributes: readonly (readonly [string, string])[], oneRelativeName: boolean): Extension {
+function subjectAltName(
+  attributes: readonly (readonly [string, string])[],
+  oneRelativeName: boolean,
+  devices: readonly string[] = [],
+): Extension {
   const written = attributes.map(([oid, text]) => encodeDer(sequence(objectIdentifier(oid), utf8String(text))));
   const relativeNames = oneRelativeName
     ? [der(tags.set, ...written.toSorted((a, b) => a.compare(b)))]
     : written.map((attribute) => der(tags.set, attribute));
-  return { oid: "2.5.29.17", critical: true, value: encodeDer(sequence(constructed(4, sequence(...relativeNames)))) };
+  const names = [constructed(4, sequence(...relativeNames)), ...devices.map(permanentIdentifierName)];
+  return { oid: "2.5.29.17", critical: true, value: encodeDer(sequence(...names)) };
 }
 
 function certificate(

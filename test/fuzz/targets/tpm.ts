@@ -5,8 +5,12 @@ import { readTpmEvidence } from "../../../src/attestation/tpm/evidence.ts";
 import { readAttest, type Attest } from "../../../src/attestation/tpm/attest.ts";
 import { TpmStructureError } from "../../../src/attestation/tpm/reader.ts";
 import { readTpmSignature, verifyTpmSignature } from "../../../src/attestation/tpm/signature.ts";
+import { readAttestationObject } from "../../../src/attestation/webauthn/attestationObject.ts";
+import { readTpmStatement, requireTpmStatementSignature } from "../../../src/attestation/webauthn/tpmStatement.ts";
 import { KeyRefused } from "../../../src/x509/publicKey.ts";
 import { certify, quote, signed, softwareKey, u16 } from "../../attestation/tpm/softwareTpm.ts";
+import { maker } from "../../attestation/tpm/tpmMaker.ts";
+import { tpmAttestation } from "../../support/tpmAttestations.ts";
 import { bendBytes, bendJson, bendText, jsonText, type Json } from "../mutate.ts";
 import type { Random } from "../random.ts";
 import { holds, readOrRefuse, type Target } from "../target.ts";
@@ -151,4 +155,31 @@ const value: Target = {
   },
 };
 
-export const tpmTargets: readonly Target[] = [attest, publicArea, signature, value];
+const tpms = maker("Fuzz");
+const statements = [{}, { bare: true }, { ak: rsa }, { ak: rsa, bare: true }].map((wishes) =>
+  Buffer.from(tpmAttestation(tpms, "token.thumbprint", "PC-1", wishes), "base64url"),
+);
+
+const statement: Target = {
+  name: "tpm-statement",
+  about: "attestation objects of TPMs; signatures of both forms by keys of both kinds",
+  cases: 6_000,
+  slowMs: 200,
+  make: (random) => bent(random, statements),
+  check(input) {
+    const read = readOrRefuse(
+      () => readTpmStatement(readAttestationObject(input.toString("base64url")).statement),
+      EvidenceRefused,
+    );
+    if (read === undefined) return "refused";
+    holds(read.x5c.length <= 6, "more certificates than there may be");
+    for (const { publicKey } of keys)
+      readOrRefuse(() => {
+        requireTpmStatementSignature(read, publicKey);
+        return true;
+      }, EvidenceRefused);
+    return "accepted";
+  },
+};
+
+export const tpmTargets: readonly Target[] = [attest, publicArea, signature, value, statement];
