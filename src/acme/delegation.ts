@@ -19,11 +19,14 @@ export interface Delegations {
   readonly verifier: DelegationVerifier;
   /** Keyed hash of a person or task as a source names it: the same in, the same out, and no way back. */
   readonly pseudonym: (kind: "delegator" | "task", source: string, name: string) => Buffer;
-  /** Makes the two known, so that they can be ended. True where one of them is ended already. */
+  /**
+   * Makes the two known, so that they can be ended. True where one of them is ended already; undefined where something is ended that cannot be
+   * compared, because its pseudonym was made with another key.
+   */
   readonly isEnded: (
     source: string,
     subjects: readonly { readonly kind: "delegator" | "task"; readonly pseudonym: Buffer }[],
-  ) => Promise<boolean>;
+  ) => Promise<boolean | undefined>;
 }
 
 /**
@@ -51,8 +54,13 @@ export async function readDelegation(
     const hex = record[kind];
     return hex === undefined ? [] : [{ kind, pseudonym: Buffer.from(hex, "hex") }];
   });
-  if (await delegations.isEnded(record.source, subjects))
-    throw problem("unauthorized", "what the workload was to act for has been ended");
+  const ended = await delegations.isEnded(record.source, subjects);
+  if (ended === undefined)
+    throw problem("unavailable", "whether the delegation has been ended cannot be told right now", {
+      retryAfterSeconds: sourceRetrySeconds,
+      cause: new Error("delegations were ended with another key than the one in delegation.pseudonymKeyFile"),
+    });
+  if (ended) throw problem("unauthorized", "what the workload was to act for has been ended");
   if (context.policy.candidates(spiffeId.value, { order: { delegatedBy: record.source } }).accept.length === 0)
     throw problem("rejectedIdentifier", "this identity is not given for a delegation of that issuer");
   return record;

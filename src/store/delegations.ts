@@ -9,7 +9,10 @@ const know = statement(
      select d.pseudonym, d.kind, $1 from unnest($2::bytea[], $3::text[]) as d(pseudonym, kind) order by d.pseudonym
      on conflict do nothing
    )
-   select pseudonym from delegation_subject where pseudonym = any($2) and ended_at is not null`,
+   select true as ended from delegation_subject where pseudonym = any($2) and ended_at is not null
+   union all
+   select false from (values ($4::bytea, $5::bytea)) as ours(first, last)
+   where exists (select from delegation_subject where ended_at is not null and (pseudonym < ours.first or pseudonym > ours.last))`,
 );
 
 // A row that is there already for another reason keeps the earlier end.
@@ -117,14 +120,24 @@ export async function countMadeOtherwise(db: Database, mark: Buffer): Promise<nu
   return row?.subjects ?? 0;
 }
 
-/** Makes these known, and tells which of them are ended. */
+/** What ends a pseudonym behind the mark of its key, at most. */
+const highest = Buffer.alloc(32, 0xff);
+
+/**
+ * Makes these known, and tells whether one of them is ended. Undefined where that cannot be told: something was ended by a pseudonym of another
+ * key, and might be one of these.
+ */
 export async function knowDelegation(
   db: Database,
   source: string,
   subjects: readonly { pseudonym: Buffer; kind: "delegator" | "task" }[],
-): Promise<boolean> {
-  const values = [source, subjects.map(({ pseudonym }) => pseudonym), subjects.map(({ kind }) => kind)];
-  return (await db.run(know, values)).length > 0;
+): Promise<boolean | undefined> {
+  const pseudonyms = subjects.map(({ pseudonym }) => pseudonym);
+  const mark = pseudonyms[0]?.subarray(0, 4) ?? Buffer.alloc(0);
+  const values = [source, pseudonyms, subjects.map(({ kind }) => kind), mark, Buffer.concat([mark, highest])];
+  const rows = await db.run<{ ended: boolean }>(know, values);
+  if (rows.some(({ ended }) => ended)) return true;
+  return rows.length > 0 ? undefined : false;
 }
 
 /** Implements `DelegationStore`. */

@@ -221,3 +221,30 @@ t.test(
     t.equal(again.status, 403, again.text);
   },
 );
+
+t.test(
+  "something was ended by a server with another pseudonym key: no order with a delegation, until the key is right",
+  async (t) => {
+    const spiffeId = spiffeIdOf(randomUUID());
+    const ask = () =>
+      alice.post(acme.directory.newOrder, {
+        identifiers: [uri(spiffeId)],
+        delegation: delegation(spiffeId, { txn: spiffeId }),
+      });
+    for (const octet of ["00", "ff"]) {
+      const pseudonym = `\\x${octet.repeat(36)}`;
+      await query(
+        ca,
+        `insert into delegation_subject (pseudonym, kind, source) values ('${pseudonym}', 'task', 'idp')`,
+      );
+      t.equal((await ask()).status, 201, "one that is known and not ended says nothing");
+      await query(ca, `update delegation_subject set ended_at = now() where pseudonym = '${pseudonym}'`);
+      const reply = await ask();
+      t.equal(reply.status, 503, reply.text);
+      t.ok(reply.headers["retry-after"]);
+      t.ok(await alice.newOrder(uri(spiffeId)), "orders on nobody's behalf go on");
+      await query(ca, `delete from delegation_subject where pseudonym = '${pseudonym}'`);
+    }
+    t.equal((await ask()).status, 201);
+  },
+);
