@@ -98,12 +98,13 @@ function checkLines({ key, holds, missed, expected, actual, pieces = [] }: Check
   const found = actual === undefined ? "nothing" : shown(actual);
   const { claim } = Object(expected) as { claim?: unknown };
   const what = key.startsWith("conditions") && typeof claim === "string" ? `${key} (${printable(claim)})` : key;
+  const reason = printable(missed?.startsWith(`${key}: `) ? missed.slice(key.length + 2) : (missed ?? ""));
   const compared = `expected ${shown(expected)}, found ${found}`;
   const why =
     pieces.length > 0 || key.startsWith("allOf")
-      ? `: ${printable(missed ?? "")}`
+      ? `: ${reason}`
       : what === key && key !== "minBinding"
-        ? `: ${printable(missed ?? "")}; ${compared}`
+        ? `: ${reason}; ${compared}`
         : `: ${compared}`; // Name and claim, or the level, say already what is missed.
   return [
     `${indent}${mark(holds)} ${what}${holds ? "" : why}`,

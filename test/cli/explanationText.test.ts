@@ -7,6 +7,7 @@ t.test("each condition is told with its claim, and what it misses once", async (
     { key: "conditions[0]", holds: true, expected: { claim: "owner", equals: "1" }, actual: "1" },
     { key: "conditions[1]", holds: false, missed: "conditions[1] (environment)", expected: condition, actual: "dev" },
     { key: "minBinding", holds: false, missed: "minBinding nonce (…)", expected: "nonce", actual: "bearer" },
+    { key: "allOf[0]", holds: false, missed: "allOf[0]: there is no evidence of source node" },
     { key: "spiffeId", holds: false, missed: "claim ns is absent", expected: "spiffe://a.example/b" },
   ];
   const text = explanationText({
@@ -29,10 +30,11 @@ t.test("each condition is told with its claim, and what it misses once", async (
     result: { allowed: false, code: "identityNotDerived", message: "no" },
   });
   t.equal(
-    text.split("\n").slice(3, 7).join("\n"),
+    text.split("\n").slice(3, 8).join("\n"),
     `    ✓ conditions[0] (owner)
     ✗ conditions[1] (environment): expected {"claim":"environment","oneOf":["production"]}, found "dev"
     ✗ minBinding: expected "nonce", found "bearer"
+    ✗ allOf[0]: there is no evidence of source node
     ✗ spiffeId: claim ns is absent; expected "spiffe://a.example/b", found nothing`,
   );
 });
