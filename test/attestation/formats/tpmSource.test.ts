@@ -136,3 +136,11 @@ t.test("the file is read again when it changes, and nobody is let in while it ca
 });
 
 const secp521 = (): object => generateKeyPairSync("ec", { namedCurve: "P-521" }).publicKey.export({ format: "jwk" });
+
+t.test("ten thousand devices in one file", async (t) => {
+  const names = Array.from({ length: 10_000 }, (_, n) => `000b${n.toString(16).padStart(64, "0")}`);
+  const devices = names.map((name, n) => ({ name: `rack-${n}`, ak: name }));
+  const { byName } = parseEnrolledKeys(Buffer.from(JSON.stringify({ devices })), "enrolled.json");
+  t.equal(byName.size, names.length);
+  t.same(byName.get(names.at(-1) ?? ""), { device: "rack-9999" });
+});
