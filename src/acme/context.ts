@@ -214,3 +214,6 @@ export const quarantined = () =>
 
 /** How an identifier reads in a sentence. */
 export const named = ({ type, value }: Identifier): string => `${type} ${value}`;
+
+/** The refusal of a body over the limit of its resource, worded as the server's own. */
+export const bodyTooLarge = (): Problem => problem("payloadTooLarge", "the request body is too large");

@@ -1,8 +1,7 @@
 /** newOrder (RFC 8555 §7.4). */
 import { identityNameOf } from "../authority/identityName.ts";
-import { problem } from "../problem/problem.ts";
 import { attestedOrder } from "./attestedOrder.ts";
-import { named, signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { bodyTooLarge, named, signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { ancestorsOf, type RequestedIdentifier } from "./identifiers.ts";
 import { newAuthorization, type AuthorizationFacts, type Wanted } from "./newAuthorization.ts";
 import { countedUnlessOurs, limitOrder, overLimit } from "./limits/orderLimits.ts";
@@ -22,7 +21,7 @@ export async function newOrder(request: AcmeRequest, context: AcmeContext): Prom
   const account = signer(request);
   const { payload = {} } = request;
   if ("evidence" in payload) return await attestedOrder(request, context);
-  if (request.octets > context.limits.bodyLimitBytes) throw problem("payloadTooLarge", "the request body is too large");
+  if (request.octets > context.limits.bodyLimitBytes) throw bodyTooLarge();
   const now = context.now();
   const { requested, profile, replaces, delegation, ...asked } = await readOrderRequest(payload, account, now, context);
   const { identifiers } = asked;

@@ -6,7 +6,7 @@ import { account, accountOrders } from "./account.ts";
 import { certificate } from "./certificate.ts";
 import { challenge } from "./challenge.ts";
 import { allowAnyOrigin, answerPreflights } from "./crossOrigin.ts";
-import { KeySuperseded, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { bodyTooLarge, KeySuperseded, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { directory, type DirectoryFacts } from "./directory.ts";
 import { finalizeOrder } from "./finalizeOrder.ts";
 import { keyChange } from "./keyChange.ts";
@@ -134,10 +134,13 @@ export function acmeRoutes({ context, facts, paths, bodyLimit }: AcmeRoutesOptio
 
   function signed(server: FastifyInstance, { name, by, payload, answer, ...resource }: AcmeResource): void {
     server.post(paths[name], { bodyLimit: resource.bodyLimit ?? bodyLimit }, async (request, reply) => {
-      const verified = await verifyRequest(
-        { path: request.raw.url ?? "", body: bodyOf(request) },
-        { by, payload },
-        context,
+      const body = bodyOf(request);
+      const verified = await verifyRequest({ path: request.raw.url ?? "", body }, { by, payload }, context).catch(
+        (error: unknown) => {
+          // What cannot be read carries no evidence, and is held to the limit of what carries none.
+          const isUnreadable = error instanceof Problem && error.code === "malformed";
+          throw name === "newOrder" && body.length > bodyLimit && isUnreadable ? bodyTooLarge() : error;
+        },
       );
       const parameters = request.params as Record<string, string>;
       const query = request.query as Record<string, unknown>;
