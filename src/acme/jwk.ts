@@ -41,7 +41,20 @@ export function readJwk(jwk: JsonObject): AccountKey {
 }
 
 /** The thumbprint of a certificate's key, to tell it from account keys (RFC 8555 §11.1). */
-export function thumbprintOf({ key }: PublicKey): Buffer {
+export function thumbprintOf({ key, kind, spki }: PublicKey): Buffer {
+  // A SubjectPublicKeyInfo of this kind ends with its point, and OpenSSL takes as long to write it as JWK as for half a signature.
+  const crv = ({ "ec-p256": "P-256", "ec-p384": "P-384" } as Readonly<Record<string, string>>)[kind];
+  if (crv !== undefined) {
+    const octets = kind === "ec-p256" ? 32 : 48;
+    const [x, y] = [spki.subarray(-2 * octets, -octets), spki.subarray(-octets)].map((one) =>
+      one.toString("base64url"),
+    );
+    return thumbprint({ kty: "EC", crv, x, y });
+  }
+  return jwkThumbprint(key);
+}
+
+function jwkThumbprint(key: KeyObject): Buffer {
   const { kty, crv, x, y, n, e } = key.export({ format: "jwk" });
   return thumbprint({ kty, crv, x, y, n, e });
 }

@@ -41,16 +41,22 @@ export function createIdentityPolicy({
     if (known?.grants !== list) known = indexGrants(list);
     return known;
   }
+  let last: { readonly index: GrantIndex; readonly identifier: string; readonly able: readonly Grant[] } | undefined;
+  /** One request asks several times for one identifier. */
+  function ableTo(identifier: string): readonly Grant[] {
+    const now = index();
+    if (last?.index !== now || last.identifier !== identifier)
+      last = { index: now, identifier, able: now.ableTo(identifier) };
+    return last.able;
+  }
   return {
     trustDomain,
     candidates(spiffeId: string, { profile, order }: CandidateQuestion = {}) {
-      const able = index()
-        .ableTo(spiffeId)
-        .filter(
-          (grant) =>
-            (profile ?? grant.profile) === grant.profile &&
-            (order === undefined || isDelegated(grant, order.delegatedBy)),
-        );
+      const able = ableTo(spiffeId).filter(
+        (grant) =>
+          (profile ?? grant.profile) === grant.profile &&
+          (order === undefined || isDelegated(grant, order.delegatedBy)),
+      );
       const accept = acceptFor(able, verifier.sources, spiffeId);
       return {
         accept,
@@ -72,9 +78,7 @@ export function createIdentityPolicy({
       verified: readonly VerifiedEvidence[],
     ) {
       const decision = decideGrant(
-        index()
-          .ableTo(spiffeId)
-          .filter((grant) => grant.profile === profile && isDelegated(grant, delegatedBy)),
+        ableTo(spiffeId).filter((grant) => grant.profile === profile && isDelegated(grant, delegatedBy)),
         spiffeId,
         verified,
       );

@@ -111,7 +111,7 @@ export function createAttestedOrderStore(
       try {
         const rows =
           replaces === null
-            ? await db.run(intend, values)
+            ? await db.runGrouped(intend, values)
             : await db.run(intendReplacing, [...values, replaces.serial, replaces.id, replaces.issuerIds]);
         return rows.length === 1 ? "intended" : "notIntended";
       } catch (error) {

@@ -5,6 +5,7 @@ import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 
 import { problem } from "../problem/problem.ts";
+import { groupedStatement, type GroupSend } from "./grouped.ts";
 import type { Tables } from "./tables.ts";
 
 /** Where Postgres is: a URL, or the embedded server's socket. */
@@ -29,6 +30,11 @@ export interface DatabaseOptions {
 export interface Database {
   /** Runs a prepared statement; its name makes Postgres plan it once per connection. */
   run<Row extends object>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+  /**
+   * The same for a statement that many send at once: what comes together is committed together (`grouped.ts`). Of one that fails the others
+   * learn nothing.
+   */
+  runGrouped<Row extends object>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
   /** For searches whose shape depends on the request, and for migrations. */
   readonly kysely: Kysely<Tables>;
   /** A connection outside of the pool, not made yet, for whoever listens. A statement on it that gets no answer in time fails. */
@@ -82,6 +88,7 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
   // An idle connection that breaks must not end the process; one that breaks while all are closed is no news.
   for (const each of [pool, searchPool]) each.on("error", (error) => closing || onError(error));
   const statistics = { statements: 0 };
+  const groups = new Map<string, (values: readonly unknown[]) => Promise<object[]>>();
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: searchPool }) });
   return {
     kysely,
@@ -97,6 +104,23 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
           const deadlocked = error instanceof pg.DatabaseError && error.code === deadlockDetected;
           if (!deadlocked || attempt === deadlockAttempts) throw databaseTrouble(error);
         }
+      }
+    },
+    async runGrouped<Row extends object>(grouped: Statement, values: readonly unknown[]): Promise<Row[]> {
+      let run = groups.get(grouped.name);
+      if (run === undefined) {
+        const one = (of: readonly unknown[]) => this.run<Row>(grouped, of);
+        run = groupedStatement<Row>(grouped, one, async (query, size) => {
+          statistics.statements += size;
+          // The pool sets the query's callback; its types know of texts alone.
+          return await (pool.query as unknown as GroupSend<Row>).call(pool, query);
+        });
+        groups.set(grouped.name, run);
+      }
+      try {
+        return (await run(values)) as Row[];
+      } catch (error) {
+        throw databaseTrouble(error);
       }
     },
     client: (application_name) => new pg.Client({ ...connection, application_name, query_timeout: 5_000 }),

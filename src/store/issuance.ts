@@ -132,7 +132,7 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
       if (rows[0] !== undefined) return rows[0].outcome;
       return (await isIdentityQuarantined(db, intent.identityName)) ? "quarantined" : "notReady";
     },
-    record: async (serial, certificate) => (await db.run(record, [serial, certificate])).length === 1,
+    record: async (serial, certificate) => (await db.runGrouped(record, [serial, certificate])).length === 1,
     async openIntents(before, limit): Promise<OpenIntent[]> {
       const rows = await db.run<IntentRow>(openIntents, [before, limit]);
       return rows.map((row) => ({
