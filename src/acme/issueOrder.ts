@@ -2,6 +2,7 @@
 import { authorizeOrder, NotAuthorized, type Authorized, type Proof } from "../authority/authorize.ts";
 import type { Intend, IssueOutcome } from "../authority/issue.ts";
 import { ValidityRefused, type Profile } from "../authority/profile.ts";
+import { SubjectRefused } from "../authority/subject.ts";
 import { problem } from "../problem/problem.ts";
 import type { CertificationRequest } from "../x509/csr.ts";
 import type { AcmeContext } from "./context.ts";
@@ -83,6 +84,7 @@ async function issue(
   } catch (error) {
     if (error instanceof ValidityRefused)
       throw problem("malformed", `the order cannot be fulfilled any more: ${error.message}`);
+    if (error instanceof SubjectRefused) throw problem("rejectedIdentifier", error.message);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** Which profile an order is made under (draft-ietf-acme-profiles-01 §4). */
 import type { Profile } from "../authority/profile.ts";
+import { commonNameFor, SubjectRefused } from "../authority/subject.ts";
 import type { JsonValue } from "../encoding/json.ts";
 import { problem } from "../problem/problem.ts";
 import { named, type AcmeContext } from "./context.ts";
@@ -23,7 +24,8 @@ export function chooseProfile(
   const fits = (profile: Profile): boolean =>
     identifiers.every(({ type }) => profile.identifiers.includes(type)) &&
     (hasUri || !profile.identifiers.includes("uri")) &&
-    granted.every((profiles) => profiles.includes(profile.name));
+    granted.every((profiles) => profiles.includes(profile.name)) &&
+    hasSubject(profile, identifiers);
   if (asked === undefined) {
     const first = [...context.profiles.values()].find(fits);
     if (first === undefined)
@@ -34,4 +36,18 @@ export function chooseProfile(
   if (profile === undefined) throw problem("invalidProfile", "there is no such profile; the directory lists them");
   if (!fits(profile)) throw problem("invalidProfile", `profile ${profile.name} does not allow these identifiers`);
   return profile;
+}
+
+/** Whether the names have the subject in them that the profile wants. */
+function hasSubject(profile: Profile, identifiers: readonly Identifier[]): boolean {
+  try {
+    commonNameFor(
+      profile,
+      identifiers.filter(({ type }) => type === "dns").map(({ value }) => value),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof SubjectRefused) return false;
+    throw error;
+  }
 }

@@ -10,6 +10,10 @@ export interface Issuer {
   readonly subjectKeyIdentifier: Buffer;
   readonly notAfter: Date;
   readonly signer: Signer;
+  /** Where the revocation list is that a certificate of this serial number would be in. */
+  readonly crlUrl?: (serial: Buffer) => string;
+  /** Where this issuer's certificates are asked about (RFC 6960). */
+  readonly ocspUrl?: string;
   /** PEM of what follows the leaf in the default chain: this issuer, without the root (RFC 8555 §7.4.2). */
   readonly chainPem: string;
 }

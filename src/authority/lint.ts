@@ -14,6 +14,7 @@ import { oids } from "../x509/oid.ts";
 import { encodeName } from "../x509/name.ts";
 import { parseSpiffeId } from "../x509/spiffeId.ts";
 import type { PreparedCertificate } from "./prepare.ts";
+import { commonNameFor } from "./subject.ts";
 
 declare const linted: unique symbol;
 
@@ -78,14 +79,17 @@ const lints: readonly Lint[] = [
     holds: ({ notAfter }, { issuer }) => notAfter <= issuer.notAfter,
   },
   {
-    name: "emptySubject",
+    name: "subjectOfProfile",
     source: "our profiles; X.509-SVID §3.1",
-    holds: ({ subject }) => subject.equals(encodeName({})),
+    holds: ({ subject }, { authorized: { names, profile } }) => {
+      const commonName = commonNameFor(profile, names.dns);
+      return subject.equals(commonName === undefined ? encodeName({}) : encodeName({ commonName }));
+    },
   },
   {
     name: "sanCriticalWhenSubjectEmpty",
     source: "RFC 5280 §4.2.1.6",
-    holds: (certificate) => isCritical(certificate, oids.subjectAltName),
+    holds: (certificate) => isCritical(certificate, oids.subjectAltName) || !certificate.subject.equals(encodeName({})),
   },
   {
     name: "namesAreTheAuthorizedOnes",
@@ -162,6 +166,9 @@ const lints: readonly Lint[] = [
         oids.keyUsage,
         oids.extendedKeyUsage,
         oids.subjectAltName,
+        oids.noRevAvail,
+        oids.cRLDistributionPoints,
+        oids.authorityInfoAccess,
       ];
       return (
         extensions.every(({ oid }) => known.includes(oid)) &&

@@ -6,16 +6,19 @@ import { encodeName } from "../x509/name.ts";
 import {
   authorityKeyIdentifier,
   basicConstraints,
+  type Extension,
   extendedKeyUsage,
   keyUsage,
   subjectAltName,
   subjectKeyIdentifier,
 } from "../x509/extensions.ts";
+import { authorityInfoAccess, cRLDistributionPoints, noRevAvail } from "../x509/revocationExtensions.ts";
 import { encodeTbsCertificate } from "../x509/certificate.ts";
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
 import type { Issuer } from "./issuer.ts";
-import { validityOf } from "./profile.ts";
+import { type Profile, validityOf } from "./profile.ts";
+import { commonNameFor } from "./subject.ts";
 
 /** A certificate without a signature, and without the lints' blessing. */
 export interface PreparedCertificate {
@@ -44,9 +47,27 @@ export function serialNumber(notAfter: Date, random: Buffer): Buffer {
   return Buffer.concat([prefix, random]);
 }
 
+/** Seconds that a validity lasts: both ends belong to it (RFC 5280 §4.1.2.5). */
+export const lifetimeSecondsOf = ({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }): number =>
+  (notAfter.getTime() - notBefore.getTime()) / 1000 + 1;
+
+/** A certificate that lives so briefly that nobody needs to ask says so (RFC 9608); another says where to ask. */
+function revocationExtensions(
+  { revocation }: Profile,
+  issuer: Issuer,
+  serial: Buffer,
+  validity: { notBefore: Date; notAfter: Date },
+): Extension[] {
+  if (lifetimeSecondsOf(validity) <= revocation.shortLivedMaxSeconds) return [noRevAvail];
+  const extensions: Extension[] = [];
+  if (revocation.crl && issuer.crlUrl !== undefined) extensions.push(cRLDistributionPoints([issuer.crlUrl(serial)]));
+  if (revocation.ocsp && issuer.ocspUrl !== undefined) extensions.push(authorityInfoAccess({ ocsp: [issuer.ocspUrl] }));
+  return extensions;
+}
+
 /**
  * Builds the TBSCertificate (RFC 5280 §4.1, X.509-SVID §2–4).
- * @throws {ValidityRefused} when the asked validity is outside the profile
+ * @throws {ValidityRefused} when the asked validity is outside the profile · {SubjectRefused} when no name can be its subject
  */
 export function prepare(
   authorized: Authorized,
@@ -61,6 +82,7 @@ export function prepare(
     notAfterCap: notAfterCap < issuer.notAfter ? notAfterCap : issuer.notAfter, // RFC 5280 §6.1.3: the issuer outlives the leaf.
   });
   const serial = serialNumber(notAfter, random);
+  const commonName = commonNameFor(profile, names.dns);
   const purposes = profile.extendedKeyUsage;
   const tbs = encodeTbsCertificate({
     serialNumber: serial,
@@ -68,7 +90,7 @@ export function prepare(
     issuer: issuer.subject,
     notBefore,
     notAfter,
-    subject: encodeName({}), // Empty: names are in the SAN, which is critical therefore (RFC 5280 §4.2.1.6).
+    subject: commonName === undefined ? encodeName({}) : encodeName({ commonName }),
     spki: publicKey.spki,
     extensions: [
       authorityKeyIdentifier(issuer.subjectKeyIdentifier),
@@ -76,7 +98,8 @@ export function prepare(
       basicConstraints({ cA: false }),
       keyUsage(publicKey.kind === "rsa" ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"]),
       ...(purposes.length > 0 ? [extendedKeyUsage([...purposes])] : []),
-      subjectAltName(names, true),
+      subjectAltName(names, commonName === undefined), // RFC 5280 §4.2.1.6: critical exactly where the subject is empty.
+      ...revocationExtensions(profile, issuer, serial, { notBefore, notAfter }),
     ],
   });
   return { authorized, issuer, publicKey, serialNumber: serial, notBefore, notAfter, tbs };

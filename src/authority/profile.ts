@@ -9,8 +9,43 @@ export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
 const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;
 export const identifierTypes = ["uri", "dns", "ip", "permanent-identifier"] as const;
 
-const oneOf = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.Enum([...values]));
+/** Whether a certificate has a subject beside its names. */
+const subjectRules = ["empty", "commonName"] as const;
+/** How often a key may be certified. */
+const keyReuseRules = ["any", "identity", "never"] as const;
 
+const oneOf = <const T extends readonly string[]>(values: T, description?: string) =>
+  Type.Unsafe<T[number]>(Type.Enum([...values], description === undefined ? {} : { description }));
+
+/** What a profile says where its file says nothing. */
+const profileDefaults = {
+  issuer: "default",
+  subject: "empty" as (typeof subjectRules)[number],
+  revocation: { shortLivedMaxSeconds: 86_400, crl: true, ocsp: false },
+  keyReuse: "any" as (typeof keyReuseRules)[number],
+};
+
+/** What a certificate says of where its revocation can be learnt. */
+const revocationSchema = Type.Object(
+  {
+    shortLivedMaxSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 34_560_000,
+        description: "A lifetime up to this gives noRevAvail (RFC 9608), and no pointers.",
+      }),
+    ),
+    crl: Type.Optional(
+      Type.Boolean({ description: "A longer lifetime gives cRLDistributionPoints (RFC 5280 §4.2.1.13)." }),
+    ),
+    ocsp: Type.Optional(
+      Type.Boolean({ description: "A longer lifetime gives authorityInfoAccess with id-ad-ocsp (RFC 5280 §4.2.2.1)." }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** As a file has it. What may be left out gets its default by `readProfile`. */
 export const profileSchema = Type.Object(
   {
     description: Type.String({
@@ -48,11 +83,30 @@ export const profileSchema = Type.Object(
     extendedKeyUsage: Type.Array(oneOf(extendedKeyUsages), {
       description: "RFC 5280 §4.2.1.12. A SPIFFE profile has both or none (X.509-SVID §4.4).",
     }),
+    issuer: Type.Optional(
+      Type.String({
+        maxLength: 40,
+        pattern: "^[a-z][a-z0-9-]{0,39}$",
+        description: "Name of the line of issuing CAs that signs.",
+      }),
+    ),
+    subject: Type.Optional(
+      oneOf(subjectRules, "empty: no subject. commonName: the first DNS name that has up to 64 characters."),
+    ),
+    revocation: Type.Optional(revocationSchema),
+    keyReuse: Type.Optional(
+      oneOf(keyReuseRules, "any: no rule. identity: a key is certified for one identity only. never: once."),
+    ),
   },
   { additionalProperties: false },
 );
 
-export type ProfileConfiguration = Static<typeof profileSchema>;
+/** A profile as a file has it. */
+export type WrittenProfile = Static<typeof profileSchema>;
+
+type Defaults = typeof profileDefaults;
+/** The same, complete. */
+export type ProfileConfiguration = Omit<WrittenProfile, keyof Defaults> & Readonly<Defaults>;
 
 export interface Profile extends Readonly<ProfileConfiguration> {
   readonly name: string;
@@ -64,7 +118,9 @@ export interface Profile extends Readonly<ProfileConfiguration> {
  * Freezes one configured profile.
  * @throws {Error} naming key, value and what was expected
  */
-export function readProfile(name: string, configuration: ProfileConfiguration): Profile {
+export function readProfile(name: string, written: WrittenProfile): Profile {
+  const revocation = Object.freeze({ ...profileDefaults.revocation, ...written.revocation });
+  const configuration: ProfileConfiguration = { ...profileDefaults, ...written, revocation };
   const at = `profiles.${name}`;
   const { lifetimeMinSeconds: least, lifetimeDefaultSeconds: normal, lifetimeMaxSeconds: most } = configuration;
   if (least > normal)
@@ -76,8 +132,22 @@ export function readProfile(name: string, configuration: ProfileConfiguration): 
       `${at}.extendedKeyUsage: [${configuration.extendedKeyUsage.join()}]: a profile with uri identifiers needs both serverAuth and clientAuth, or neither (X.509-SVID §4.4)`,
     );
   }
-  const canonical = JSON.stringify(Object.entries({ ...configuration, name }).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return Object.freeze({ ...configuration, name, hash: createHash("sha256").update(canonical).digest() });
+  if (configuration.subject === "commonName" && !configuration.identifiers.includes("dns")) {
+    throw new Error(`${at}.subject: commonName: a profile whose commonName is a DNS name needs dns identifiers`);
+  }
+  const hash = createHash("sha256")
+    .update(canonicalJson({ ...configuration, name }))
+    .digest();
+  return Object.freeze({ ...configuration, name, hash });
+}
+
+/** JSON with the keys of every object in their order, so that what says the same has the same hash. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
 }
 
 /** A client's wish for a validity; undefined where it named nothing. */

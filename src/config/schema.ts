@@ -4,7 +4,7 @@ import { Type, type Static } from "typebox";
 import { delegationSourceSchema } from "../attestation/delegation.ts";
 import { sourceSchema } from "../attestation/registry.ts";
 import { grantSchema } from "../authority/grants.ts";
-import { profileSchema } from "../authority/profile.ts";
+import { profileSchema, type WrittenProfile } from "../authority/profile.ts";
 import { offerableChallenges } from "./challenges.ts";
 import { directorySchema } from "./directories.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
@@ -249,7 +249,7 @@ export const configurationSchema = section({
 export type RawConfiguration = Static<typeof configurationSchema>;
 
 /** Profiles where the file names none. */
-export const defaultProfiles: RawConfiguration["profiles"] = {
+export const defaultProfiles: Readonly<Record<string, WrittenProfile>> = {
   workload: {
     description: "SPIFFE X.509-SVID for a workload, 15 minutes unless asked otherwise",
     identifiers: ["uri", "dns", "ip"],

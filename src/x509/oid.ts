@@ -7,16 +7,23 @@ export const oids = {
   // Attribute types of names (RFC 5280 appendix A.1)
   commonName: "2.5.4.3",
   organizationName: "2.5.4.10",
-  // Certificate extensions (RFC 5280 §4.2, RFC 8737 §3)
+  // Certificate extensions (RFC 5280 §4.2, RFC 8737 §3, RFC 9608 §2)
   subjectKeyIdentifier: "2.5.29.14",
   keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
   nameConstraints: "2.5.29.30",
+  cRLDistributionPoints: "2.5.29.31",
   certificatePolicies: "2.5.29.32",
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
+  freshestCRL: "2.5.29.46",
+  noRevAvail: "2.5.29.56",
+  authorityInfoAccess: "1.3.6.1.5.5.7.1.1",
   acmeIdentifier: "1.3.6.1.5.5.7.1.31",
+  // Access methods of AuthorityInfoAccess (RFC 5280 §4.2.2.1)
+  ocsp: "1.3.6.1.5.5.7.48.1",
+  caIssuers: "1.3.6.1.5.5.7.48.2",
   // Kinds of otherName (RFC 4043 §2)
   permanentIdentifier: "1.3.6.1.5.5.7.8.3",
   // Key purposes (RFC 5280 §4.2.1.12)

@@ -68,7 +68,7 @@ const table: [string, ReturnType<typeof findings>, string[]][] = [
   ["too long", findings({ notAfter: later(86_340) }, { notAfter: later(86_340) }), ["lifetimeWithinProfile"]],
   ["too short", findings({ notAfter: later(-2) }, { notAfter: later(-2) }), ["lifetimeWithinProfile"]],
   ["beyond its issuer", findings({}, { issuer: { ...issuing, notAfter: later(838) } }), ["issuerOutlivesLeaf"]],
-  ["a subject", findings({ subject: encodeName({ commonName: "x" }) }), ["emptySubject"]],
+  ["a subject", findings({ subject: encodeName({ commonName: "x" }) }), ["subjectOfProfile"]],
   [
     "names that are not critical",
     findings(extensions(oids.subjectAltName, subjectAltName({ dns: [], ip: [], uri: [agentOne] }, false))),
@@ -138,7 +138,10 @@ const table: [string, ReturnType<typeof findings>, string[]][] = [
   [
     "an extension that no profile has",
     findings({
-      extensions: [...content.extensions, { oid: "1.3.6.1.5.5.7.1.1", critical: false, value: Buffer.from([0x30, 0]) }],
+      extensions: [
+        ...content.extensions,
+        { oid: "1.3.6.1.5.5.7.1.24", critical: false, value: Buffer.from([0x30, 0]) },
+      ],
     }),
     ["noUnknownExtension"],
   ],

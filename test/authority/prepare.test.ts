@@ -2,12 +2,16 @@ import { generateKeyPairSync } from "node:crypto";
 import t from "tap";
 import { lint } from "../../src/authority/lint.ts";
 import { prepare, serialNumber } from "../../src/authority/prepare.ts";
+import type { WrittenProfile } from "../../src/authority/profile.ts";
+import { commonNameFor } from "../../src/authority/subject.ts";
 import { assembleCertificate, readCertificate } from "../../src/x509/certificate.ts";
 import { keyIdentifier, readExtendedKeyUsage, readKeyUsage } from "../../src/x509/extensions.ts";
+import { commonNameOf } from "../../src/x509/name.ts";
+import { readAuthorityInfoAccess, readCRLDistributionPoints } from "../../src/x509/revocationExtensions.ts";
 import { oids } from "../../src/x509/oid.ts";
 import { keyOf } from "../../src/x509/publicKey.ts";
 import { agentOne, authorizedServer, authorizedWorkload, p256 } from "../support/authorized.ts";
-import { memoryHierarchy, workloadProfile } from "../support/issuers.ts";
+import { memoryHierarchy, serverProfile, workloadProfile } from "../support/issuers.ts";
 
 const now = new Date("2026-01-01T00:00:00.500Z");
 const { issuing } = await memoryHierarchy(now);
@@ -34,6 +38,7 @@ t.test("a workload's certificate says what was authorized, and nothing else", as
     { oid: oids.keyUsage, critical: true },
     { oid: oids.extendedKeyUsage, critical: false },
     { oid: oids.subjectAltName, critical: true },
+    { oid: oids.noRevAvail, critical: false },
   ]);
   t.ok(certificate.extensions[1]?.value.includes(keyIdentifier(publicKey.spki)));
   t.equal(lint(prepared), prepared, "and passes the lints");
@@ -58,6 +63,47 @@ t.test("names, key usage and purposes follow authorization, key and profile", as
   const bare = prepare(authorizedWorkload(workloadProfile({ extendedKeyUsage: [] })), p256(), issuing, { now, random });
   t.notOk(read(bare.tbs).extensions.some(({ oid }) => oid === oids.extendedKeyUsage));
   t.ok(lint(bare));
+});
+
+t.test("what lives briefly says that there is nothing to ask (RFC 9608), what lives longer where to ask", async (t) => {
+  const pointed = {
+    ...issuing,
+    crlUrl: (serial: Buffer) => `https://ca.test/crl/i/${serial[2]}.crl`,
+    ocspUrl: "https://ca.test/ocsp/i",
+  };
+  const seen = (revocation: NonNullable<WrittenProfile["revocation"]>) => {
+    const authorized = authorizedWorkload(workloadProfile({ revocation }));
+    const { extensions } = read(prepare(authorized, p256(), pointed, { now, random }).tbs);
+    const value = (oid: string) => extensions.find((extension) => extension.oid === oid)?.value;
+    const [lists, access] = [value(oids.cRLDistributionPoints), value(oids.authorityInfoAccess)];
+    return {
+      noRevAvail: value(oids.noRevAvail) !== undefined,
+      lists: lists && readCRLDistributionPoints(lists),
+      ocsp: access && readAuthorityInfoAccess(access).ocsp,
+    };
+  };
+  const none = { noRevAvail: false, lists: undefined, ocsp: undefined };
+  const lists = ["https://ca.test/crl/i/171.crl"];
+  t.same(seen({ shortLivedMaxSeconds: 900, ocsp: true }), { ...none, noRevAvail: true }, "900 seconds are not longer");
+  t.same(seen({ shortLivedMaxSeconds: 899 }), { ...none, lists });
+  t.same(seen({ shortLivedMaxSeconds: 0, ocsp: true }), { ...none, lists, ocsp: ["https://ca.test/ocsp/i"] });
+  t.same(seen({ shortLivedMaxSeconds: 0, crl: false }), none);
+});
+
+t.test("the common name is the first DNS name that has room, where the profile wants one", async (t) => {
+  const profile = { name: "p", subject: "commonName" } as const;
+  const long = `${"a".repeat(60)}.test`;
+  t.equal(commonNameFor(profile, [long, "b.test", "a.test"]), "b.test");
+  t.equal(commonNameFor(profile, [long.slice(1)]), long.slice(1), "64 characters");
+  t.equal(commonNameFor({ ...profile, subject: "empty" }, ["b.test"]), undefined);
+  for (const names of [[long], []]) {
+    t.throws(() => commonNameFor(profile, names), { name: "SubjectRefused", message: /^profile p .* up to 64 char/ });
+  }
+  const { subject, extensions } = read(
+    prepare(authorizedServer(serverProfile({ subject: "commonName" })), p256(), issuing, { now, random }).tbs,
+  );
+  t.equal(commonNameOf(subject), "b.test");
+  t.equal(extensions.find(({ oid }) => oid === oids.subjectAltName)?.critical, false, "RFC 5280 §4.2.1.6");
 });
 
 t.test("a serial number begins with the day of notAfter and is positive", async (t) => {

@@ -6,6 +6,7 @@ import {
   ValidityRefused,
   type Profile,
   type RequestedValidity,
+  type WrittenProfile,
 } from "../../src/authority/profile.ts";
 import { workloadProfile } from "../support/issuers.ts";
 
@@ -123,6 +124,7 @@ t.test("a profile's lifetimes are in order, and a SPIFFE profile has both purpos
     /^profiles\.p\.lifetimeDefaultSeconds: 900 is more than lifetimeMaxSeconds \(899\)$/,
   );
   refused({ extendedKeyUsage: ["serverAuth"] }, /^profiles\.p\.extendedKeyUsage: .*X\.509-SVID §4\.4/);
+  refused({ subject: "commonName" }, /^profiles\.p\.subject: commonName: .* needs dns identifiers$/);
   t.ok(readProfile("p", { ...configuration, extendedKeyUsage: [] }));
 });
 
@@ -133,4 +135,19 @@ t.test("a profile's hash tells its name and content, not the order of its keys",
   t.notOk(readProfile("other", configuration).hash.equals(hash));
   t.notOk(workloadProfile({ lifetimeMaxSeconds: 86_399 }).hash.equals(hash));
   t.ok(Object.isFrozen(workloadProfile()));
+  const changes = [
+    { issuer: "west" },
+    { subject: "commonName", identifiers: ["uri", "dns"] },
+    { keyReuse: "never" },
+    { revocation: { shortLivedMaxSeconds: 60 } },
+    { revocation: { crl: false } },
+    { revocation: { ocsp: true } },
+  ] as const;
+  const hashes = changes.map((change) =>
+    workloadProfile(structuredClone(change) as Partial<WrittenProfile>).hash.toString("hex"),
+  );
+  t.equal(new Set([...hashes, hash.toString("hex")]).size, changes.length + 1, "every key is in it");
+  const written = { issuer: "default", subject: "empty", keyReuse: "any" } as const;
+  const revocation = { ocsp: false, crl: true, shortLivedMaxSeconds: 86_400 };
+  t.ok(workloadProfile({ ...written, revocation }).hash.equals(hash), "and a default that is written is no other");
 });

@@ -5,7 +5,7 @@ import type { SourceFacts } from "../../src/attestation/sources.ts";
 import { establishHierarchy } from "../../src/authority/hierarchy.ts";
 import type { Hierarchy } from "../../src/authority/issuer.ts";
 import type { IssuerStore, StoredIssuer } from "../../src/authority/ports.ts";
-import { readProfile, type Profile, type ProfileConfiguration } from "../../src/authority/profile.ts";
+import { readProfile, type Profile, type WrittenProfile } from "../../src/authority/profile.ts";
 import type { KeyProvider, Signer } from "../../src/keys/signer.ts";
 
 export interface MemoryKeys extends KeyProvider {
@@ -77,7 +77,7 @@ export async function memoryHierarchy(now: Date): Promise<Hierarchy> {
   return hierarchy;
 }
 
-const workload: ProfileConfiguration = {
+const workload: WrittenProfile = {
   description: "SPIFFE X.509-SVID",
   identifiers: ["uri"],
   lifetimeDefaultSeconds: 900,
@@ -89,12 +89,12 @@ const workload: ProfileConfiguration = {
 };
 
 /** A SPIFFE profile, with changes. */
-export function workloadProfile(changes: Partial<ProfileConfiguration> = {}): Profile {
+export function workloadProfile(changes: Partial<WrittenProfile> = {}): Profile {
   return readProfile("workload", { ...workload, ...changes });
 }
 
 /** A profile for DNS names and addresses, with changes. */
-export function serverProfile(changes: Partial<ProfileConfiguration> = {}): Profile {
+export function serverProfile(changes: Partial<WrittenProfile> = {}): Profile {
   return readProfile("server", {
     ...workload,
     identifiers: ["dns", "ip"],
