@@ -84,7 +84,14 @@ const opensNothing =
   /^import (?:type \{[^}]*\}|\{ (?:(?:isIP|isIPv4|isIPv6|STATUS_CODES|type \w+)(?:, )?)+ \}) from "node:[\w/]+";$/;
 
 /** No I/O, no clock, no randomness. */
-const pure = ["x509", "problem", "cache", "encoding", /^authority\/(grant\w*|profile|authorize|prepare|lint)\.ts$/];
+const pure = [
+  "x509",
+  "problem",
+  "cache",
+  "encoding",
+  /^authority\/(grant\w*|profile|authorize|prepare|lint|caCertificate)\.ts$/,
+  "authority/caLints",
+];
 const impureModules = /^(node:)?(fs|http|https|http2|net|tls|dgram|dns|child_process|worker_threads|os)(\/|$)/;
 const impureCalls =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\brandom(Bytes|UUID|Int|FillSync)\b|\bgetRandomValues\b/;

@@ -1,0 +1,17 @@
+/**
+ * BR §6.1.5: the sizes and curves of keys. Our own: what a key of ours can be is what a CA's may be, and no CA's key is the one of the CA
+ * above it, whose certificate says something else.
+ */
+import { createPublicKey } from "node:crypto";
+import { signatureAlgorithmOf } from "../../keys/keyAlgorithms.ts";
+import type { CaLint } from "./caLint.ts";
+
+export const keyMayIssue: CaLint = {
+  name: "keyMayIssue",
+  source: "BR §6.1.5; our own",
+  holds: ({ spki, subject }, { issuer }) => {
+    const key = createPublicKey({ key: spki, type: "spki", format: "der" });
+    const shared = issuer !== undefined && issuer.spki.equals(spki) && !issuer.subject.equals(subject);
+    return signatureAlgorithmOf(key) !== undefined && !shared;
+  },
+};
