@@ -4,13 +4,13 @@
  * Whoever reads both files has the key; encryption only keeps a lone backup or a pasted file from being one. Fit for development,
  * and the server says so.
  */
-import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes, sign, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPair, randomBytes, type KeyObject } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { digestOfAlgorithm, signatureAlgorithmOf } from "./keyAlgorithms.ts";
+import { algorithmOfKind, chosenAlgorithm, signWith } from "./keyAlgorithms.ts";
 import { createSecretFile, fileErrorCode, ownerOnlyDirectory, readSecretFile } from "./secretFile.ts";
-import type { KeyKind, KeyProvider, Signer } from "./signer.ts";
+import type { KeyKind, KeyProvider, SignatureAlgorithm, Signer, WantedKey } from "./signer.ts";
 
 const suffix = ".pem";
 const passphraseBytes = 32;
@@ -30,6 +30,15 @@ export interface DevelopmentKeysOptions {
   readonly passphraseFile: string;
 }
 
+/** A key file that was opened. */
+interface KeyFile {
+  readonly label: string;
+  readonly path: string;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  readonly spki: Buffer;
+}
+
 /**
  * Opens the development key directory.
  * @throws {Error} when a file or the directory is open to others, or keys are there and their passphrase is not
@@ -37,17 +46,32 @@ export interface DevelopmentKeysOptions {
 export async function openDevelopmentKeys({ directory, passphraseFile }: DevelopmentKeysOptions): Promise<KeyProvider> {
   await ownerOnlyDirectory(directory, "key directory");
   const passphrase = await openPassphrase(directory, passphraseFile);
-  const signers = new Map<string, Signer>();
+  const opened = new Map<string, KeyFile>();
 
-  async function load(label: string): Promise<Signer> {
-    const known = signers.get(label);
+  async function load(label: string): Promise<KeyFile> {
+    const known = opened.get(label);
     if (known) return known;
     const path = join(directory, label + suffix);
     const pem = await readSecretFile(path, "key file", keyFileBytesMax);
     if (pem === undefined) throw new Error(`the key file ${path} vanished while it was opened`);
-    const signer = signerOf(label, decrypt(pem, passphrase, path), path);
-    signers.set(label, signer);
-    return signer;
+    const privateKey = decrypt(pem, passphrase, path);
+    const publicKey = createPublicKey(privateKey);
+    const file = { label, path, privateKey, publicKey, spki: publicKey.export({ type: "spki", format: "der" }) };
+    opened.set(label, file);
+    return file;
+  }
+
+  async function fileOf({ label, spki }: WantedKey): Promise<KeyFile | undefined> {
+    if (spki !== undefined) {
+      for (const each of await labelsIn(directory)) {
+        const file = await load(each);
+        if (file.spki.equals(spki)) return file;
+      }
+      return undefined;
+    }
+    if (label === undefined) throw new Error("a key is found by public key or by label, and neither was given");
+    requireLabel(label);
+    return (await labelsIn(directory)).includes(label) ? load(label) : undefined;
   }
 
   return {
@@ -61,24 +85,16 @@ export async function openDevelopmentKeys({ directory, passphraseFile }: Develop
         if (fileErrorCode(error) === "EEXIST") throw new Error(`the label "${label}" is taken: ${path} exists`);
         throw error;
       });
-      return load(label);
+      return signerOf(await load(label), algorithmOfKind[kind]);
     },
 
-    async find({ label, spki }) {
-      if (spki !== undefined) {
-        for (const each of await labelsIn(directory)) {
-          const signer = await load(each);
-          if (signer.spki.equals(spki)) return signer;
-        }
-        return undefined;
-      }
-      if (label === undefined) throw new Error("a key is found by public key or by label, and neither was given");
-      requireLabel(label);
-      return (await labelsIn(directory)).includes(label) ? load(label) : undefined;
+    async find(wanted) {
+      const file = await fileOf(wanted);
+      return file && signerOf(file, wanted.algorithm);
     },
 
     async close() {
-      signers.clear();
+      opened.clear();
     },
   };
 }
@@ -137,9 +153,20 @@ async function newEncryptedKey(kind: KeyKind, passphrase: string): Promise<strin
 const newKeyPair: Record<KeyKind, () => Promise<{ privateKey: KeyObject }>> = {
   "ec-p256": () => promisify(generateKeyPair)("ec", { namedCurve: "P-256" }),
   "ec-p384": () => promisify(generateKeyPair)("ec", { namedCurve: "P-384" }),
-  "rsa-3072": () => promisify(generateKeyPair)("rsa", { modulusLength: 3072 }),
+  "rsa-3072": () => newRsaKey(3072),
+  "rsa-4096": () => newRsaKey(4096),
+  "rsa-3072-pss": () => newRsaKey(3072),
+  "rsa-4096-pss": () => newRsaKey(4096),
   ed25519: () => promisify(generateKeyPair)("ed25519"),
+  "ml-dsa-44": () => promisify(generateKeyPair)("ml-dsa-44"),
+  "ml-dsa-65": () => promisify(generateKeyPair)("ml-dsa-65"),
+  "ml-dsa-87": () => promisify(generateKeyPair)("ml-dsa-87"),
 };
+
+/** Also for PSS: certificates carry its keys as rsaEncryption, since many readers know no other (RFC 4055 §1.2 allows both). */
+function newRsaKey(modulusLength: number): Promise<{ privateKey: KeyObject }> {
+  return promisify(generateKeyPair)("rsa", { modulusLength });
+}
 
 function decrypt(pem: string, passphrase: string, path: string): KeyObject {
   // Node would take an unencrypted key as well, and nobody would notice that it lies there in the clear.
@@ -153,17 +180,15 @@ function decrypt(pem: string, passphrase: string, path: string): KeyObject {
   }
 }
 
-function signerOf(label: string, privateKey: KeyObject, path: string): Signer {
-  const publicKey = createPublicKey(privateKey);
-  const algorithm = signatureAlgorithmOf(publicKey);
-  if (!algorithm)
-    throw new Error(`the key file ${path} holds a key that cannot be used here: ${publicKey.asymmetricKeyType}`);
+/** @throws {Error} when the key may not issue, or not with this algorithm */
+function signerOf({ label, path, privateKey, publicKey, spki }: KeyFile, wanted?: SignatureAlgorithm): Signer {
+  const algorithm = chosenAlgorithm(publicKey, wanted, `the key in ${path}`);
   return {
     label,
     algorithm,
     publicKey,
-    spki: publicKey.export({ type: "spki", format: "der" }),
+    spki,
     // `sign` of node:crypto gives DER Ecdsa-Sig-Value for ECDSA, as the port wants it.
-    sign: async (message) => sign(digestOfAlgorithm[algorithm], message, privateKey),
+    sign: async (message) => signWith(algorithm, privateKey, message),
   };
 }

@@ -1,9 +1,9 @@
 /**
  * Keys in a PKCS#11 token. Private keys are found by public key, used through a pool of sessions and never leave the token.
  */
-import { createPublicKey, randomBytes, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, randomBytes, type KeyObject } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { digestOfAlgorithm, signatureAlgorithmOf } from "./keyAlgorithms.ts";
+import { algorithmOfKind, chosenAlgorithm } from "./keyAlgorithms.ts";
 import { generateInToken, requireFreeLabel } from "./pkcs11Generate.ts";
 import { openPkcs11Module, returnValueOf, type Pkcs11Module } from "./pkcs11Module.ts";
 import { findByLabel, findByPublicKey, findPrivateKey, staysInToken, type TokenKey } from "./pkcs11Objects.ts";
@@ -17,7 +17,8 @@ import {
   type TokenSession,
 } from "./pkcs11Token.ts";
 import { openSessionPool, type SessionPool } from "./sessionPool.ts";
-import { KeyUnavailable, type KeyProvider, type Signer } from "./signer.ts";
+import { KeyUnavailable, type KeyProvider, type SignatureAlgorithm, type Signer, type WantedKey } from "./signer.ts";
+import { verifySignature } from "../x509/signatureAlgorithm.ts";
 
 /** Which token, and how hard it may be used. */
 export interface Pkcs11Options extends TokenChoice {
@@ -114,12 +115,13 @@ function providerOf(
       return session.slot;
     });
     const publicKey = await generateInToken(module, slot, label, kind);
-    const signer = await signerFor({ spki: publicKey.export({ type: "spki", format: "der" }) });
+    const spki = publicKey.export({ type: "spki", format: "der" });
+    const signer = await signerFor({ spki, algorithm: algorithmOfKind[kind] });
     if (!signer) throw new KeyUnavailable(`the token does not find the key "${label}" that it has just made`);
     return signer;
   }
 
-  async function signerFor({ label, spki }: { label?: string; spki?: Uint8Array }): Promise<Signer | undefined> {
+  async function signerFor({ label, spki, algorithm }: WantedKey): Promise<Signer | undefined> {
     const publicKey = spki && readSpki(spki);
     const key = await pool.run(async (session) => {
       const found = publicKey ? findByPublicKey(module, session, publicKey) : findByLabel(module, session, label ?? "");
@@ -127,7 +129,7 @@ function providerOf(
       return found;
     });
     if (!key) return undefined;
-    const signer = await signerOf(module, pool, key);
+    const signer = await signerOf(module, pool, key, algorithm);
     await requirePair(signer);
     return signer;
   }
@@ -161,9 +163,13 @@ function providerOf(
   };
 }
 
-async function signerOf(module: Pkcs11Module, pool: SessionPool<TokenSession>, key: TokenKey): Promise<Signer> {
-  const algorithm = signatureAlgorithmOf(key.publicKey);
-  if (!algorithm) throw new Error(`the key "${key.label}" is of a kind or size that may not issue`);
+async function signerOf(
+  module: Pkcs11Module,
+  pool: SessionPool<TokenSession>,
+  key: TokenKey,
+  wanted: SignatureAlgorithm | undefined,
+): Promise<Signer> {
+  const algorithm = chosenAlgorithm(key.publicKey, wanted, `the key "${key.label}"`);
   const inThread = await pool.run((session) => signsFast(module, session, { ...key, algorithm }));
   const used = { ...key, algorithm, inThread };
   return {
@@ -191,14 +197,14 @@ function requireStaysInToken(module: Pkcs11Module, session: TokenSession, key: T
 async function requirePair(signer: Signer): Promise<void> {
   const challenge = randomBytes(challengeBytes);
   const signature = await signer.sign(challenge);
-  if (verify(digestOfAlgorithm[signer.algorithm], challenge, signer.publicKey, signature)) return;
+  if (verifySignature(signer.algorithm, signer.publicKey, challenge, signature)) return;
   throw new Error(`the private key "${signer.label}" in the token does not belong to its public key`);
 }
 
 function readSpki(spki: Uint8Array): KeyObject {
   const publicKey = parseSpki(spki);
-  if (signatureAlgorithmOf(publicKey)) return publicKey;
-  throw new Error(`the wanted public key is of a kind or size that may not issue: ${publicKey.asymmetricKeyType}`);
+  chosenAlgorithm(publicKey, undefined, "the wanted public key");
+  return publicKey;
 }
 
 function parseSpki(spki: Uint8Array): KeyObject {

@@ -5,10 +5,17 @@ import { randomBytes, type KeyObject } from "node:crypto";
 import type { Attribute, Handle, KeyPair } from "pkcs11js";
 import { algorithmOfKind } from "./keyAlgorithms.ts";
 import type { Pkcs11Module } from "./pkcs11Module.ts";
-import { countLabel, curveParameters, idOf, readPublicObject } from "./pkcs11Objects.ts";
+import {
+  ckaParameterSet,
+  countLabel,
+  curveParameters,
+  idOf,
+  readPublicObject,
+  type MlDsaParameterSet,
+} from "./pkcs11Objects.ts";
 import { signingMechanism, type Mechanism } from "./pkcs11Sign.ts";
 import { closeTokenSession, openTokenSession, type TokenSession } from "./pkcs11Token.ts";
-import type { KeyKind } from "./signer.ts";
+import { KeyKindUnsupported, type KeyKind } from "./signer.ts";
 
 const temporaryIdBytes = 20;
 
@@ -22,6 +29,26 @@ interface Generation {
 
 const ecKeyPair: Mechanism = { name: "CKM_EC_KEY_PAIR_GEN", value: 0x1040 };
 
+function rsaKeyPair(modulusBits: number): Generation {
+  return {
+    mechanism: { name: "CKM_RSA_PKCS_KEY_PAIR_GEN", value: 0x0 },
+    made: (ck) => [
+      { type: ck.CKA_MODULUS_BITS, value: modulusBits },
+      { type: ck.CKA_PUBLIC_EXPONENT, value: Buffer.of(1, 0, 1) },
+    ],
+    denied: (ck) => [ck.CKA_DECRYPT, ck.CKA_UNWRAP, ck.CKA_SIGN_RECOVER],
+  };
+}
+
+/** PKCS#11 v3.2, ML-DSA key pair generation: the parameter set is given to the public key. */
+function mlDsaKeyPair(set: MlDsaParameterSet): Generation {
+  return {
+    mechanism: { name: "CKM_ML_DSA_KEY_PAIR_GEN", value: 0x1c },
+    made: () => [{ type: ckaParameterSet, value: set }],
+    denied: () => [],
+  };
+}
+
 /** How each kind of key is made. */
 const generations: Record<KeyKind, Generation> = {
   "ec-p256": {
@@ -34,25 +61,24 @@ const generations: Record<KeyKind, Generation> = {
     made: (ck) => [{ type: ck.CKA_EC_PARAMS, value: curveParameters("P-384") }],
     denied: (ck) => [ck.CKA_DERIVE],
   },
-  "rsa-3072": {
-    mechanism: { name: "CKM_RSA_PKCS_KEY_PAIR_GEN", value: 0x0 },
-    made: (ck) => [
-      { type: ck.CKA_MODULUS_BITS, value: 3072 },
-      { type: ck.CKA_PUBLIC_EXPONENT, value: Buffer.of(1, 0, 1) },
-    ],
-    denied: (ck) => [ck.CKA_DECRYPT, ck.CKA_UNWRAP, ck.CKA_SIGN_RECOVER],
-  },
+  "rsa-3072": rsaKeyPair(3072),
+  "rsa-4096": rsaKeyPair(4096),
+  "rsa-3072-pss": rsaKeyPair(3072),
+  "rsa-4096-pss": rsaKeyPair(4096),
   ed25519: {
     mechanism: { name: "CKM_EC_EDWARDS_KEY_PAIR_GEN", value: 0x1055 },
     made: (ck) => [{ type: ck.CKA_EC_PARAMS, value: curveParameters("Ed25519") }],
     denied: (ck) => [ck.CKA_DERIVE],
   },
+  "ml-dsa-44": mlDsaKeyPair(1),
+  "ml-dsa-65": mlDsaKeyPair(2),
+  "ml-dsa-87": mlDsaKeyPair(3),
 };
 
 /**
  * Generates a key pair in a read-write session of its own. The pair is destroyed again when anything fails.
  * @returns the public key, by which the pair is found
- * @throws {Error} when the token lacks the mechanisms, or the label is taken · what the token returns
+ * @throws {KeyKindUnsupported} when the token lacks the mechanisms · {Error} when the label is taken · what the token returns
  */
 export async function generateInToken(
   module: Pkcs11Module,
@@ -94,7 +120,7 @@ function requireMechanisms({ cryptoki }: Pkcs11Module, slot: Handle, kind: KeyKi
   const needed = [generations[kind].mechanism, signingMechanism(algorithmOfKind[kind])];
   const missing = needed.filter(({ value }) => !offered.includes(value)).map(({ name }) => name);
   if (missing.length === 0) return;
-  throw new Error(`the token cannot make keys of kind ${kind}: it lacks ${missing.join(" and ")}`);
+  throw new KeyKindUnsupported(`the token cannot make keys of kind ${kind}: it lacks ${missing.join(" and ")}`);
 }
 
 function keyPairTemplates({ ck }: Pkcs11Module, label: string, kind: KeyKind) {

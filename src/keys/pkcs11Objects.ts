@@ -10,6 +10,14 @@ import { unsignedLong, type TokenSession } from "./pkcs11Token.ts";
 /** CKK_EC_EDWARDS (PKCS#11 v3.0); pkcs11js names what v2.40 has. */
 const ckkEcEdwards = 0x40;
 
+/** CKK_ML_DSA and CKA_PARAMETER_SET (PKCS#11 v3.2, ML-DSA); the value of a public key is its plain octets. */
+const ckkMlDsa = 0x4a;
+export const ckaParameterSet = 0x61d;
+/** CKP_ML_DSA_44, CKP_ML_DSA_65, CKP_ML_DSA_87. */
+export type MlDsaParameterSet = 1 | 2 | 3;
+/** JWK `alg` by parameter set (RFC 9964 §3). */
+const mlDsaAlgorithms = ["", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"];
+
 /** CKA_EC_PARAMS, DER: the OID of the named curve; for Ed25519 some tokens carry its name as PrintableString instead. */
 const curves = [
   { crv: "P-256", coordinateBytes: 32, parameters: ["06082a8648ce3d030107"] },
@@ -39,11 +47,11 @@ export function curveParameters(crv: string): Buffer {
   return Buffer.from(curves.find((curve) => curve.crv === crv)?.parameters[0] ?? "", "hex");
 }
 
-/** The CKA_ID of keys made here: the first 20 octets of SHA-256 over the EC point or the modulus. */
+/** The CKA_ID of keys made here: the first 20 octets of SHA-256 over the EC point, the modulus or the octets of an ML-DSA key. */
 export function idOf(publicKey: KeyObject): Buffer {
   const jwk = publicKey.export({ format: "jwk" });
   return createHash("sha256")
-    .update(jwk.kty === "RSA" ? octets(jwk.n) : ecPoint(jwk))
+    .update(jwk.kty === "RSA" ? octets(jwk.n) : jwk.kty === "AKP" ? octets(publicOctets(jwk)) : ecPoint(jwk))
     .digest()
     .subarray(0, 20);
 }
@@ -141,8 +149,14 @@ export function readPublicObject(module: Pkcs11Module, session: TokenSession, ob
     const [n, e] = read(ck.CKA_MODULUS, ck.CKA_PUBLIC_EXPONENT);
     return keyFromJwk({ kty: "RSA", n: n?.toString("base64url"), e: e?.toString("base64url") });
   }
+  if (keyType === ckkMlDsa) {
+    const [set, pub] = read(ckaParameterSet, ck.CKA_VALUE);
+    const alg = mlDsaAlgorithms[unsignedLong(set ?? Buffer.alloc(0))];
+    if (!alg || !pub) throw new Error("the token's ML-DSA key is of no known parameter set");
+    return keyFromJwk({ kty: "AKP", alg, pub: pub.toString("base64url") });
+  }
   if (keyType !== ck.CKK_EC && keyType !== ckkEcEdwards)
-    throw new Error("the token's key is neither RSA, EC nor Ed25519");
+    throw new Error("the token's key is neither RSA, EC, Ed25519 nor ML-DSA");
   const [parameters, value] = read(ck.CKA_EC_PARAMS, ck.CKA_EC_POINT);
   const curve = curves.find((each) => each.parameters.includes(parameters?.toString("hex") ?? ""));
   if (!curve || !value) throw new Error("the token's key is on a curve other than P-256, P-384 and Ed25519");
@@ -181,6 +195,9 @@ function keyFromJwk(key: JsonWebKey): KeyObject {
 function publicKeySearch({ ck }: Pkcs11Module, publicKey: KeyObject): { keyType: number; values: Attribute[] } {
   const jwk = publicKey.export({ format: "jwk" });
   if (jwk.kty === "RSA") return { keyType: ck.CKK_RSA, values: [{ type: ck.CKA_MODULUS, value: octets(jwk.n) }] };
+  if (jwk.kty === "AKP") {
+    return { keyType: ckkMlDsa, values: [{ type: ck.CKA_VALUE, value: octets(publicOctets(jwk)) }] };
+  }
   const point = ecPoint(jwk);
   const wrapped = Buffer.concat([Buffer.of(0x04, point.length), point]);
   return {
@@ -192,6 +209,11 @@ function publicKeySearch({ ck }: Pkcs11Module, publicKey: KeyObject): { keyType:
 function ecPoint(jwk: JsonWebKey): Buffer {
   if (jwk.kty === "OKP") return octets(jwk.x);
   return Buffer.concat([Buffer.of(0x04), octets(jwk.x), octets(jwk.y)]);
+}
+
+/** `pub` of an AKP key (RFC 9964 §3). */
+function publicOctets(jwk: JsonWebKey): string | undefined {
+  return typeof jwk["pub"] === "string" ? jwk["pub"] : undefined;
 }
 
 function octets(base64url: string | undefined): Buffer {

@@ -2,6 +2,7 @@
  * One signature in a token: what goes in, which mechanism, and how the token's answer becomes the octets that X.509 carries.
  */
 import { createHash } from "node:crypto";
+import type { RsaPSS } from "pkcs11js";
 import type { Pkcs11Module } from "./pkcs11Module.ts";
 import { findPrivateKey, type KeyReference } from "./pkcs11Objects.ts";
 import type { TokenSession } from "./pkcs11Token.ts";
@@ -16,6 +17,7 @@ export interface Mechanism {
 
 interface Signing {
   readonly mechanism: Mechanism;
+  readonly parameter?: (ck: Pkcs11Module["ck"]) => RsaPSS;
   /** What the token is given. A copy in every case: another thread reads it while the caller may do as it likes with `message`. */
   readonly input: (message: Uint8Array) => Buffer;
   /** The octets that X.509 carries. A copy too: the next signature writes over what the token gave. */
@@ -23,8 +25,23 @@ interface Signing {
 }
 
 const ecdsa: Mechanism = { name: "CKM_ECDSA", value: 0x1041 };
+const mlDsa: Mechanism = { name: "CKM_ML_DSA", value: 0x1d };
 
-/** ECDSA is given our digest, so that any token with EC keys will do; the others hash by themselves. */
+/** CK_RSA_PKCS_PSS_PARAMS with the salt as long as the hash (RFC 4055 §3.1). */
+function pssSha256(ck: Pkcs11Module["ck"]): RsaPSS {
+  return { type: ck.CK_PARAMS_RSA_PSS, hashAlg: ck.CKM_SHA256, mgf: ck.CKG_MGF1_SHA256, saltLen: 32 };
+}
+
+/** The token's hash and padding, the plain signature. */
+const plain = {
+  input: (message: Uint8Array): Buffer => Buffer.from(message),
+  output: (raw: Buffer): Buffer => Buffer.from(raw),
+};
+
+/**
+ * ECDSA is given our digest, so that any token with EC keys will do; the others hash by themselves. ML-DSA without a parameter is hedged
+ * and has no context (PKCS#11 v3.2, ML-DSA Signature), as RFC 9881 §3 wants it.
+ */
 const signings: Record<SignatureAlgorithm, Signing> = {
   "ecdsa-p256-sha256": {
     mechanism: ecdsa,
@@ -36,16 +53,16 @@ const signings: Record<SignatureAlgorithm, Signing> = {
     input: (message) => createHash("sha384").update(message).digest(),
     output: (raw) => checkedSigValue(raw, 48),
   },
-  "rsa-pkcs1-sha256": {
-    mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 },
-    input: (message) => Buffer.from(message),
-    output: (raw) => Buffer.from(raw),
+  "rsa-pkcs1-sha256": { mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 }, ...plain },
+  "rsa-pss-sha256": {
+    mechanism: { name: "CKM_SHA256_RSA_PKCS_PSS", value: 0x43 },
+    parameter: pssSha256,
+    ...plain,
   },
-  ed25519: {
-    mechanism: { name: "CKM_EDDSA", value: 0x1057 },
-    input: (message) => Buffer.from(message),
-    output: (raw) => Buffer.from(raw),
-  },
+  ed25519: { mechanism: { name: "CKM_EDDSA", value: 0x1057 }, ...plain },
+  "ml-dsa-44": { mechanism: mlDsa, ...plain },
+  "ml-dsa-65": { mechanism: mlDsa, ...plain },
+  "ml-dsa-87": { mechanism: mlDsa, ...plain },
 };
 
 /** The mechanism that an algorithm signs with. */
@@ -74,9 +91,13 @@ export async function signInToken(
   const { cryptoki } = module;
   const privateKey = findPrivateKey(module, session, key);
   if (!privateKey) throw new KeyUnavailable("the private key is no longer in the token");
-  const { mechanism, input, output } = signings[key.algorithm];
+  const { mechanism, parameter, input, output } = signings[key.algorithm];
   session.input = input(message);
-  cryptoki.C_SignInit(session.handle, { mechanism: mechanism.value }, privateKey);
+  cryptoki.C_SignInit(
+    session.handle,
+    { mechanism: mechanism.value, ...(parameter && { parameter: parameter(module.ck) }) },
+    privateKey,
+  );
   const raw = key.inThread
     ? cryptoki.C_Sign(session.handle, session.input, session.output)
     : await cryptoki.C_SignAsync(session.handle, session.input, session.output);

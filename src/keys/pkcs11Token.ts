@@ -9,8 +9,8 @@ import { readSecretFile } from "./secretFile.ts";
 const pinFileBytesMax = 1024;
 /** Labels that the "no such token" message lists. */
 const labelsListedMax = 20;
-/** The longest signature we ask for is RSA-8192's. */
-const signatureBytesMax = 1024;
+/** The longest signature we ask for is ML-DSA-87's, of 4627 octets (FIPS 204 table 2). */
+const signatureBytesMax = 5120;
 
 /** Which token, and how to log in. */
 export interface TokenChoice {

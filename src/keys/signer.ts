@@ -3,11 +3,44 @@
  */
 import type { KeyObject } from "node:crypto";
 
-/** Signature algorithms an issuing key may use; the names are ours, the X.509 AlgorithmIdentifier is made in `x509/`. */
-export type SignatureAlgorithm = "ecdsa-p256-sha256" | "ecdsa-p384-sha384" | "rsa-pkcs1-sha256" | "ed25519";
+/**
+ * Signature algorithms an issuing key may use; the names are ours, the X.509 AlgorithmIdentifier is made in `x509/`. `rsa-pss-sha256` is
+ * RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 octets (RFC 8017 §8.1); ML-DSA is the pure one, without a context (FIPS 204 §5.2).
+ */
+export type SignatureAlgorithm =
+  | "ecdsa-p256-sha256"
+  | "ecdsa-p384-sha384"
+  | "rsa-pkcs1-sha256"
+  | "rsa-pss-sha256"
+  | "ed25519"
+  | "ml-dsa-44"
+  | "ml-dsa-65"
+  | "ml-dsa-87";
 
-/** Key kinds that `KeyProvider.generate` can make. */
-export type KeyKind = "ec-p256" | "ec-p384" | "rsa-3072" | "ed25519";
+/** Key kinds that `KeyProvider.generate` can make: a key, and what it signs with. */
+export type KeyKind =
+  | "ec-p256"
+  | "ec-p384"
+  | "rsa-3072"
+  | "rsa-4096"
+  | "rsa-3072-pss"
+  | "rsa-4096-pss"
+  | "ed25519"
+  | "ml-dsa-44"
+  | "ml-dsa-65"
+  | "ml-dsa-87";
+
+/** What a key is found by. */
+export interface WantedKey {
+  readonly label?: string;
+  /** DER SubjectPublicKeyInfo. */
+  readonly spki?: Uint8Array;
+  /**
+   * What the key signs with. An RSA key does not tell whether its padding is PKCS #1 v1.5 or PSS, so whoever keeps an issuer keeps this
+   * too; not given, it is the algorithm of `signatureAlgorithmOf`, PKCS #1 v1.5 for RSA.
+   */
+  readonly algorithm?: SignatureAlgorithm;
+}
 
 /** One private key that can sign. Safe for concurrent use: an implementation queues or pools as its token needs. */
 export interface Signer {
@@ -19,7 +52,7 @@ export interface Signer {
   readonly publicKey: KeyObject;
   /**
    * Signs `message` (hashing it as the algorithm says) and resolves to the signature as X.509 carries it:
-   * DER `Ecdsa-Sig-Value` for ECDSA (RFC 3279 §2.2.3), the plain octets for RSA and Ed25519.
+   * DER `Ecdsa-Sig-Value` for ECDSA (RFC 3279 §2.2.3), the plain octets for all others.
    * @throws {KeyUnavailable} when the token is away, too slow or its queue is full; nothing was signed as far as we know.
    */
   sign(message: Uint8Array): Promise<Buffer>;
@@ -33,14 +66,15 @@ export interface KeyProvider {
   readonly development: boolean;
   /**
    * Makes a key pair inside, not extractable where the provider has that notion.
-   * @throws {KeyUnavailable} · {Error} when `label` is taken
+   * @throws {KeyUnavailable} · {KeyKindUnsupported} · {Error} when `label` is taken
    */
   generate(label: string, kind: KeyKind): Promise<Signer>;
   /**
    * Finds a key by its public key (preferred: labels can be mixed up) or, where no `spki` is given, by label.
-   * Resolves to undefined when there is none. Refuses a label that names more than one key.
+   * Resolves to undefined when there is none. Refuses a label that names more than one key, and a key that cannot sign with the wanted
+   * algorithm.
    */
-  find(wanted: { label?: string; spki?: Uint8Array }): Promise<Signer | undefined>;
+  find(wanted: WantedKey): Promise<Signer | undefined>;
   /** Gives sessions and file handles back. Idempotent. */
   close(): Promise<void>;
 }
@@ -48,4 +82,9 @@ export interface KeyProvider {
 /** The key cannot be used now; our own trouble, never the client's: 503 at the edge. */
 export class KeyUnavailable extends Error {
   override readonly name = "KeyUnavailable";
+}
+
+/** The provider cannot make keys of this kind, nor use them: a token without the mechanism. */
+export class KeyKindUnsupported extends Error {
+  override readonly name = "KeyKindUnsupported";
 }

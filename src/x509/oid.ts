@@ -53,6 +53,10 @@ export const oids = {
   ecdsaWithSHA384: "1.2.840.10045.4.3.3",
   ecdsaWithSHA512: "1.2.840.10045.4.3.4",
   rsassaPss: "1.2.840.113549.1.1.10",
+  // Of public keys and signatures alike (RFC 9881 §2)
+  mlDsa44: "2.16.840.1.101.3.4.3.17",
+  mlDsa65: "2.16.840.1.101.3.4.3.18",
+  mlDsa87: "2.16.840.1.101.3.4.3.19",
   // Their parameters (RFC 4055 §2.1, §2.2), and digests of CMS (RFC 5754 §2)
   mgf1: "1.2.840.113549.1.1.8",
   sha256: "2.16.840.1.101.3.4.2.1",
