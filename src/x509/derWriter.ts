@@ -3,7 +3,7 @@
  */
 import { tags } from "./der.ts";
 import { encodeOid, oids } from "./oid.ts";
-import { formatTime } from "./time.ts";
+import { formatGeneralizedTime, formatTime } from "./time.ts";
 
 /** Bytes that are already DER (or plain content), or a value still to be written. */
 export type DerPart = DerValue | Uint8Array;
@@ -100,6 +100,10 @@ export function time(date: Date): DerValue {
   const text = formatTime(date);
   return der(text.length === 13 ? tags.utcTime : tags.generalizedTime, Buffer.from(text, "latin1"));
 }
+
+/** GeneralizedTime of any year. @throws {RangeError} as `formatTime` does */
+export const generalizedTime = (date: Date): DerValue =>
+  der(tags.generalizedTime, Buffer.from(formatGeneralizedTime(date), "latin1"));
 
 const knownOids = new Map<string, DerValue>(
   Object.values(oids).map((dotted) => [dotted, der(tags.oid, encodeOid(dotted))]),

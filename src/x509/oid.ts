@@ -45,6 +45,9 @@ export const oids = {
   secp384r1: "1.3.132.0.34",
   secp521r1: "1.3.132.0.35",
   ed25519: "1.3.101.112",
+  // OCSP (RFC 6960 §4.2.1, RFC 9654 §2.1)
+  ocspBasic: "1.3.6.1.5.5.7.48.1.1",
+  ocspNonce: "1.3.6.1.5.5.7.48.1.2",
   // Signature algorithms (RFC 4055 §5, RFC 5758 §3.2)
   sha256WithRSAEncryption: "1.2.840.113549.1.1.11",
   sha384WithRSAEncryption: "1.2.840.113549.1.1.12",
@@ -59,6 +62,7 @@ export const oids = {
   mlDsa87: "2.16.840.1.101.3.4.3.19",
   // Their parameters (RFC 4055 §2.1, §2.2), and digests of CMS (RFC 5754 §2)
   mgf1: "1.2.840.113549.1.1.8",
+  sha1: "1.3.14.3.2.26",
   sha256: "2.16.840.1.101.3.4.2.1",
   sha384: "2.16.840.1.101.3.4.2.2",
   sha512: "2.16.840.1.101.3.4.2.3",

@@ -35,11 +35,16 @@ function instant(c: string): Date | undefined {
  * @throws {RangeError} for a fraction of a second, or a time before 1950 or after 9999
  */
 export function formatTime(date: Date): string {
+  const text = formatGeneralizedTime(date);
+  return date < generalizedTimeStart ? text.slice(2) : text;
+}
+
+/** Content of the GeneralizedTime of any year, as OCSP has it (RFC 6960 §4.2.1). @throws {RangeError} as `formatTime` does */
+export function formatGeneralizedTime(date: Date): string {
   if (!(date >= utcTimeStart && date <= lastTime))
     throw new RangeError("A certificate's time lies between 1950 and 9999");
   if (date.getTime() % 1000 !== 0) throw new RangeError("A certificate's time has whole seconds");
-  const digits = date.toISOString().slice(0, 19).replaceAll(/[-:T]/g, "");
-  return `${date < generalizedTimeStart ? digits.slice(2) : digits}Z`;
+  return `${date.toISOString().slice(0, 19).replaceAll(/[-:T]/g, "")}Z`;
 }
 
 const rfc3339 = /^(\d{4}-\d{2}-\d{2})[Tt](?:[01]\d|2[0-3]):\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;

@@ -8,6 +8,7 @@ import { fieldTargets } from "./targets/fields.ts";
 import { httpTargets } from "./targets/http.ts";
 import { nameTargets } from "./targets/names.ts";
 import { nitroTargets } from "./targets/nitro.ts";
+import { ocspTargets } from "./targets/ocsp.ts";
 import { platformTargets } from "./targets/platforms.ts";
 import { remadeTargets } from "./targets/remade.ts";
 import { sevSnpTargets } from "./targets/sevSnp.ts";
@@ -22,6 +23,7 @@ export const targets: readonly Target[] = [
   ...nameTargets,
   ...x509Targets,
   ...signatureTargets,
+  ...ocspTargets,
   ...signedDataTargets,
   ...certificateChainTargets,
   ...nitroTargets,
