@@ -1,20 +1,16 @@
 /**
- * Certificate revocation lists of version 2 (RFC 5280 §5.1), reading: complete lists of one CA about its own certificates. Nothing is verified
- * but the form.
+ * Certificate revocation lists of version 2 (RFC 5280 §5.1), reading: complete lists of one CA about its own certificates, and those that are
+ * about a part of them. Nothing is verified but the form.
  */
 import {
-  contentOf,
-  type DerElement,
-  DerError,
-  membersOf,
-  octetAlignedBitsOf,
-  readDer,
-  sequenceBytesOf,
-  smallIntegerOf,
-  tags,
-  timeOf,
-} from "./der.ts";
-import { readExtensions } from "./extensions.ts";
+  type IssuingDistributionPoint,
+  readCertificateListNumber,
+  readIssuingDistributionPoint,
+} from "./certificateListExtensions.ts";
+import { type ScannedList, scanCertificateList, type ScannedTbs, type VisitEntry } from "./certificateListScan.ts";
+import { DerError } from "./der.ts";
+import { readAuthorityKeyIdentifier, type Extension } from "./extensions.ts";
+import { oids } from "./oid.ts";
 
 /** A list that was read. Its buffers are views of one copy of the input. */
 export interface CertificateList {
@@ -37,53 +33,59 @@ export interface CertificateList {
  * @throws {DerError}
  */
 export function readCertificateList(input: Uint8Array): CertificateList {
-  const bytes = Buffer.from(input);
-  const [tbs, algorithm, signature, ...more] = membersOf(readDer(bytes), tags.sequence, "The revocation list");
-  if (more.length > 0) throw new DerError("The revocation list has more than three members");
-  const signatureIdentifier = sequenceBytesOf(algorithm, "The signature algorithm");
+  const { list, revokes } = collected(input);
+  const { extensions, entries: _, ...content } = list;
+  refuseCritical(extensions);
+  return { ...content, revokes };
+}
+
+/** What the extensions of a list that is about a distribution point say. */
+export interface DistributedContent {
+  readonly distributionPoint: IssuingDistributionPoint;
+  /** The content of the cRLNumber's INTEGER (§5.2.3). */
+  readonly number: Buffer;
+  readonly authorityKeyIdentifier: Buffer;
+}
+
+/** A list about the certificates that name its distribution point. */
+export type DistributedList = CertificateList & DistributedContent & { readonly entries: number };
+
+/**
+ * Reads exactly one DER CertificateList that is about one distribution point (§5.2.5), as ours are: who reads it must hold the point against
+ * the one in the certificate (§6.3.3), or it says nothing about it.
+ * @throws {DerError}
+ */
+export function readDistributedList(input: Uint8Array): DistributedList {
+  const { list, revokes } = collected(input);
+  const { extensions: _, ...content } = list;
+  return { ...content, ...distributedContent(list), revokes };
+}
+
+/** The extensions of such a list, of which it has three: authorityKeyIdentifier, cRLNumber and issuingDistributionPoint. @throws {DerError} */
+export function distributedContent({ extensions }: Pick<ScannedTbs, "extensions">): DistributedContent {
+  const [identifier, number, point] = [oids.authorityKeyIdentifier, oids.cRLNumber, oids.issuingDistributionPoint].map(
+    (wanted) => extensions.find(({ oid }) => oid === wanted),
+  );
+  if (identifier === undefined || number === undefined || point === undefined)
+    throw new DerError("The revocation list lacks the identifier of its key, its number, or its distribution point");
+  if (!point.critical) throw new DerError("The distribution point of the revocation list is not critical");
+  refuseCritical(extensions.filter((extension) => extension !== point));
   return {
-    ...readTbs(membersOf(tbs, tags.sequence, "The list to be signed"), signatureIdentifier),
-    tbs: sequenceBytesOf(tbs, "The list to be signed"),
-    signatureIdentifier,
-    signature: octetAlignedBitsOf(signature, "The signature"),
+    authorityKeyIdentifier: readAuthorityKeyIdentifier(identifier.value),
+    number: readCertificateListNumber(number.value),
+    distributionPoint: readIssuingDistributionPoint(point.value),
   };
 }
 
-type TbsContent = Omit<CertificateList, "tbs" | "signatureIdentifier" | "signature">;
-
-function readTbs(members: readonly DerElement[], algorithm: Buffer): TbsContent {
-  const [version, innerAlgorithm, issuer, thisUpdate, nextUpdate, ...rest] = members;
-  if (smallIntegerOf(version, "The version") !== 1) throw new DerError("The revocation list is not of version 2");
-  if (!sequenceBytesOf(innerAlgorithm, "The signature algorithm").equals(algorithm)) {
-    throw new DerError("The two signature algorithms of the revocation list differ"); // RFC 5280 §5.1.1.2
-  }
-  // RFC 5280 §5.1.2.6: no list of revoked certificates where there are none.
-  const entries = rest[0]?.tag === tags.sequence ? membersOf(rest.shift(), tags.sequence, "The list of entries") : [];
-  const extensions = rest[0]?.tag === 0xa0 ? rest.shift() : undefined;
-  if (rest.length > 0) throw new DerError("The revocation list has members that are not read");
-  if (extensions !== undefined) {
-    if (extensions.children.length !== 1) throw new DerError("The extensions are not one list");
-    refuseCritical(extensions.children[0]);
-  }
-  const revoked = new Set(entries.map(serialOf));
-  return {
-    issuer: sequenceBytesOf(issuer, "The issuer"),
-    thisUpdate: timeOf(thisUpdate, "The thisUpdate"),
-    nextUpdate: timeOf(nextUpdate, "The nextUpdate"),
-    revokes: (serialNumber) => revoked.has(serialNumber.toString("latin1")),
-  };
+function collected(input: Uint8Array): { list: ScannedList; revokes: CertificateList["revokes"] } {
+  const revoked = new Set<string>();
+  const collect: VisitEntry = (octets, start, end) => void revoked.add(octets.toString("latin1", start, end));
+  const list = scanCertificateList(Buffer.from(input), collect);
+  return { list, revokes: (serialNumber) => revoked.has(serialNumber.toString("latin1")) };
 }
 
-function serialOf(entry: DerElement): string {
-  const [serialNumber, date, extensions, ...more] = membersOf(entry, tags.sequence, "An entry");
-  if (date === undefined || more.length > 0) throw new DerError("An entry has not two or three members");
-  timeOf(date, "The date of an entry");
-  if (extensions !== undefined) refuseCritical(extensions);
-  return contentOf(serialNumber, tags.integer, "The serial number of an entry").toString("latin1");
-}
-
-function refuseCritical(extensions: DerElement | undefined): void {
-  if (readExtensions(extensions).some(({ critical }) => critical)) {
+function refuseCritical(extensions: readonly Extension[]): void {
+  if (extensions.some(({ critical }) => critical)) {
     throw new DerError("The revocation list has a critical extension that is not known here");
   }
 }

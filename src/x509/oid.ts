@@ -24,6 +24,10 @@ export const oids = {
   // Access methods of AuthorityInfoAccess (RFC 5280 §4.2.2.1)
   ocsp: "1.3.6.1.5.5.7.48.1",
   caIssuers: "1.3.6.1.5.5.7.48.2",
+  // Extensions of revocation lists and of their entries (RFC 5280 §5.2.3, §5.2.5, §5.3.1)
+  cRLNumber: "2.5.29.20",
+  reasonCode: "2.5.29.21",
+  issuingDistributionPoint: "2.5.29.28",
   // Kinds of otherName (RFC 4043 §2)
   permanentIdentifier: "1.3.6.1.5.5.7.8.3",
   // Key purposes (RFC 5280 §4.2.1.12)
