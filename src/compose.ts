@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 
 import type { SourceSurroundings } from "./attestation/format.ts";
 import { createIssuing, type Issuing } from "./authority/issue.ts";
-import type { Hierarchy } from "./authority/issuer.ts";
+import type { Issuers } from "./authority/issuer.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
 import type { Configuration } from "./config/load.ts";
 import { openDevIssuer } from "./development/devIssuer.ts";
@@ -37,7 +37,7 @@ export interface Replacements {
 
 export interface Authority {
   readonly server: FastifyInstance;
-  readonly hierarchy: Hierarchy;
+  readonly issuers: Issuers;
   readonly configuration: Configuration;
   /** For people: where the keys are. */
   readonly keys: Foundation["keys"];
@@ -50,7 +50,7 @@ export interface Authority {
 /** Builds the whole authority and starts its background work; the caller makes the server listen. */
 export async function compose(configuration: Configuration, replacements: Replacements = {}): Promise<Authority> {
   const now = replacements.now ?? (() => new Date());
-  const foundation = await openFoundation(configuration, now(), "server");
+  const foundation = await openFoundation(configuration, now, "server");
   const onLost = (reason: string): void => foundation.log.warn({ reason }, "no connection to the other servers");
   const siblings = await joinSiblings(foundation.db, { instanceOctets, onLost });
   try {
@@ -71,7 +71,7 @@ async function build(
   now: () => Date,
   replacements: Replacements,
 ): Promise<Authority> {
-  const { db, keys, hierarchy, log } = foundation;
+  const { db, keys, issuers, log } = foundation;
   const metrics = createMetrics({
     statements: () => db.statistics.statements,
     siblingsConnected: siblings.connected,
@@ -84,7 +84,7 @@ async function build(
   const left = siblings.alone ? { intents: now(), validations: now() } : leftBehind(now(), configuration);
   await issuing.settle(left.intents);
 
-  const listener = createListener(configuration, hierarchy, issuing, now);
+  const listener = createListener(configuration, issuers, issuing, now);
   const server = createServer({
     tls: await listener.tls(),
     logLevel: configuration.log.level,
@@ -120,10 +120,22 @@ async function build(
   await validations.resume(left.validations);
   const renewListener = (): Promise<void> => listener.renew(server);
   const rereadGrants = (): Promise<void> => identities.standing.reread();
-  const work = startWork({ db, rereadGrants, issuing, validations, metrics, log, now, configuration, renewListener });
+  const rereadIssuers = (): Promise<void> => issuers.reread();
+  const work = startWork({
+    db,
+    rereadGrants,
+    rereadIssuers,
+    issuing,
+    validations,
+    metrics,
+    log,
+    now,
+    configuration,
+    renewListener,
+  });
   return {
     server,
-    hierarchy,
+    issuers,
     configuration,
     keys,
     operatorTokenFile,
@@ -142,28 +154,27 @@ async function build(
 /** What sources of evidence use. By the system's resolver: issuers have names that only this network knows. */
 function openSurroundings(
   { attestation: { allowPrivate }, externalUrl, trustDomain }: Configuration,
-  { hierarchy }: Foundation,
+  { issuers }: Foundation,
   now: () => Date,
 ): SourceSurroundings {
   const localhost = { allowLocalhostNames: allowPrivate };
   const outbound = createOutbound({ allowPrivate, ...localhost, lookupTimeoutMs: 4_000, bySystem: true });
   const userAgent = `Mayfly (attestation; +${externalUrl})`;
   const [fetchBody, postJson] = [createFetchBody(outbound, userAgent), createPostJson(outbound, userAgent)];
-  const ownAuthorities = (): Buffer[] => [hierarchy.rootCertificate, hierarchy.issuing.certificate];
+  const ownAuthorities = (): Buffer[] => [...issuers.roots(), ...issuers.all()].map(({ certificate }) => certificate);
   return { fetchBody, postJson, now, trustDomain, ownAuthorities };
 }
 
-/** The way to a signature, by the one issuer that is active. */
+/** The way to a signature. */
 function openIssuing(
-  { db, hierarchy, log }: Foundation,
+  { db, issuers, log }: Foundation,
   metrics: Metrics,
   now: () => Date,
   { ledger = (real) => real }: Replacements,
 ): Issuing {
   return createIssuing({
     ledger: ledger(createIssuanceLedger(db)),
-    issuer: () => hierarchy.issuing,
-    issuerById: (id) => (id === hierarchy.issuing.id ? hierarchy.issuing : undefined),
+    issuers,
     now,
     onUnfinished(serial, error) {
       metrics.issuanceUnfinished();

@@ -1,17 +1,18 @@
-/** What everything else stands on: data directory, database with its schema, keys, hierarchy. Used by `serve`, `init` and `migrate`. */
+/** What everything else stands on: data directory, database with its schema, keys, issuers. Used by `serve`, `init` and `migrate`. */
 import { promises as fs } from "node:fs";
 import path from "node:path";
 import { pino, type Logger } from "pino";
 
 import type { ChainFile } from "./authority/alternateChains.ts";
 import { establishHierarchy } from "./authority/hierarchy.ts";
-import type { Hierarchy } from "./authority/issuer.ts";
+import type { Issuers } from "./authority/issuer.ts";
+import { openIssuers } from "./authority/issuers.ts";
 import type { Configuration } from "./config/load.ts";
 import { openKeys, type KeysConfiguration } from "./keys/open.ts";
 import type { KeyProvider } from "./keys/signer.ts";
 import { openDatabase, type Database, type DatabaseOptions } from "./store/database.ts";
 import { claimDataDirectory, makeDataDirectory, startEmbeddedPostgres } from "./store/embeddedPostgres.ts";
-import { createIssuerStore } from "./store/issuance.ts";
+import { createIssuerStore } from "./store/issuers.ts";
 import { migrate } from "./store/migrate.ts";
 
 export interface Store {
@@ -24,7 +25,7 @@ export interface Store {
 
 export interface Foundation extends Store {
   readonly keys: KeyProvider;
-  readonly hierarchy: Hierarchy;
+  readonly issuers: Issuers;
   /** True when root and issuing CA were made just now. */
   readonly firstStart: boolean;
 }
@@ -90,10 +91,10 @@ async function embeddedUrl({ dataDir }: Configuration, log: Logger, opened: (() 
   return postgres.url;
 }
 
-/** Opens store, keys and hierarchy; makes keys and CA certificates where the database has none, and writes `root.pem`. */
+/** Opens store, keys and issuers; makes keys and CA certificates where the database has none, and writes `root.pem`. */
 export async function openFoundation(
   configuration: Configuration,
-  now: Date,
+  now: () => Date,
   occupancy: Occupancy,
 ): Promise<Foundation> {
   const store = await openStore(configuration, occupancy);
@@ -105,17 +106,26 @@ export async function openFoundation(
     );
   try {
     keys = await openKeys(keysOf(configuration));
-    const { hierarchy, made } = await establishHierarchy({
-      keys,
-      store: createIssuerStore(store.db),
-      trustDomain: configuration.trustDomain,
+    const issuerStore = createIssuerStore(store.db);
+    const { trustDomain } = configuration;
+    const common = { keys, store: issuerStore, trustDomain };
+    const made = await establishHierarchy({
+      ...common,
       keyLabel: configuration.keys.label,
       ...configuration.hierarchy,
-      alternateChains: await readChainFiles(configuration),
-      now,
+      crlShards: 16,
+      now: now(),
     });
-    await fs.writeFile(rootFileOf(configuration), hierarchy.rootPem);
-    return { ...store, keys, hierarchy, firstStart: made, close };
+    const issuers = await openIssuers({
+      ...common,
+      alternateChains: await readChainFiles(configuration),
+      publicUrl: configuration.externalUrl,
+      now,
+      onChange: (changed) => fs.writeFile(rootFileOf(configuration), changed.rootPem()),
+      onUnusable: ({ id, name }, reason) =>
+        store.log.error({ issuer: id, name, reason }, "an issuer cannot be used here"),
+    });
+    return { ...store, keys, issuers, firstStart: made, close };
   } catch (error) {
     await close();
     throw error;

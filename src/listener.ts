@@ -7,7 +7,7 @@ import type { FastifyInstance } from "fastify";
 
 import { authorizeListener } from "./authority/authorize.ts";
 import type { Issuing } from "./authority/issue.ts";
-import type { Hierarchy } from "./authority/issuer.ts";
+import { defaultIssuerName, type Issuers } from "./authority/issuer.ts";
 import { readProfile } from "./authority/profile.ts";
 import type { Configuration } from "./config/load.ts";
 import { ensureListenerCertificate, listenerNames } from "./http/listenerCertificate.ts";
@@ -35,7 +35,7 @@ export interface Listener {
 
 export function createListener(
   configuration: Configuration,
-  hierarchy: Hierarchy,
+  issuers: Issuers,
   issuing: Issuing,
   now: () => Date,
 ): Listener {
@@ -55,7 +55,7 @@ export function createListener(
     ensureListenerCertificate({
       directory: dataDir,
       names: listenerNames(externalUrl),
-      issuerCertificate: hierarchy.issuing.certificate,
+      issuerCertificate: issuers.active(defaultIssuerName).certificate,
       issue,
       now: now(),
     });

@@ -47,7 +47,7 @@ export async function mountAcme(
   replacements: AcmeReplacements = {},
 ): Promise<ValidationRunner> {
   const { configuration, foundation, siblings, metrics, issuing, now } = parts;
-  const { db, hierarchy } = foundation;
+  const { db, issuers } = foundation;
   const { verifier, policy } = parts.identities;
   const { acme, audience, externalUrl, trustDomain } = configuration;
   const { paths = acmePaths, nonces, orders: replaced = same, validate = same, facts = same } = replacements;
@@ -75,8 +75,8 @@ export async function mountAcme(
     renewals: createRenewalStore(db),
     lineages: createLineageStore(db),
     externalAccounts: parts.externalAccounts,
-    issuerIdsOf: hierarchy.issuerIdsOf,
-    chainsOf: (issuerId: string) => hierarchy.chainsOf(issuerId, now()),
+    issuerIdsOf: (identifier: Buffer) => issuers.issuerIdsOf(identifier),
+    chainsOf: (issuerId: string) => issuers.chainsOf(issuerId, now()),
     ...opened,
     rateLimits,
     finalizes: parts.limits.finalizes,

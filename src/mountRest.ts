@@ -15,6 +15,7 @@ import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
+import { defaultIssuerName } from "./authority/issuer.ts";
 import { identityNameOf } from "./authority/identityName.ts";
 import { spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
@@ -50,7 +51,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     externalUrl,
     delegationOf: (asked) =>
       readDelegation(asked, delegations.administration.sources, delegations.administration.pseudonym).pseudonym,
-    chainPemOf: (issuerId) => foundation.hierarchy.chainsOf(issuerId, now())[0]?.pem,
+    chainPemOf: (issuerId) => foundation.issuers.chainsOf(issuerId, now())[0]?.pem,
     now,
   });
   const incidents = incidentRoutes({
@@ -136,26 +137,33 @@ function policyRoutes(
 /** Page, root, bundle, health and metrics. */
 export async function mountPublic(server: FastifyInstance, parts: Parts): Promise<void> {
   const { configuration, foundation, metrics, developmentKey } = parts;
-  const { db, hierarchy, keys } = foundation;
-  const root = new X509Certificate(hierarchy.rootCertificate);
+  const { db, issuers, keys } = foundation;
   await server.register(
     publicRoutes({
       home: {
         directories: parts.configuration.directories.map(({ prefix }) => prefix),
         externalUrl: configuration.externalUrl,
         trustDomain: configuration.trustDomain,
-        rootName: root.subject.replaceAll("\n", ", "),
-        rootFingerprint: root.fingerprint256.replaceAll(":", "").toLowerCase(),
+        roots: () => issuers.roots().map(({ certificate }) => describeRoot(certificate)),
         termsOfService: configuration.acme.termsOfService,
         development: keys.development || developmentKey !== undefined,
       },
       limits: limitSentences(parts.limits, parts.configuration),
-      rootPem: hierarchy.rootPem,
-      caCertificates: hierarchy.published,
-      bundle: spiffeBundle([hierarchy.rootCertificate], Math.floor(root.validFromDate.getTime() / 1000)),
+      rootPem: () => issuers.rootPem(),
+      caCertificate: (at) => issuers.published().get(at),
+      bundle: () =>
+        spiffeBundle(
+          issuers.roots().map(({ certificate }) => certificate),
+          issuers.bundleSequence(),
+        ),
       metrics,
-      ready: createReadiness({ database: () => pingDatabase(db), signer: hierarchy.issuing.signer }),
+      ready: createReadiness({ database: () => pingDatabase(db), key: () => issuers.active(defaultIssuerName).key }),
       developmentJwks: developmentKey && { keys: [developmentKey] },
     }),
   );
+}
+
+function describeRoot(der: Buffer): { name: string; fingerprint: string } {
+  const { subject, fingerprint256 } = new X509Certificate(der);
+  return { name: subject.replaceAll("\n", ", "), fingerprint: fingerprint256.replaceAll(":", "").toLowerCase() };
 }

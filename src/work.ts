@@ -20,6 +20,8 @@ export interface WorkParts {
   readonly db: Database;
   /** Looks whether grants have changed: in case nobody said so. */
   readonly rereadGrants: () => Promise<void>;
+  /** Looks whether issuers have changed. */
+  readonly rereadIssuers: () => Promise<void>;
   readonly issuing: Issuing;
   readonly validations: ValidationRunner;
   readonly metrics: Metrics;
@@ -62,6 +64,7 @@ export const leftBehind = (now: Date, configuration: Configuration): LeftBehind 
 export function startWork({
   db,
   rereadGrants,
+  rereadIssuers,
   issuing,
   validations,
   metrics,
@@ -90,6 +93,7 @@ export function startWork({
       run: async () => void (await validations.resume(leftBehind(now(), configuration).validations)),
     },
     { name: "grants", everyMs: 1_000, run: rereadGrants },
+    { name: "issuers", everyMs: 1_000, run: rereadIssuers },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
     {
       name: "prune",

@@ -17,11 +17,15 @@ export interface ChainFile {
   readonly pem: string;
 }
 
-/** The CA certificates that a chain may start beside. */
+/** The CA certificates that a chain may start beside, of now and of before. */
 export interface OwnCertificates {
-  readonly root: Buffer;
-  readonly issuing: readonly { readonly id: string; readonly certificate: Buffer }[];
+  readonly roots: readonly { readonly id: string; readonly certificate: Buffer }[];
+  readonly issuing: readonly OwnIssuing[];
+  /** From each issuing CA up to below its root, by its id. */
+  readonly chains: ReadonlyMap<string, Chain>;
 }
+
+type OwnIssuing = OwnCertificates["roots"][number];
 
 /** More certificates than any chain has. */
 const certificatesMax = 10;
@@ -54,7 +58,7 @@ type Expected = (what: string) => Error;
 /** The file's certificates behind each issuing CA that they fit. */
 function chainsIn(
   pem: string,
-  { root, issuing }: OwnCertificates,
+  { roots, issuing, chains }: OwnCertificates,
   now: Date,
   expected: Expected,
 ): { id: string; certificates: Buffer[] }[] {
@@ -62,16 +66,22 @@ function chainsIn(
   const [first] = certificates;
   if (first === undefined) throw expected("PEM certificates");
   const mine = issuing.filter(({ certificate }) => isOfSameCa(first, readCertificate(certificate)));
-  const atRoot = isOfSameCa(first, readCertificate(root));
-  if (!atRoot && mine.length === 0)
+  const root = roots.find(({ certificate }) => isOfSameCa(first, readCertificate(certificate)));
+  if (root === undefined && mine.length === 0)
     throw expected("a first certificate with the subject and the key of the root or of the issuing CA");
-  if ([root, ...issuing.map(({ certificate }) => certificate)].some((one) => one.equals(first.der)))
+  if ([...roots, ...issuing].some(({ certificate }) => certificate.equals(first.der)))
     throw expected("another certificate than the CA's own, such as a cross-signed one");
-  checkChain(certificates, atRoot ? 1 : 0, now, expected);
+  checkChain(certificates, root === undefined ? 0 : 1, now, expected);
   const ders = certificates.map(({ der }) => der);
-  return atRoot
-    ? issuing.map(({ id, certificate }) => ({ id, certificates: [certificate, ...ders] }))
-    : mine.map(({ id }) => ({ id, certificates: ders }));
+  if (root === undefined) return mine.map(({ id }) => ({ id, certificates: ders }));
+  const below = issuing.filter((one) => isCertifiedBy(one, root.certificate, chains));
+  return below.map(({ id }) => ({ id, certificates: [...(chains.get(id)?.certificates ?? []), ...ders] }));
+}
+
+/** True where the topmost certificate of its standard chain was issued by this root. */
+function isCertifiedBy({ id }: OwnIssuing, root: Buffer, chains: OwnCertificates["chains"]): boolean {
+  const top = chains.get(id)?.certificates.at(-1);
+  return top !== undefined && readCertificate(top).issuer.equals(readCertificate(root).subject);
 }
 
 function certificatesIn(pem: string, expected: Expected): Certificate[] {

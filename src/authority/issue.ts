@@ -6,17 +6,16 @@ import { randomBytes as systemRandomBytes } from "node:crypto";
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
 import { identityNameOf } from "./identityName.ts";
-import type { Issuer } from "./issuer.ts";
+import { defaultIssuerName, type Issuer, type Issuers } from "./issuer.ts";
 import { lint, type LintedCertificate } from "./lint.ts";
+import { lintIntent } from "./lintIntent.ts";
 import type { Intent, IssuanceLedger, NotIntended, OpenIntent } from "./ports.ts";
 import { prepare, serialRandomOctets } from "./prepare.ts";
 import { signCertificate } from "./signCertificate.ts";
 
 export interface IssuingParts {
   readonly ledger: IssuanceLedger;
-  /** The active issuer. */
-  readonly issuer: () => Issuer;
-  readonly issuerById: (id: string) => Issuer | undefined;
+  readonly issuers: Pick<Issuers, "active" | "byId">;
   readonly now: () => Date;
   readonly randomBytes?: (size: number) => Buffer;
   /** Told of a failure after the intent; the settling job will finish it. */
@@ -46,6 +45,7 @@ export interface Issuing {
   /**
    * @param intend in place of the ledger's own, where one statement does more than move an order that is `ready`. What it throws is the
    *   outcome, and nothing is signed.
+   * @throws {KeyUnavailable} where no signature can be had now; nothing was written
    */
   issue(authorized: Authorized, publicKey: PublicKey, intend?: Intend): Promise<IssueOutcome>;
   /** Finishes or abandons intents older than `before`; resolves to how many of each. */
@@ -64,7 +64,8 @@ export function createIssuing(parts: IssuingParts): Issuing {
     publicKey: PublicKey,
     intend: Intend = (intent) => ledger.intend(intent),
   ): Promise<IssueOutcome> {
-    const issuer = parts.issuer();
+    const issuer = parts.issuers.active(defaultIssuerName);
+    issuer.key.requireReady(); // While nothing is written, whoever asks may simply ask again.
     const linted = lint(
       prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),
     );
@@ -72,7 +73,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
     if (intended !== "intended") return { outcome: intended };
     const serial = linted.serialNumber;
     try {
-      const certificate = await signCertificate(linted.tbs, issuer.signer);
+      const certificate = await signCertificate(linted, issuer.key);
       // False: the settling job was faster, and what it recorded (or abandoned) counts; this certificate is never released.
       if (!(await ledger.record(serial, certificate))) return { outcome: "unfinished", serial };
       return { outcome: "issued", serial, certificate, issuer };
@@ -103,7 +104,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
   }
 
   async function settleOne(intent: OpenIntent): Promise<"recorded" | "abandoned"> {
-    const issuer = parts.issuerById(intent.issuerId);
+    const issuer = parts.issuers.byId(intent.issuerId);
     const reason =
       issuer === undefined
         ? "its issuer is not here any more"
@@ -117,7 +118,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
       return "abandoned";
     }
     // The same bytes are signed again: whatever became of an earlier signature, the serial stands for one content only.
-    await ledger.record(intent.serial, await signCertificate(intent.tbs, issuer.signer));
+    await ledger.record(intent.serial, await signCertificate(lintIntent(intent, issuer), issuer.key));
     return "recorded";
   }
 

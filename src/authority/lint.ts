@@ -190,7 +190,7 @@ export const lintNames: readonly { name: string; source: string }[] = lints.map(
  */
 export function lint(prepared: PreparedCertificate): LintedCertificate {
   // The reader wants a whole certificate; a signature of one zero octet completes it and never leaves this function.
-  const whole = assembleCertificate(prepared.tbs, prepared.issuer.signer.algorithm, Buffer.alloc(1));
+  const whole = assembleCertificate(prepared.tbs, prepared.issuer.key.algorithm, Buffer.alloc(1));
   const certificate = readCertificate(whole);
   const findings = lints
     .filter((rule) => !isMet(rule, certificate, prepared))

@@ -1,4 +1,6 @@
 /** What the authority needs from a store. The guarantees in the comments are what `nothing lost` rests on. */
+import type { SignatureAlgorithm } from "../keys/signer.ts";
+import type { IssuerState } from "./issuer.ts";
 
 /** Which way a request for a certificate came in. */
 export type Door = "acme" | "listener";
@@ -111,22 +113,51 @@ export interface IssuanceLedger {
   abandon(serial: Buffer, reason: string): Promise<void>;
 }
 
+/** An issuer as the database has it. */
 export interface StoredIssuer {
   readonly id: string;
-  readonly kind: "root" | "issuing";
-  readonly certificate: Buffer;
-  readonly keyLabel: string;
+  readonly kind: "root" | "intermediate" | "issuing";
+  /** The line of issuers that it is one of. */
+  readonly name: string;
+  readonly generation: number;
+  readonly state: IssuerState;
+  /** DER. Null where it waits for a certificate. */
+  readonly certificate: Buffer | null;
+  /** DER certification request for the certificate that it waits, or waited, for. */
+  readonly request: Buffer | null;
+  /** Null where the key is elsewhere: a root of other people, or one that is kept offline. */
+  readonly keyLabel: string | null;
+  /** What its key signs with; null where the key alone tells. */
+  readonly signatureAlgorithm: SignatureAlgorithm | null;
   readonly parentId: string | null;
+  /** In how many lists its revoked certificates are told: a power of two, of which the URLs in certificates tell. */
+  readonly crlShards: number;
+  readonly createdAt: Date;
+  readonly publishedAt: Date | null;
+  readonly activatedAt: Date | null;
+  readonly retiringAt: Date | null;
+  readonly retiredAt: Date | null;
+}
+
+/** An issuer to be written; the times of its state are set by the store. */
+export interface NewIssuer extends Omit<
+  StoredIssuer,
+  "createdAt" | "publishedAt" | "activatedAt" | "retiringAt" | "retiredAt"
+> {
+  readonly notAfter: Date | null;
+  /** SHA-256 of the key's SubjectPublicKeyInfo. */
+  readonly spkiSha256: Buffer;
 }
 
 export interface IssuerStore {
+  /** All there are, oldest first, a parent before its children. */
   readIssuers(): Promise<StoredIssuer[]>;
-  /** Both or neither; refuses when the database already has a hierarchy. */
-  insertHierarchy(
-    root: StoredIssuer,
-    issuing: StoredIssuer,
-    facts: { notAfter: Date; spkiSha256: Buffer }[],
-  ): Promise<void>;
-  /** Runs `action` while no other process runs one: two first starts must not make two hierarchies. */
+  /**
+   * All of them or none.
+   * @param first true refuses when the database already has an issuer
+   * @throws {Error} where one has the kind, name and generation of another, or would be active beside another
+   */
+  insertIssuers(issuers: readonly NewIssuer[], first?: boolean): Promise<void>;
+  /** Runs `action` while no other process runs one: two first starts must not make two hierarchies, nor two rotations two issuers. */
   exclusively<T>(action: () => Promise<T>): Promise<T>;
 }

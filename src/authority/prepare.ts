@@ -86,7 +86,7 @@ export function prepare(
   const purposes = profile.extendedKeyUsage;
   const tbs = encodeTbsCertificate({
     serialNumber: serial,
-    signatureAlgorithm: issuer.signer.algorithm,
+    signatureAlgorithm: issuer.key.algorithm,
     issuer: issuer.subject,
     notBefore,
     notAfter,

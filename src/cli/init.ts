@@ -57,17 +57,17 @@ async function init({ values, env, stdout }: CommandContext<typeof options>): Pr
     MAYFLY_PKCS11_PIN_FILE: pinFile,
     MAYFLY_PKCS11_KEY: key,
   });
-  const foundation = await openFoundation(configuration, new Date(), "visitor");
+  const foundation = await openFoundation(configuration, () => new Date(), "visitor");
   try {
-    const { hierarchy, keys, firstStart } = foundation;
+    const { issuers, keys, firstStart } = foundation;
     const describe = (der: Buffer): string => {
       const certificate = new X509Certificate(der);
       return `${certificate.subject.replaceAll("\n", ", ")}\n    until   ${certificate.validToDate.toISOString()}\n    SHA-256 ${certificate.fingerprint256}\n`;
     };
     stdout.write(firstStart ? "Made a new CA.\n" : "The database has a CA already; nothing was changed.\n");
     stdout.write(`  keys      ${keys.description}\n`);
-    stdout.write(`  root      ${describe(hierarchy.rootCertificate)}`);
-    stdout.write(`  issuing   ${describe(hierarchy.issuing.certificate)}`);
+    for (const { certificate } of issuers.roots()) stdout.write(`  root      ${describe(certificate)}`);
+    for (const { certificate } of issuers.all()) stdout.write(`  issuing   ${describe(certificate)}`);
     stdout.write(`  root file ${rootFileOf(configuration)}\n`);
   } finally {
     await foundation.close();

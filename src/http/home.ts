@@ -3,9 +3,8 @@
 export interface HomeFacts {
   readonly externalUrl: string;
   readonly trustDomain: string;
-  readonly rootName: string;
-  /** SHA-256 of the root certificate, hexadecimal. */
-  readonly rootFingerprint: string;
+  /** The roots to trust, with SHA-256 of each certificate in hexadecimal. */
+  readonly roots: () => readonly { readonly name: string; readonly fingerprint: string }[];
   readonly development: boolean;
   readonly termsOfService: string | undefined;
   /** Paths of the ACME directories, without `/directory`. */
@@ -17,7 +16,8 @@ const escape = (text: string): string =>
 
 export function homePage(facts: HomeFacts): string {
   const url = escape(facts.externalUrl);
-  const fingerprint = (facts.rootFingerprint.toUpperCase().match(/../g) ?? []).join(":");
+  const roots = facts.roots();
+  const bytes = (hex: string): string => (hex.toUpperCase().match(/../g) ?? []).join(":");
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -46,10 +46,10 @@ pre, code { font: .875rem/1.5 ui-monospace, monospace; background: var(--code); 
 certificates that live for minutes; every one of them is in the inventory.</p>
 ${facts.development ? '<div class="note"><p><strong>For development.</strong> This server signs with keys that no hardware protects, or trusts an evidence source whose private key lies on its disk. Do not rely on its certificates.</p></div>' : ""}
 <h2>Trust the root</h2>
-<p><strong>${escape(facts.rootName)}</strong>. Fetch it, compare its SHA-256 fingerprint with the one that your operator gave you by another way, then hand it to your client.</p>
+<p>${roots.map(({ name }) => `<strong>${escape(name)}</strong>`).join(", ")}. Fetch ${roots.length > 1 ? "them, compare their SHA-256 fingerprints" : "it, compare its SHA-256 fingerprint"} with the one that your operator gave you by another way, then hand it to your client.</p>
 <pre>curl -k -o root.pem ${url}/root.pem
 openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
-<p>This server says that it is <code>${fingerprint}</code></p>
+<p>This server says that ${roots.length > 1 ? "they are" : "it is"} ${roots.map(({ fingerprint }) => `<code>${bytes(fingerprint)}</code>`).join("<br>")}</p>
 <h2>Where things are</h2>
 <table>
 <tr><th>ACME directory</th><td>${facts.directories.map((at) => `<a href="${url}${escape(at)}/directory">${url}${escape(at)}/directory</a>`).join("<br>")}</td></tr>

@@ -10,10 +10,12 @@ export interface PublicRoutesOptions {
   readonly home: HomeFacts;
   /** What the page about limits says. */
   readonly limits: LimitSentences;
-  readonly rootPem: string;
-  /** CA certificates by path, with the paths of those above each (RFC 8555 §7.4.2). */
-  readonly caCertificates: ReadonlyMap<string, { readonly certificate: Buffer; readonly up: readonly string[] }>;
-  readonly bundle: object;
+  readonly rootPem: () => string;
+  /** The CA certificate at a path, with the paths of those above it (RFC 8555 §7.4.2). */
+  readonly caCertificate: (
+    path: string,
+  ) => { readonly certificate: Buffer; readonly up: readonly string[] } | undefined;
+  readonly bundle: () => object;
   readonly metrics: Metrics;
   /** Tries the database and the signing key for real. @throws when one of them does not answer */
   readonly ready: () => Promise<void>;
@@ -23,32 +25,33 @@ export interface PublicRoutesOptions {
 
 export function publicRoutes(options: PublicRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
-    const documents: Record<string, { type: string; body: string }> = {
-      "/": { type: "text/html; charset=utf-8", body: homePage(options.home) },
-      "/limits": { type: "text/html; charset=utf-8", body: limitsPage(options.limits) },
+    const documents: Record<string, { type: string; body: () => string }> = {
+      "/": { type: "text/html; charset=utf-8", body: () => homePage(options.home) },
+      "/limits": { type: "text/html; charset=utf-8", body: () => limitsPage(options.limits) },
       "/root.pem": { type: "application/x-pem-file", body: options.rootPem },
-      "/spiffe/bundle.json": { type: "application/json", body: JSON.stringify(options.bundle) },
-      "/healthz": { type: "application/json", body: '{"status":"ok"}' },
+      "/spiffe/bundle.json": { type: "application/json", body: () => JSON.stringify(options.bundle()) },
+      "/healthz": { type: "application/json", body: () => '{"status":"ok"}' },
     };
     if (options.developmentJwks !== undefined) {
-      documents["/dev/jwks.json"] = { type: "application/json", body: JSON.stringify(options.developmentJwks) };
+      const { developmentJwks } = options;
+      documents["/dev/jwks.json"] = { type: "application/json", body: () => JSON.stringify(developmentJwks) };
     }
     for (const [path, { type, body }] of Object.entries(documents)) {
       server.get(path, async (_request, reply) =>
-        reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body),
+        reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body()),
       );
     }
-    for (const [path, { certificate, up }] of options.caCertificates) {
-      const links = up.map((above) => `<${options.home.externalUrl}${above}>;rel="up"`);
-      server.get(path, async (_request, reply) => {
-        if (links.length > 0) reply.header("link", links);
-        return reply
-          .header("content-type", "application/pkix-cert")
-          .header("cache-control", `public, max-age=${caCertificateSeconds}`)
-          .header("access-control-allow-origin", "*")
-          .send(certificate);
-      });
-    }
+    server.get<{ Params: { file: string } }>("/ca/:file", async ({ params }, reply) => {
+      const found = options.caCertificate(`/ca/${params.file}`);
+      if (found === undefined) throw problem("notFound", "there is no such CA certificate");
+      const links = found.up.map((above) => `<${options.home.externalUrl}${above}>;rel="up"`);
+      if (links.length > 0) reply.header("link", links);
+      return reply
+        .header("content-type", "application/pkix-cert")
+        .header("cache-control", `public, max-age=${caCertificateSeconds}`)
+        .header("access-control-allow-origin", "*")
+        .send(found.certificate);
+    });
     server.get("/readyz", async () => {
       try {
         await options.ready();

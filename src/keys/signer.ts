@@ -56,6 +56,8 @@ export interface Signer {
    * @throws {KeyUnavailable} when the token is away, too slow or its queue is full; nothing was signed as far as we know.
    */
   sign(message: Uint8Array): Promise<Buffer>;
+  /** Returns where a signature can be had now, as far as is known without asking the token. @throws {KeyUnavailable} */
+  requireReady?(): void;
 }
 
 /** A place where keys live: a PKCS#11 token or the development key directory. */

@@ -1,6 +1,7 @@
 /** Certificates as ACME sees them (RFC 8555 §7.4.2, §7.6): implements `CertificateStore` of the ACME room. */
 import type { CertificateStore, Identifier, StoredCertificate } from "../acme/ports.ts";
 import { blockCompromised } from "./blockedKeys.ts";
+import { revokeAll } from "./revocations.ts";
 import { statement, violatedConstraint, type Database } from "./database.ts";
 import { isOf, isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
 
@@ -44,11 +45,11 @@ const holds = statement(
 
 const revoke = statement(
   "certificate_revoke",
-  `with revoked as (
-     insert into revocation (serial, revoked_at, reason, revoked_by)
-     select $1, date_trunc('second', now()), $2, $3
-     where $4::uuid is null or exists (select from account a where ${isSigner("a", 4)} and a.status = 'valid')
-     returning serial, reason
+  `with found as (
+     select serial, issuer_id, not_after from certificate where serial = $1
+       and ($4::uuid is null or exists (select from account a where ${isSigner("a", 4)} and a.status = 'valid'))
+   ), revoked as (
+     ${revokeAll("found", { reason: "$2", by: "$3" })}
    ), blocked as (${blockCompromised("revoked", "$7", "$3")}
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
@@ -100,7 +101,9 @@ export function createCertificateStore(db: Database): CertificateStore {
           ...(requireAccount === undefined ? [null, null, null] : signerValues(requireAccount)),
           block ?? null,
         ]);
-        return rows.length === 1 ? "revoked" : "accountNotValid";
+        if (rows.length === 1) return "revoked";
+        if (requireAccount === undefined) throw new Error("there is no such certificate to revoke");
+        return "accountNotValid";
       } catch (error) {
         if (violatedConstraint(error) === "revocation_pkey") return "alreadyRevoked"; // Once, whoever races.
         throw error;

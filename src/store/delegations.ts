@@ -1,5 +1,6 @@
 /** Delegations in Postgres: what is known of them, what was issued under them, and their end. */
 import type { DelegationStore, EndedDelegation, EndedSubject } from "../administration/delegationPorts.ts";
+import { revokeAll } from "./revocations.ts";
 import { statement, type Database } from "./database.ts";
 
 const know = statement(
@@ -50,7 +51,7 @@ const listEnded = statement(
 );
 
 /** Of a pseudonym, $1: certificates that have not expired at $2 and are not revoked. */
-const inForce = `select c.serial, c.issued_at, i.name from certificate_delegation d join certificate c on c.serial = d.serial
+const inForce = `select c.serial, c.issuer_id, c.not_after, c.issued_at, i.name from certificate_delegation d join certificate c on c.serial = d.serial
      join identity i on i.id = c.identity_id
    where (d.delegator = $1 or d.task = $1) and c.not_after > $2 and not exists (select from revocation r where r.serial = c.serial)`;
 
@@ -61,11 +62,10 @@ const coverage = statement(
 );
 
 // cessationOfOperation (RFC 5280 §5.3.1): the task is over, and no key need be lost.
-const revokeAll = statement(
+const revoke = statement(
   "delegation_revoke",
   `with covered as (${inForce}), revoked as (
-     insert into revocation (serial, revoked_at, reason, revoked_by)
-     select serial, date_trunc('seconds', now()), 5, 'operator:delegation' from covered on conflict do nothing returning serial
+     ${revokeAll("covered", { reason: "5", by: "'operator:delegation'", once: "on conflict do nothing" })}
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
      select 'certificate.revoked', 'operator', 'certificate:' || encode(revoked.serial, 'hex'), jsonb_build_object('reason', 5, 'identity', covered.name)
@@ -105,10 +105,7 @@ export const recordDelegation = `delegated as (
      insert into certificate_delegation (serial, source, reference, delegator, task, expires_at)
      select serial, source, reference, delegator, task, expires_at from delegated
    ), born_revoked as (
-     insert into revocation (serial, revoked_at, reason, revoked_by)
-     select recorded.serial, date_trunc('seconds', now()), 5, 'operator:delegation' from recorded
-     where exists (select from subjects where ended_at is not null)
-     returning serial
+     ${revokeAll("(select * from recorded where exists (select from subjects where ended_at is not null))", { reason: "5", by: "'operator:delegation'" })}
    ), born_revoked_audit as (
      insert into audit_entry (event, actor, subject, detail)
      select 'certificate.revoked', 'operator', 'certificate:' || encode(serial, 'hex'), jsonb_build_object('reason', 5) from born_revoked
@@ -150,7 +147,7 @@ export function createDelegationStore(db: Database): DelegationStore {
     async end({ kind, source, pseudonym, reason }, now): Promise<EndedDelegation> {
       await db.run(markEnded, [pseudonym, kind, source, reason]);
       // A statement of its own: what was being recorded while the mark was set is there to be seen only now.
-      const revoked = await db.run<{ serial: Buffer }>(revokeAll, [pseudonym, now]);
+      const revoked = await db.run<{ serial: Buffer }>(revoke, [pseudonym, now]);
       return { revoked: revoked.map(({ serial }) => serial) };
     },
     listEnded: (after, limit) => db.run<EndedSubject>(listEnded, [after ?? null, limit]),

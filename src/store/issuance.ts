@@ -1,5 +1,5 @@
-/** The ledger of issuance: implements `IssuanceLedger` and `IssuerStore` of the authority. Two statements per certificate. */
-import type { IssuanceLedger, IssuerStore, NotIntended, OpenIntent, StoredIssuer } from "../authority/ports.ts";
+/** The ledger of issuance: implements `IssuanceLedger` of the authority. Two statements per certificate. */
+import type { IssuanceLedger, NotIntended, OpenIntent } from "../authority/ports.ts";
 import { recordDelegation } from "./delegations.ts";
 import { statement, type Database } from "./database.ts";
 import { insertIntent, intentValues, isAuthorized, mayIntend } from "./intents.ts";
@@ -62,7 +62,7 @@ const record = statement(
             ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, replaces,
             date_trunc('milliseconds', now()), permanent_identifier, lineage, renewed_from
      from intent, identified
-     returning serial
+     returning serial, issuer_id, not_after
    ), ${recordDelegation}, orders as (
      update acme_order o set status = 'valid', certificate_serial = intent.serial
      from intent where o.id = intent.order_id and o.status = 'processing'
@@ -152,61 +152,5 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
       };
       await db.run(abandon, [serial, reason, JSON.stringify(error)]);
     },
-  };
-}
-
-const readIssuers = statement(
-  "issuer_read",
-  `select id, kind, certificate, key_label, parent_id from issuer where status = 'active' order by created_at, kind desc`,
-);
-
-const insertHierarchy = statement(
-  "issuer_insert_hierarchy",
-  `insert into issuer (id, kind, parent_id, certificate, spki_sha256, key_label, not_after)
-   select i.id, i.kind, i.parent_id, i.certificate, i.spki_sha256, i.key_label, i.not_after
-   from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::text[], $7::timestamptz[])
-     as i(id, kind, parent_id, certificate, spki_sha256, key_label, not_after)
-   where not exists (select from issuer)
-   returning id`,
-);
-
-interface IssuerRow {
-  id: string;
-  kind: "root" | "issuing";
-  certificate: Buffer;
-  key_label: string;
-  parent_id: string | null;
-}
-
-/** Advisory lock that stands for "somebody makes or opens the hierarchy"; any number that nothing else uses. */
-const hierarchyLock = 0x6d61_7966;
-
-/** Implements `IssuerStore`. */
-export function createIssuerStore(db: Database): IssuerStore {
-  return {
-    async readIssuers() {
-      const rows = await db.run<IssuerRow>(readIssuers, []);
-      return rows.map((row): StoredIssuer => ({
-        id: row.id,
-        kind: row.kind,
-        certificate: row.certificate,
-        keyLabel: row.key_label,
-        parentId: row.parent_id,
-      }));
-    },
-    async insertHierarchy(root, issuing, facts) {
-      const issuers = [root, issuing];
-      const rows = await db.run(insertHierarchy, [
-        issuers.map(({ id }) => id),
-        issuers.map(({ kind }) => kind),
-        issuers.map(({ parentId }) => parentId),
-        issuers.map(({ certificate }) => certificate),
-        facts.map(({ spkiSha256 }) => spkiSha256),
-        issuers.map(({ keyLabel }) => keyLabel),
-        facts.map(({ notAfter }) => notAfter),
-      ]);
-      if (rows.length !== issuers.length) throw new Error("the database has a CA hierarchy already");
-    },
-    exclusively: (action) => db.exclusively(hierarchyLock, action),
   };
 }

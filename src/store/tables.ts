@@ -31,6 +31,12 @@ export interface RevocationTable {
   revoked_at: Date;
   reason: number | null;
   revoked_by: string;
+  issuer_id: string;
+  not_after: Date;
+  octet: Generated<number>;
+  action_id: string | null;
+  published_at: Date | null;
+  list_number: number | null;
 }
 
 export interface IdentityTable {
@@ -52,14 +58,23 @@ export interface OutboxTable {
 
 export interface IssuerTable {
   id: string;
-  kind: "root" | "issuing";
-  status: Generated<"active" | "retired">;
+  kind: "root" | "intermediate" | "issuing";
   parent_id: string | null;
-  certificate: Buffer;
+  certificate: Buffer | null;
   spki_sha256: Buffer;
-  key_label: string;
-  not_after: Date;
+  key_label: string | null;
+  not_after: Date | null;
   created_at: Generated<Date>;
+  name: string;
+  generation: number;
+  state: "prepared" | "published" | "active" | "retiring" | "retired";
+  signature_algorithm: string | null;
+  request: Buffer | null;
+  crl_shards: number;
+  published_at: Date | null;
+  activated_at: Date | null;
+  retiring_at: Date | null;
+  retired_at: Date | null;
 }
 
 export interface Tables {

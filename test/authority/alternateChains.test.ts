@@ -1,14 +1,19 @@
 import t from "tap";
 import { readAlternateChains } from "../../src/authority/alternateChains.ts";
-import { establishHierarchy } from "../../src/authority/hierarchy.ts";
+import { chainOf } from "../../src/authority/chain.ts";
+import { openIssuers } from "../../src/authority/issuers.ts";
 import { subjectKeyIdentifier } from "../../src/x509/extensions.ts";
 import { pemEncode } from "../../src/x509/pem.ts";
 import { otherCa, subjectOf } from "../support/crossSigned.ts";
-import { memoryHierarchy, memoryIssuerStore, memoryKeys } from "../support/issuers.ts";
+import { memoryHierarchy, trustDomain } from "../support/issuers.ts";
 
 const now = new Date(Math.floor(Date.now() / 1000) * 1000);
 const { rootCertificate: root, issuing } = await memoryHierarchy(now);
-const own = { root, issuing: [issuing] };
+const own = {
+  roots: [{ id: "root", certificate: root }],
+  issuing: [issuing],
+  chains: new Map([[issuing.id, chainOf([issuing.certificate])]]),
+};
 const elsewhere = await otherCa("Elsewhere Root");
 const middle = await otherCa("Elsewhere Middle");
 const middleCertificate = await elsewhere.certify(middle);
@@ -82,23 +87,14 @@ t.test("what does not hold is refused at the start, with the file and the reason
 });
 
 t.test("one that ends while the server runs is not offered any more", async (t) => {
-  const [keys, store] = [memoryKeys(), memoryIssuerStore()];
-  const options = {
-    keys,
-    store,
-    trustDomain: "mayfly.test",
-    keyLabel: "k",
-    rootLifetimeDays: 9,
-    issuingLifetimeDays: 9,
-    now,
-  };
-  const { hierarchy: first } = await establishHierarchy(options);
+  const { issuing: first, keys, store } = await memoryHierarchy(now);
   const ends = new Date(Math.floor(now.getTime() / 1000) * 1000 + 60_000);
-  const cross = await elsewhere.certify(subjectOf(first.issuing.certificate), { notAfter: ends });
+  const cross = await elsewhere.certify(subjectOf(first.certificate), { notAfter: ends });
   const alternateChains = [{ file: "a.pem", pem: pem(cross) }];
-  const { hierarchy } = await establishHierarchy({ ...options, alternateChains });
-  t.equal(hierarchy.chainsOf(first.issuing.id, now).length, 2);
-  t.equal(hierarchy.chainsOf(first.issuing.id, ends).length, 1);
-  t.equal(hierarchy.chainsOf("unknown", now).length, 0);
-  t.equal(hierarchy.published.size, 3, "issuing CA, root, cross-signature");
+  const options = { keys, store, trustDomain, publicUrl: "https://ca.test", now: () => now };
+  const issuers = await openIssuers({ ...options, alternateChains });
+  t.equal(issuers.chainsOf(first.id, now).length, 2);
+  t.equal(issuers.chainsOf(first.id, ends).length, 1);
+  t.equal(issuers.chainsOf("unknown", now).length, 0);
+  t.equal(issuers.published().size, 3, "issuing CA, root, cross-signature");
 });

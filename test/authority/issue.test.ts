@@ -1,6 +1,6 @@
 import t from "tap";
 import { createIssuing, type IssuingParts } from "../../src/authority/issue.ts";
-import { BadSignature } from "../../src/authority/signCertificate.ts";
+import { BadSignature, issuingKey } from "../../src/authority/issuingKey.ts";
 import type { Issuer } from "../../src/authority/issuer.ts";
 import type { Intent, IssuanceLedger, OpenIntent } from "../../src/authority/ports.ts";
 import { KeyUnavailable } from "../../src/keys/signer.ts";
@@ -10,7 +10,7 @@ import { agentOne, authorizedServer, authorizedWorkload, p256 } from "../support
 import { memoryHierarchy, memoryKeys, workloadProfile } from "../support/issuers.ts";
 
 const now = new Date("2026-01-01T00:00:00Z");
-const { issuing: issuer } = await memoryHierarchy(now);
+const { issuing: issuer, signer } = await memoryHierarchy(now);
 const stranger = await memoryKeys().generate("stranger", "ec-p256");
 
 type Sign = (message: Uint8Array) => Promise<Buffer>;
@@ -25,20 +25,20 @@ interface Scene {
 }
 
 /** A ledger and an issuer that write down what happens to them. */
-function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => issuer.signer.sign(message)): Scene {
+function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => signer.sign(message)): Scene {
   const events: string[] = [];
   const intents: Intent[] = [];
   const recorded: Scene["recorded"] = [];
   const unfinished: unknown[] = [];
   const watched: Issuer = {
     ...issuer,
-    signer: {
-      ...issuer.signer,
+    key: issuingKey({
+      ...signer,
       sign: (message) => {
         events.push("sign");
         return sign(message);
       },
-    },
+    }),
   };
   const recording: IssuanceLedger = {
     async intend(intent) {
@@ -59,8 +59,7 @@ function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => i
   };
   const parts: IssuingParts = {
     ledger: recording,
-    issuer: () => watched,
-    issuerById: (id) => (id === issuer.id ? watched : undefined),
+    issuers: { active: () => watched, byId: (id) => (id === issuer.id ? watched : undefined) },
     now: () => now,
     onUnfinished: (_, error) => unfinished.push(error),
   };
@@ -78,7 +77,7 @@ t.test("intent before signature, record before release", async (t) => {
 
   const certificate = readCertificate(outcome.certificate);
   t.ok(intent?.tbs.equals(certificate.tbs), "what was intended is what was signed");
-  t.ok(verifySignature("ecdsa-p256-sha256", issuer.signer.publicKey, certificate.tbs, certificate.signature));
+  t.ok(verifySignature("ecdsa-p256-sha256", signer.publicKey, certificate.tbs, certificate.signature));
   t.match(intent, {
     serial: certificate.serialNumber,
     issuerId: issuer.id,
@@ -135,7 +134,7 @@ t.test("what the lints refuse reaches neither ledger nor token", async (t) => {
 t.test("H-28 a signature that does not verify is never recorded", async (t) => {
   const signers: Record<string, Sign> = {
     "of another key": (message) => stranger.sign(message),
-    "over other bytes": (message) => issuer.signer.sign(message.subarray(1)),
+    "over other bytes": (message) => signer.sign(message.subarray(1)),
     empty: async () => Buffer.alloc(0),
   };
   for (const [name, sign] of Object.entries(signers)) {
@@ -207,7 +206,7 @@ t.test("settle leaves open what fails now, and goes on with the rest", async (t)
   const intents = [await leftIntent(), await leftIntent()];
   let calls = 0;
   const { unfinished, recorded, parts } = scene({ openIntents: async () => intents }, (message) =>
-    calls++ === 0 ? Promise.reject(new KeyUnavailable("gone")) : issuer.signer.sign(message),
+    calls++ === 0 ? Promise.reject(new KeyUnavailable("gone")) : signer.sign(message),
   );
   t.same(await createIssuing(parts).settle(now), { recorded: 1, abandoned: 0, open: 1 });
   t.match(unfinished, [{ name: "KeyUnavailable" }]);

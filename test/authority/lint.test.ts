@@ -24,8 +24,8 @@ const now = new Date("2026-01-01T00:00:00Z");
 const { issuing } = await memoryHierarchy(now);
 const good = prepare(authorizedWorkload(), p256(), issuing, { now, random: Buffer.alloc(14, 1) });
 const content: TbsCertificate = {
-  ...readCertificate(assembleCertificate(good.tbs, issuing.signer.algorithm, Buffer.alloc(1))),
-  signatureAlgorithm: issuing.signer.algorithm,
+  ...readCertificate(assembleCertificate(good.tbs, issuing.key.algorithm, Buffer.alloc(1))),
+  signatureAlgorithm: issuing.key.algorithm,
 };
 
 /** What the lints find in a certificate with these changes to its bytes, or to what was authorized. */

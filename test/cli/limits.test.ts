@@ -76,7 +76,7 @@ t.test("mayfly limits, pauses, keys", async (t) => {
 
     await writeFile(file, ca.root);
     const root = createHash("sha256")
-      .update(ca.authority.hierarchy.issuing.signer.publicKey.export({ type: "spki", format: "der" }))
+      .update(ca.authority.issuers.active("default").key.publicKey.export({ type: "spki", format: "der" }))
       .digest("hex");
     const blocked = await mayfly("keys", "block", "--file", file);
     t.match(blocked.stdout, /^Blocked: [0-9a-f]{64}\.\n$/, "the key of a certificate");

@@ -1,6 +1,7 @@
 /** The settling job and a live issuance meet on one intent: one certificate, whoever is first, and only that one is ever released. */
 import { X509Certificate } from "node:crypto";
 import t from "tap";
+import { issuingKey } from "../../src/authority/issuingKey.ts";
 
 import { authorizeListener } from "../../src/authority/authorize.ts";
 import { createIssuing, type Issuing } from "../../src/authority/issue.ts";
@@ -22,8 +23,7 @@ const soon = (): Date => new Date(Date.now() + 60_000);
 function issuingOf(db: Database, issuer: Issuer): Issuing {
   return createIssuing({
     ledger: createIssuanceLedger(db),
-    issuer: () => issuer,
-    issuerById: () => issuer,
+    issuers: { active: () => issuer, byId: () => issuer },
     now: () => new Date(),
     onUnfinished(_serial, error) {
       throw error;
@@ -41,21 +41,21 @@ async function allOf(rounds: readonly Promise<unknown>[]): Promise<void> {
 
 t.test("forty issuances with the settling job at their heels", async (t) => {
   const db = await migratedDatabase(t);
-  const { issuing: issuer } = await memoryHierarchy(new Date());
+  const { issuing: issuer, signer } = await memoryHierarchy(new Date());
   const job = issuingOf(db, issuer);
   const rounds: Promise<unknown>[] = [];
   let signatures = 0;
   const watched: Issuer = {
     ...issuer,
-    signer: {
-      ...issuer.signer,
+    key: issuingKey({
+      ...signer,
       async sign(message) {
         // Every second signature takes so long that the job, in whichever round, is surely first; the others are a race.
         rounds.push(job.settle(soon()));
         if (signatures++ % 2 === 0) await allOf(rounds);
-        return issuer.signer.sign(message);
+        return signer.sign(message);
       },
-    },
+    }),
   };
   const live = issuingOf(db, watched);
   const outcomes = await Promise.all(
@@ -104,7 +104,7 @@ t.test(
         },
       }),
     });
-    const job = issuingOf(openPool(t, ca.databaseUrl), ca.authority.hierarchy.issuing);
+    const job = issuingOf(openPool(t, ca.databaseUrl), ca.authority.issuers.active("default"));
     const alice = await (await acmeDriver(t, ca)).account();
     const flow = await attested(ca, alice);
     overtake = async () => t.match(await job.settle(soon()), { recorded: 1, abandoned: 0, open: 0 });

@@ -4,8 +4,7 @@ import { homePage, type HomeFacts } from "../../src/http/home.ts";
 const facts: HomeFacts = {
   externalUrl: "https://ca.test:8443",
   trustDomain: "mayfly.test",
-  rootName: "O=Mayfly, CN=Mayfly Root CA",
-  rootFingerprint: "0a".repeat(32),
+  roots: () => [{ name: "O=Mayfly, CN=Mayfly Root CA", fingerprint: "0a".repeat(32) }],
   development: false,
   termsOfService: undefined,
   directories: ["/acme", "/acme/servers"],
@@ -33,7 +32,12 @@ t.test("tells what this is, how to trust the root, where everything is", async (
 
 t.test("facts are text, never markup", async (t) => {
   const evil = `"><script>alert('x')</script>&amp;`;
-  const page = homePage({ ...facts, externalUrl: evil, trustDomain: evil, rootName: evil });
+  const page = homePage({
+    ...facts,
+    externalUrl: evil,
+    trustDomain: evil,
+    roots: () => [{ name: evil, fingerprint: "0a" }],
+  });
   t.notMatch(page, /<script/);
   t.notMatch(page, /href="">/);
   t.ok(page.includes("&quot;&gt;&lt;script&gt;"));

@@ -12,7 +12,7 @@ import { keyOf } from "../../src/x509/publicKey.ts";
 import { memoryHierarchy, serverProfile } from "../support/issuers.ts";
 
 const start = new Date("2026-01-01T00:00:00Z");
-const { issuing } = await memoryHierarchy(start);
+const { issuing, signer } = await memoryHierarchy(start);
 const other = (await memoryHierarchy(start)).issuing;
 const hour = 3_600_000;
 const profile = serverProfile({ lifetimeDefaultSeconds: 3 * 3600, backdateSeconds: 0 });
@@ -33,7 +33,7 @@ function folder(test: { teardown(action: () => void): unknown }) {
       async issue(publicKey: KeyObject) {
         const authorized = authorizeListener({ ...asked, uri: [], permanentIdentifiers: [] }, profile);
         const { tbs } = prepare(authorized, keyOf(publicKey), issuing, { now, random: randomBytes(14) });
-        const certificate = assembleCertificate(tbs, issuing.signer.algorithm, await issuing.signer.sign(tbs));
+        const certificate = assembleCertificate(tbs, signer.algorithm, await signer.sign(tbs));
         return pemEncode("CERTIFICATE", certificate) + issuing.chainPem;
       },
       ...changes,

@@ -6,8 +6,7 @@ import { createServer } from "../../src/http/server.ts";
 const home = {
   externalUrl: "https://ca.test",
   trustDomain: "mayfly.test",
-  rootName: "O=Mayfly, CN=Root",
-  rootFingerprint: "ab".repeat(32),
+  roots: () => [{ name: "O=Mayfly, CN=Root", fingerprint: "ab".repeat(32) }],
   development: false,
   termsOfService: undefined,
   directories: ["/acme"],
@@ -31,9 +30,9 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
   const options: PublicRoutesOptions = {
     home,
     limits: ["5 <things> a minute"],
-    rootPem: "-----BEGIN CERTIFICATE-----\n",
-    caCertificates: new Map(),
-    bundle: { keys: [] },
+    rootPem: () => "-----BEGIN CERTIFICATE-----\n",
+    caCertificate: () => undefined,
+    bundle: () => ({ keys: [] }),
     metrics,
     ready: async () => undefined,
     developmentJwks: undefined,
@@ -66,11 +65,12 @@ t.test("documents for anybody, with their types; HEAD as GET without the body", 
 
 t.test("CA certificates at their paths, each with a link to those above", async (t) => {
   const [above, below] = [Buffer.from("above"), Buffer.from("below")];
+  const published = new Map([
+    ["/ca/1.cer", { certificate: above, up: [] }],
+    ["/ca/2.cer", { certificate: below, up: ["/ca/1.cer"] }],
+  ]);
   const { server } = await serverWith({
-    caCertificates: new Map([
-      ["/ca/1.cer", { certificate: above, up: [] }],
-      ["/ca/2.cer", { certificate: below, up: ["/ca/1.cer"] }],
-    ]),
+    caCertificate: (path) => published.get(path),
   });
   const [first, second] = [await server.inject("/ca/1.cer"), await server.inject("/ca/2.cer")];
   t.same([first.rawPayload, second.rawPayload], [above, below]);

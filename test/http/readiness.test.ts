@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { issuingKey } from "../../src/authority/issuingKey.ts";
 import { createReadiness } from "../../src/http/readiness.ts";
 import { KeyUnavailable } from "../../src/keys/signer.ts";
 import { startEmbeddedPostgres } from "../../src/store/embeddedPostgres.ts";
@@ -13,14 +14,17 @@ const stranger = await memoryKeys().generate("stranger", "ec-p256");
 const up = async (): Promise<void> => undefined;
 
 t.test("database and signing key are really tried", async (t) => {
-  await t.resolves(createReadiness({ database: up, signer })());
-  await t.rejects(createReadiness({ database: () => Promise.reject(new Error("away")), signer })(), {
-    message: "away",
-  });
+  await t.resolves(createReadiness({ database: up, key: () => issuingKey(signer) })());
+  await t.rejects(
+    createReadiness({ database: () => Promise.reject(new Error("away")), key: () => issuingKey(signer) })(),
+    {
+      message: "away",
+    },
+  );
   const gone = { ...signer, sign: () => Promise.reject(new KeyUnavailable("gone")) };
-  await t.rejects(createReadiness({ database: up, signer: gone })(), { name: "KeyUnavailable" });
+  await t.rejects(createReadiness({ database: up, key: () => issuingKey(gone) })(), { name: "KeyUnavailable" });
   const wrong = { ...signer, sign: (message: Uint8Array) => stranger.sign(message) };
-  await t.rejects(createReadiness({ database: up, signer: wrong })(), { message: /does not verify/ });
+  await t.rejects(createReadiness({ database: up, key: () => issuingKey(wrong) })(), { message: /does not verify/ });
 });
 
 t.test("at most one signature a second, however often it is asked, and what is signed is no DER", async (t) => {
@@ -32,7 +36,7 @@ t.test("at most one signature a second, however often it is asked, and what is s
       return signer.sign(message);
     },
   };
-  const ready = createReadiness({ database: up, signer: counting });
+  const ready = createReadiness({ database: up, key: () => issuingKey(counting) });
   await Promise.all(Array.from({ length: 100 }, () => ready()));
   t.equal(signed.length, 1);
   t.not(signed[0]?.[0], 0x30, "no SEQUENCE");

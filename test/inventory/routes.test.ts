@@ -37,7 +37,7 @@ function isProblem(
   if (detail !== undefined) test.match(body["detail"], detail);
 }
 
-const issuerId = ca.authority.hierarchy.issuing.id;
+const issuerId = ca.authority.issuers.active("default").id;
 const agent = await makeCertificate(db, { ...spiffe(`${td}/agent/one`), issuerId });
 const proof = {
   proved: {

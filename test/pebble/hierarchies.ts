@@ -24,9 +24,9 @@ export async function ownChain({ authority, configuration, dataDir }: TestAuthor
     keyPem(createPrivateKey({ key: await readFile(join(dataDir, "keys", `${label}.pem`)), passphrase }));
   const { label } = configuration.keys;
   return {
-    root: authority.hierarchy.rootPem,
+    root: authority.issuers.rootPem(),
     rootKey: await keyOf(`${label}-root`),
-    intermediate: pem(authority.hierarchy.issuing.certificate),
+    intermediate: pem(authority.issuers.active("default").certificate),
     intermediateKey: await keyOf(label),
   };
 }
@@ -37,7 +37,7 @@ export async function alternateChains(
   own: PebbleChain,
   count: number,
 ): Promise<{ chains: PebbleChain[]; files: string[] }> {
-  const issuing = subjectOf(authority.authority.hierarchy.issuing.certificate);
+  const issuing = subjectOf(authority.authority.issuers.active("default").certificate);
   const chains: PebbleChain[] = [];
   const files: string[] = [];
   for (let number = 1; number <= count; number++) {

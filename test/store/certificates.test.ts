@@ -60,7 +60,9 @@ t.test("an account that is not valid any more revokes nothing", async (t) => {
   const valid = await makeAccount(db);
   t.equal(await store.revoke({ ...revocation, requireAccount: valid }), "revoked");
   t.equal(await store.revoke({ ...revocation, requireAccount: valid }), "alreadyRevoked");
-  await t.rejects(store.revoke({ ...revocation, serial: unknown, requireAccount: undefined }), { code: "23503" });
+  await t.rejects(store.revoke({ ...revocation, serial: unknown, requireAccount: undefined }), {
+    message: "there is no such certificate to revoke",
+  });
 });
 
 t.test("holdsAuthorizations: every identifier, valid now, by this account, wildcards by themselves", async (t) => {

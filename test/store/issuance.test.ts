@@ -1,8 +1,7 @@
 import t from "tap";
 import { newId } from "../../src/acme/id.ts";
-import type { StoredIssuer } from "../../src/authority/ports.ts";
 import { createAccountStore } from "../../src/store/accounts.ts";
-import { createIssuanceLedger, createIssuerStore } from "../../src/store/issuance.ts";
+import { createIssuanceLedger } from "../../src/store/issuance.ts";
 import { createOrderStore } from "../../src/store/orders.ts";
 import {
   intentFor,
@@ -187,43 +186,4 @@ t.test("certificates of one identity, recorded at once, are counted on one row",
     [identityName],
   );
   t.same(found, [{ kind: "spiffe", certificate_count: 10 }]);
-});
-
-t.test("a hierarchy is stored whole; two that open it take turns", async (t) => {
-  const store = createIssuerStore(db);
-  const issuer = (kind: "root" | "issuing", parentId: string | null): StoredIssuer => {
-    const id = newId(new Date());
-    return { id, kind, certificate: Buffer.from(id), keyLabel: kind, parentId };
-  };
-  const fact = { notAfter: new Date(Date.now() + 86_400_000), spkiSha256: sha256("key") };
-  const root = issuer("root", null);
-  const issuing = issuer("issuing", root.id);
-  const same = { ...issuer("issuing", root.id), certificate: root.certificate };
-  await t.rejects(store.insertHierarchy(root, same, [fact, fact]), { code: "23505" });
-  t.same(await store.readIssuers(), [], "both or neither");
-  await store.insertHierarchy(root, issuing, [fact, fact]);
-  t.same(await store.readIssuers(), [root, issuing]);
-
-  const other = issuer("root", null);
-  await t.rejects(store.insertHierarchy(other, issuer("issuing", other.id), [fact, fact]), {
-    message: "the database has a CA hierarchy already",
-  });
-
-  let inside = 0;
-  let most = 0;
-  await Promise.all(
-    Array.from({ length: 5 }, () =>
-      store.exclusively(async () => {
-        most = Math.max(most, ++inside);
-        await query(db, "select pg_sleep(0.01)");
-        inside--;
-      }),
-    ),
-  );
-  t.equal(most, 1);
-  await t.rejects(
-    store.exclusively(() => Promise.reject(new Error("inside"))),
-    { message: "inside" },
-  );
-  t.equal(await store.exclusively(async () => "free again"), "free again");
 });

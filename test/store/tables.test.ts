@@ -39,7 +39,7 @@ t.test("the rows that kysely knows are those of the schema: same columns, types,
   for (const [table, columns] of declared) {
     const actual = await query<Column>(
       db,
-      `select column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES' as filled
+      `select column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES' or is_generated = 'ALWAYS' as filled
        from information_schema.columns where table_schema = 'public' and table_name = $1`,
       [table],
     );

@@ -105,7 +105,7 @@ export async function certificateAuthority(t: TestOwner, options: TestAuthorityO
     configuration,
     url,
     directoryUrl: `${url}/acme/directory`,
-    root: authority.hierarchy.rootPem,
+    root: authority.issuers.rootPem(),
     operatorToken,
     dataDir,
     databaseUrl,

@@ -3,7 +3,8 @@ import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:cryp
 
 import type { SourceFacts } from "../../src/attestation/sources.ts";
 import { establishHierarchy } from "../../src/authority/hierarchy.ts";
-import type { Hierarchy } from "../../src/authority/issuer.ts";
+import { defaultIssuerName, type Issuer, type Issuers } from "../../src/authority/issuer.ts";
+import { openIssuers } from "../../src/authority/issuers.ts";
 import type { IssuerStore, StoredIssuer } from "../../src/authority/ports.ts";
 import { readProfile, type Profile, type WrittenProfile } from "../../src/authority/profile.ts";
 import type { KeyProvider, Signer } from "../../src/keys/signer.ts";
@@ -49,9 +50,21 @@ export function memoryIssuerStore(): IssuerStore & { readonly issuers: StoredIss
   return {
     issuers,
     readIssuers: async () => [...issuers],
-    async insertHierarchy(root, issuing) {
-      if (issuers.length > 0) throw new Error("there is a hierarchy already");
-      issuers.push(root, issuing);
+    async insertIssuers(added, first) {
+      if (first === true && issuers.length > 0) throw new Error("there is a hierarchy already");
+      const createdAt = new Date();
+      for (const one of added) {
+        const reached = (...states: StoredIssuer["state"][]) => (states.includes(one.state) ? createdAt : null);
+        const publishedAt = reached("published", "active", "retiring");
+        issuers.push({
+          ...one,
+          createdAt,
+          publishedAt,
+          activatedAt: reached("active"),
+          retiringAt: null,
+          retiredAt: null,
+        });
+      }
     },
     exclusively(action) {
       const mine = last.then(action);
@@ -64,17 +77,27 @@ export function memoryIssuerStore(): IssuerStore & { readonly issuers: StoredIss
 export const trustDomain = "mayfly.test";
 
 /** A fresh root and issuing CA in memory. */
-export async function memoryHierarchy(now: Date): Promise<Hierarchy> {
-  const { hierarchy } = await establishHierarchy({
-    keys: memoryKeys(),
-    store: memoryIssuerStore(),
-    trustDomain,
-    keyLabel: "issuing",
-    rootLifetimeDays: 3650,
-    issuingLifetimeDays: 365,
-    now,
-  });
-  return hierarchy;
+export interface MemoryHierarchy {
+  readonly issuers: Issuers;
+  readonly issuing: Issuer;
+  /** The issuing CA's. */
+  readonly signer: Signer;
+  readonly rootCertificate: Buffer;
+  readonly keys: MemoryKeys;
+  readonly store: ReturnType<typeof memoryIssuerStore>;
+}
+
+export async function memoryHierarchy(now: Date): Promise<MemoryHierarchy> {
+  const [keys, store] = [memoryKeys(), memoryIssuerStore()];
+  const options = { keys, store, trustDomain };
+  const lifetimes = { rootLifetimeDays: 3650, issuingLifetimeDays: 365 };
+  await establishHierarchy({ ...options, keyLabel: "issuing", ...lifetimes, crlShards: 16, now });
+  const issuers = await openIssuers({ ...options, publicUrl: "https://ca.test", now: () => now });
+  const signer = keys.signers.get("issuing");
+  const [root] = issuers.roots();
+  if (signer === undefined || root === undefined) throw new Error("the hierarchy is incomplete");
+  const rootCertificate = root.certificate;
+  return { issuers, issuing: issuers.active(defaultIssuerName), signer, rootCertificate, keys, store };
 }
 
 const workload: WrittenProfile = {

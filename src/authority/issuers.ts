@@ -1,0 +1,251 @@
+/**
+ * The issuers that there are now. What is held here may be behind the database by a second; that is why an issuer that is to follow is
+ * published before it is active, and one that was active goes on counting.
+ */
+import type { KeyProvider } from "../keys/signer.ts";
+import { KeyUnavailable } from "../keys/signer.ts";
+import { readCertificate } from "../x509/certificate.ts";
+import { keyIdentifier, readSubjectAltName } from "../x509/extensions.ts";
+import { oids } from "../x509/oid.ts";
+import { pemEncode } from "../x509/pem.ts";
+import { readAlternateChains, type ChainFile } from "./alternateChains.ts";
+import { chainOf, publishedCertificates, type Chain, type PublishedCertificate } from "./chain.ts";
+import { issuingKey } from "./issuingKey.ts";
+import { defaultIssuerName, type Issuer, type Issuers, type IssuerState, type TrustAnchor } from "./issuer.ts";
+import type { IssuerStore, StoredIssuer } from "./ports.ts";
+
+export interface IssuersOptions {
+  readonly keys: KeyProvider;
+  readonly store: Pick<IssuerStore, "readIssuers">;
+  readonly trustDomain: string;
+  /** PEM files of chains that start with a certificate for a root's or an issuing CA's key; see alternateChains.ts. */
+  readonly alternateChains?: readonly ChainFile[];
+  /** URLs that stand in certificates start with it; without a slash at the end. */
+  readonly publicUrl: string;
+  readonly now: () => Date;
+  /** Told of every set of issuers that differs from the one before, the first included. */
+  readonly onChange?: (issuers: Issuers) => Promise<void>;
+  /** Told once of an issuer that cannot be used here, and why. */
+  readonly onUnusable?: (issuer: StoredIssuer, reason: string) => void;
+}
+
+/** An issuer that has its certificate. */
+type Certified = StoredIssuer & { readonly certificate: Buffer };
+
+/** Everything that is answered from, replaced as a whole. */
+interface View {
+  readonly mark: string;
+  readonly usable: ReadonlyMap<string, Issuer>;
+  readonly active: ReadonlyMap<string, Issuer>;
+  readonly roots: readonly TrustAnchor[];
+  readonly sequence: number;
+  readonly byKeyIdentifier: ReadonlyMap<string, readonly string[]>;
+  readonly standard: ReadonlyMap<string, Chain>;
+  readonly alternates: ReadonlyMap<string, readonly Chain[]>;
+  readonly published: ReadonlyMap<string, PublishedCertificate>;
+}
+
+/** States in which a key is needed. */
+const inUse: readonly IssuerState[] = ["published", "active", "retiring"];
+const isInUse = ({ state }: Pick<StoredIssuer, "state">): boolean => inUse.includes(state);
+
+/**
+ * Opens the issuers of this database.
+ * @throws {Error} with a sentence for the operator: none, of another trust domain, expired, or the key of the default line's active one is
+ *   not here
+ */
+export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
+  const usable = new Map<string, Issuer>();
+  const complained = new Set<string>();
+  /** Why the active issuer of the default line cannot be used. */
+  let unusable: string | undefined;
+  let view = await read();
+  requireDefault(view);
+
+  async function read(): Promise<View> {
+    const stored = await options.store.readIssuers();
+    const certified = stored.filter((one): one is Certified => one.certificate !== null);
+    const chains = standardChains(certified);
+    const found = new Map<string, Issuer>();
+    for (const one of certified) {
+      if (one.kind !== "issuing" || !isInUse(one)) continue;
+      const issuer = await usableIssuer(one, chains.get(one.id)?.pem ?? "");
+      if (issuer !== undefined) found.set(one.id, issuer);
+    }
+    return viewOf(stored, certified, chains, found, options);
+  }
+
+  /** The key is looked for once; what changes afterwards is the state. */
+  async function usableIssuer(stored: Certified, chainPem: string): Promise<Issuer | undefined> {
+    const known = usable.get(stored.id);
+    if (known !== undefined && known.chainPem === chainPem) {
+      const same = known.state === stored.state ? known : { ...known, state: stored.state };
+      usable.set(stored.id, same);
+      return same;
+    }
+    const { spki } = readCertificate(stored.certificate);
+    const signer = await options.keys.find({ spki });
+    if (signer === undefined) {
+      complain(stored);
+      return undefined;
+    }
+    const issuer = issuerOf(stored, issuingKey(signer), chainPem, options.publicUrl);
+    usable.set(stored.id, issuer);
+    return issuer;
+  }
+
+  function complain(stored: StoredIssuer): void {
+    if (complained.has(stored.id)) return;
+    complained.add(stored.id);
+    const reason =
+      `the key of the issuing CA (label ${stored.keyLabel}) is not among the ${options.keys.description}; ` +
+      "start with the key provider that made this CA, or with an empty database";
+    if (stored.name === defaultIssuerName && stored.state === "active") unusable = reason;
+    options.onUnusable?.(stored, reason);
+  }
+
+  function requireDefault({ roots, active }: View): void {
+    const [root] = roots;
+    if (root === undefined) throw new Error("the database holds an incomplete CA hierarchy: there is no root");
+    requireTrustDomain(root.certificate, options.trustDomain);
+    const issuer = active.get(defaultIssuerName);
+    if (issuer === undefined) throw new Error(unusable ?? "no issuing CA of this database is active; activate one");
+    if (issuer.notAfter <= options.now())
+      throw new Error(`the issuing CA expired on ${issuer.notAfter.toISOString()}; prepare the next one`);
+  }
+
+  const issuers: Issuers = {
+    active(name) {
+      const issuer = view.active.get(name);
+      if (issuer === undefined) throw new KeyUnavailable(`no issuer of the line ${name} is active here`);
+      return issuer;
+    },
+    byId: (id) => view.usable.get(id),
+    all: () => [...view.usable.values()],
+    roots: () => view.roots,
+    rootPem: () => view.roots.map(({ certificate }) => pemEncode("CERTIFICATE", certificate)).join(""),
+    bundleSequence: () => view.sequence,
+    issuerIdsOf: (identifier) => view.byKeyIdentifier.get(identifier.toString("hex")) ?? [],
+    chainsOf(id, now) {
+      const first = view.standard.get(id);
+      const others = view.alternates.get(id) ?? [];
+      return first === undefined ? [] : [first, ...others.filter(({ notAfter }) => notAfter > now)];
+    },
+    published: () => view.published,
+    async reread() {
+      const next = await read();
+      if (next.mark === view.mark) return;
+      view = next;
+      await options.onChange?.(issuers);
+    },
+  };
+  await options.onChange?.(issuers);
+  return issuers;
+}
+
+/** From an issuing CA up to below its root, which relying parties have. */
+function standardChains(certified: readonly Certified[]): Map<string, Chain> {
+  const byId = new Map(certified.map((one) => [one.id, one]));
+  const chains = new Map<string, Chain>();
+  for (const issuing of certified.filter(({ kind }) => kind === "issuing")) {
+    const certificates: Buffer[] = [];
+    for (
+      let at: Certified | undefined = issuing;
+      at !== undefined && at.kind !== "root";
+      at = byId.get(at.parentId ?? "")
+    )
+      certificates.push(at.certificate);
+    chains.set(issuing.id, chainOf(certificates));
+  }
+  return chains;
+}
+
+function viewOf(
+  stored: readonly StoredIssuer[],
+  certified: readonly Certified[],
+  standard: ReadonlyMap<string, Chain>,
+  usable: ReadonlyMap<string, Issuer>,
+  { alternateChains = [], now }: IssuersOptions,
+): View {
+  const issuing = certified.filter(({ kind }) => kind === "issuing");
+  const roots = certified.filter(({ kind }) => kind === "root");
+  const alternates = readAlternateChains(alternateChains, { roots, issuing, chains: standard }, now());
+  const byKeyIdentifier = new Map<string, string[]>();
+  for (const { id, certificate } of issuing) {
+    const identifier = keyIdentifier(readCertificate(certificate).spki).toString("hex");
+    byKeyIdentifier.set(identifier, [...(byKeyIdentifier.get(identifier) ?? []), id]);
+  }
+  const ways = [
+    ...issuing.map((one) => [...(standard.get(one.id)?.certificates ?? []), ...rootAbove(one, certified)]),
+    ...roots.map(({ certificate }) => [certificate]),
+    ...[...alternates.values()].flat().map(({ certificates }) => certificates),
+  ];
+  return {
+    mark: JSON.stringify(stored.map(({ id, state, certificate }) => [id, state, certificate !== null, usable.has(id)])),
+    usable,
+    active: new Map([...usable.values()].filter(({ state }) => state === "active").map((one) => [one.name, one])),
+    roots: anchorsOf(roots),
+    sequence: sequenceOf(stored),
+    byKeyIdentifier,
+    standard,
+    alternates,
+    published: publishedCertificates(ways),
+  };
+}
+
+function rootAbove(issuing: Certified, certified: readonly Certified[]): Buffer[] {
+  let at: Certified | undefined = issuing;
+  while (at !== undefined && at.kind !== "root") {
+    const { parentId }: Certified = at;
+    at = certified.find(({ id }) => id === parentId);
+  }
+  return at === undefined ? [] : [at.certificate];
+}
+
+function anchorsOf(roots: readonly Certified[]): TrustAnchor[] {
+  const rank = ({ state }: Certified): number => (state === "active" ? 0 : state === "published" ? 1 : 2);
+  return roots
+    .filter(isInUse)
+    .sort((a, b) => rank(a) - rank(b))
+    .map(({ id, state, certificate }) => ({ id, state, certificate, notAfter: readCertificate(certificate).notAfter }));
+}
+
+/** The second of the newest change of the set of roots: published, or retired. */
+function sequenceOf(stored: readonly StoredIssuer[]): number {
+  const changes = stored
+    .filter(({ kind }) => kind === "root")
+    .flatMap(({ createdAt, publishedAt, retiredAt }) => [publishedAt ?? createdAt, ...(retiredAt ? [retiredAt] : [])]);
+  return Math.floor(Math.max(0, ...changes.map((at) => at.getTime())) / 1000);
+}
+
+/** A CA speaks for one trust domain: its certificate names it (X.509-SVID §3.2). */
+function requireTrustDomain(certificate: Buffer, trustDomain: string): void {
+  const value = readCertificate(certificate).extensions.find(({ oid }) => oid === oids.subjectAltName)?.value;
+  const uris = value === undefined ? [] : readSubjectAltName(value).uri;
+  if (uris.includes(`spiffe://${trustDomain}`)) return;
+  throw new Error(
+    `trustDomain: ${JSON.stringify(trustDomain)}: the CA in this database is that of ${uris.join(", ") || "none"}`,
+  );
+}
+
+/** The serial number's octet by which revoked certificates are told in lists; see `serialNumber`. */
+const listOctet = 2;
+
+function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publicUrl: string): Issuer {
+  const certificate = readCertificate(stored.certificate);
+  const { id, name, generation, state, crlShards } = stored;
+  return {
+    id,
+    name,
+    generation,
+    state,
+    certificate: stored.certificate,
+    subject: certificate.subject,
+    subjectKeyIdentifier: keyIdentifier(certificate.spki),
+    notAfter: certificate.notAfter,
+    key,
+    chainPem,
+    crlUrl: (serialNumber) => `${publicUrl}/crl/${id}/${(serialNumber[listOctet] ?? 0) % crlShards}.crl`,
+    ocspUrl: `${publicUrl}/ocsp/${id}`,
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * A CA's key as the authority may use it. Nothing outside of `keys/` but this file reaches a `Signer`, and what it signs was linted: each
+ * kind of thing to be signed is a type that only the lint of its kind makes.
+ */
+import type { KeyObject } from "node:crypto";
+
+import type { SignatureAlgorithm, Signer } from "../keys/signer.ts";
+import { verifySignature } from "../x509/signatureAlgorithm.ts";
+import type { LintedCertificate } from "./lint.ts";
+import type { IntendedCertificate } from "./lintIntent.ts";
+
+/** What a CA's key may sign. */
+export type ToBeSigned = LintedCertificate | IntendedCertificate;
+
+/** A signature of our own that does not verify: never released. */
+export class BadSignature extends Error {
+  override readonly name = "BadSignature";
+}
+
+export interface IssuingKey {
+  /** In the token. */
+  readonly label: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** DER SubjectPublicKeyInfo. */
+  readonly spki: Buffer;
+  readonly publicKey: KeyObject;
+  /** Returns where a signature can be had now; asked before anything is written that only a signature completes. @throws {KeyUnavailable} */
+  requireReady(): void;
+  /**
+   * The signature over `tbs` as X.509 carries it (see `Signer.sign`), verified with the key's own public key.
+   * @throws {KeyUnavailable} · {BadSignature}
+   */
+  sign(toBeSigned: ToBeSigned): Promise<Buffer>;
+  /** Signs something of our own and verifies it: whether the key works. @throws {KeyUnavailable} · {BadSignature} */
+  probe(): Promise<void>;
+}
+
+/** What is signed to see whether the key works: nothing that could be taken for a certificate or any other DER. */
+const probed = Buffer.from("Mayfly readiness check, not a certificate");
+
+/** Takes a signer in; nobody gets it out. */
+export function issuingKey(signer: Signer): IssuingKey {
+  async function verified(message: Buffer): Promise<Buffer> {
+    const signature = await signer.sign(message);
+    if (verifySignature(signer.algorithm, signer.publicKey, message, signature)) return signature;
+    throw new BadSignature("the token returned a signature that does not verify");
+  }
+  return {
+    label: signer.label,
+    algorithm: signer.algorithm,
+    spki: signer.spki,
+    publicKey: signer.publicKey,
+    requireReady: () => signer.requireReady?.(),
+    sign: ({ tbs }) => verified(tbs),
+    probe: async () => void (await verified(probed)),
+  };
+}

@@ -1,0 +1,125 @@
+import t from "tap";
+import { openIssuers } from "../../src/authority/issuers.ts";
+import type { StoredIssuer } from "../../src/authority/ports.ts";
+import { KeyUnavailable } from "../../src/keys/signer.ts";
+import { otherCa, subjectOf } from "../support/crossSigned.ts";
+import { memoryHierarchy, memoryKeys, trustDomain } from "../support/issuers.ts";
+
+const now = new Date("2026-01-01T00:00:00Z");
+
+/** A hierarchy whose rows a test may change, opened again over the same store. */
+async function opened() {
+  const { keys, store } = await memoryHierarchy(now);
+  const changes: number[] = [];
+  const unusable: string[] = [];
+  const issuers = await openIssuers({
+    keys,
+    store,
+    trustDomain,
+    publicUrl: "https://ca.test",
+    now: () => now,
+    onChange: async (changed) => void changes.push(changed.all().length),
+    onUnusable: (_, reason) => unusable.push(reason),
+  });
+  const row = (kind: StoredIssuer["kind"]): StoredIssuer => {
+    const found = store.issuers.find((one) => one.kind === kind);
+    if (found === undefined) throw new Error(`no ${kind}`);
+    return found;
+  };
+  const change = (id: string, changed: Partial<StoredIssuer>): void => {
+    const at = store.issuers.findIndex((one) => one.id === id);
+    store.issuers[at] = { ...store.issuers[at], ...changed } as StoredIssuer;
+  };
+  return { keys, store, issuers, changes, unusable, row, change };
+}
+
+/** Another issuing CA, of a key of these, certified by somebody whom nobody checks here. */
+async function another(keys: ReturnType<typeof memoryKeys>, like: StoredIssuer, changes: Partial<StoredIssuer>) {
+  const label = `issuing-${changes.generation ?? 2}`;
+  const { spki } = await keys.generate(label, "ec-p256");
+  const { subject } = subjectOf(like.certificate ?? Buffer.alloc(0));
+  const certificate = await (await otherCa("Root")).certify({ subject, spki });
+  return { ...like, id: label, generation: 2, keyLabel: label, certificate, ...changes };
+}
+
+t.test("what another process changed counts after the next look", async (t) => {
+  const { keys, store, issuers, changes, row, change } = await opened();
+  const first = row("issuing");
+  store.issuers.push(await another(keys, first, { state: "published" }));
+  t.equal(issuers.all().length, 1);
+  await issuers.reread();
+  t.same(
+    issuers.all().map(({ id, state }) => [id, state]),
+    [
+      [first.id, "active"],
+      ["issuing-2", "published"],
+    ],
+  );
+  t.equal(issuers.active("default").id, first.id, "what is published does not issue");
+  change(first.id, { state: "retiring" });
+  change("issuing-2", { state: "active" });
+  await issuers.reread();
+  t.equal(issuers.active("default").id, "issuing-2");
+  t.equal(issuers.byId(first.id)?.state, "retiring", "what it began it finishes");
+  change(first.id, { state: "retired" });
+  await issuers.reread();
+  t.equal(issuers.byId(first.id), undefined);
+  t.equal(issuers.chainsOf(first.id, now).length, 1, "its certificates still have their chain");
+  t.equal(issuers.issuerIdsOf(issuers.active("default").subjectKeyIdentifier).length, 1);
+  await issuers.reread();
+  t.same(changes, [1, 2, 2, 1], "told of changes, and of nothing else");
+});
+
+t.test("a line without an active issuer, or whose key is elsewhere, cannot issue; the others can", async (t) => {
+  const { store, issuers, unusable, row } = await opened();
+  t.throws(() => issuers.active("other"), KeyUnavailable);
+  store.issuers.push(await another(memoryKeys(), row("issuing"), { name: "other", state: "active" }));
+  await issuers.reread();
+  await issuers.reread();
+  t.throws(() => issuers.active("other"), KeyUnavailable);
+  t.equal(issuers.active("default").state, "active");
+  t.match(unusable, [/^the key of the issuing CA \(label issuing-2\) is not among the keys in memory/]);
+  t.equal(unusable.length, 1, "said once");
+});
+
+t.test("an issuer that waits for its certificate is nothing yet", async (t) => {
+  const { store, issuers, row } = await opened();
+  store.issuers.push({ ...row("issuing"), id: "waits", state: "prepared", certificate: null, request: Buffer.of(0) });
+  await issuers.reread();
+  t.same([issuers.all().length, issuers.chainsOf("waits", now), issuers.published().size], [1, [], 2]);
+});
+
+t.test("roots: those to be trusted, the active one first; the sequence grows with every change of them", async (t) => {
+  const { store, issuers, row, change } = await opened();
+  const before = issuers.bundleSequence();
+  const root = row("root");
+  const later = new Date((before + 5) * 1000);
+  const { certificate } = await otherCa("Next Root");
+  store.issuers.unshift({ ...root, id: "next", generation: 2, state: "prepared", certificate, publishedAt: null });
+  await issuers.reread();
+  t.same([issuers.roots().length, issuers.bundleSequence()], [1, before], "prepared ones are unknown outside");
+  change("next", { state: "published", publishedAt: later });
+  await issuers.reread();
+  t.same(
+    issuers.roots().map(({ id }) => id),
+    [root.id, "next"],
+  );
+  t.equal(issuers.bundleSequence(), before + 5);
+  t.equal(issuers.rootPem().match(/BEGIN CERTIFICATE/g)?.length, 2);
+  change("next", { state: "active" });
+  change(root.id, { state: "retired", retiredAt: new Date((before + 9) * 1000) });
+  await issuers.reread();
+  t.same(
+    issuers.roots().map(({ id }) => id),
+    ["next"],
+  );
+  t.equal(issuers.bundleSequence(), before + 9);
+});
+
+t.test("pointers in certificates: the list by the serial number's first random octet", async (t) => {
+  const issuer = (await opened()).issuers.active("default");
+  const serial = (octet: number): Buffer => Buffer.from([0x4f, 0x10, octet, ...Array<number>(13).fill(7)]);
+  t.equal(issuer.crlUrl(serial(0)), `https://ca.test/crl/${issuer.id}/0.crl`);
+  t.equal(issuer.crlUrl(serial(0x2b)), `https://ca.test/crl/${issuer.id}/11.crl`);
+  t.equal(issuer.ocspUrl, `https://ca.test/ocsp/${issuer.id}`);
+});
