@@ -5,20 +5,12 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 
 import type { KeyProvider, Signer } from "../keys/signer.ts";
-import { assembleCertificate, encodeTbsCertificate } from "../x509/certificate.ts";
-import {
-  basicConstraints,
-  authorityKeyIdentifier,
-  keyIdentifier,
-  keyUsage,
-  subjectAltName,
-  subjectKeyIdentifier,
-} from "../x509/extensions.ts";
 import { encodeName } from "../x509/name.ts";
-import { verifySignature } from "../x509/signatureAlgorithm.ts";
-import { BadSignature } from "./issuingKey.ts";
+import { caSerialRandomOctets, lintCaCertificate, prepareCaCertificate, type CaTemplate } from "./caCertificate.ts";
 import { defaultIssuerName } from "./issuer.ts";
+import { issuingKey } from "./issuingKey.ts";
 import type { IssuerStore, NewIssuer } from "./ports.ts";
+import { signCertificate } from "./signCertificate.ts";
 
 export interface HierarchyOptions {
   readonly keys: KeyProvider;
@@ -49,17 +41,17 @@ export async function establishHierarchy(options: HierarchyOptions): Promise<boo
 async function makeHierarchy(options: HierarchyOptions): Promise<void> {
   const { keys, store, keyLabel, trustDomain, now } = options;
   const rootKey = await findOrGenerate(keys, `${keyLabel}-root`);
-  const issuingKey = await findOrGenerate(keys, keyLabel);
+  const certifiedKey = await findOrGenerate(keys, keyLabel);
   const start = new Date(Math.floor(now.getTime() / 1000) * 1000 - 60_000);
   const ends = (days: number): Date => new Date(start.getTime() + days * 86_400_000 - 1000);
 
   const rootName = encodeName({ organization: "Mayfly", commonName: shortName(`Mayfly Root CA ${trustDomain}`) });
   const rootNotAfter = ends(options.rootLifetimeDays);
+  const signedByRoot = { subject: rootName, spki: rootKey.spki, algorithm: rootKey.algorithm };
   const rootCertificate = await signCa(rootKey, {
-    issuer: rootName,
-    authorityKey: rootKey,
+    issuer: { ...signedByRoot, certificate: undefined },
     subject: rootName,
-    subjectKey: rootKey,
+    spki: rootKey.spki,
     notBefore: start,
     notAfter: rootNotAfter,
     pathLength: 1,
@@ -68,10 +60,9 @@ async function makeHierarchy(options: HierarchyOptions): Promise<void> {
 
   const issuingNotAfter = new Date(Math.min(ends(options.issuingLifetimeDays).getTime(), rootNotAfter.getTime()));
   const issuingCertificate = await signCa(rootKey, {
-    issuer: rootName,
-    authorityKey: rootKey,
+    issuer: { ...signedByRoot, certificate: rootCertificate },
     subject: encodeName({ organization: "Mayfly", commonName: shortName(`Mayfly Issuing CA 1 ${trustDomain}`) }),
-    subjectKey: issuingKey,
+    spki: certifiedKey.spki,
     notBefore: start,
     notAfter: issuingNotAfter,
     pathLength: 0,
@@ -79,7 +70,7 @@ async function makeHierarchy(options: HierarchyOptions): Promise<void> {
   });
 
   const root = newIssuer("root", rootKey, rootCertificate, rootNotAfter, options);
-  const issuing = newIssuer("issuing", issuingKey, issuingCertificate, issuingNotAfter, options);
+  const issuing = newIssuer("issuing", certifiedKey, issuingCertificate, issuingNotAfter, options);
   await store.insertIssuers([root, { ...issuing, parentId: root.id }], true);
 }
 
@@ -110,42 +101,9 @@ async function findOrGenerate(keys: KeyProvider, label: string): Promise<Signer>
   return (await keys.find({ label })) ?? (await keys.generate(label, "ec-p256"));
 }
 
-interface CaTemplate {
-  readonly issuer: Buffer;
-  readonly authorityKey: Signer;
-  readonly subject: Buffer;
-  readonly subjectKey: Signer;
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  readonly pathLength: number;
-  readonly trustDomain: string;
-}
-
-/** A CA certificate after RFC 5280 §4.2.1.9 and X.509-SVID §3.2, §4.1, §4.3: an SVID of the trust domain itself, without a path. */
-async function signCa(signer: Signer, template: CaTemplate): Promise<Buffer> {
-  const serial = randomBytes(16);
-  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40; // Positive and without a leading zero octet; 126 random bits stay.
-  const tbs = encodeTbsCertificate({
-    serialNumber: serial,
-    signatureAlgorithm: signer.algorithm,
-    issuer: template.issuer,
-    notBefore: template.notBefore,
-    notAfter: template.notAfter,
-    subject: template.subject,
-    spki: template.subjectKey.spki,
-    extensions: [
-      authorityKeyIdentifier(keyIdentifier(template.authorityKey.spki)),
-      subjectKeyIdentifier(template.subjectKey.spki),
-      basicConstraints({ cA: true, pathLenConstraint: template.pathLength }),
-      keyUsage(["keyCertSign", "cRLSign"]),
-      subjectAltName({ dns: [], ip: [], uri: [`spiffe://${template.trustDomain}`] }, false),
-    ],
-  });
-  const signature = await signer.sign(tbs);
-  if (!verifySignature(signer.algorithm, signer.publicKey, tbs, signature)) {
-    throw new BadSignature("the token returned a signature that does not verify");
-  }
-  return assembleCertificate(tbs, signer.algorithm, signature);
+async function signCa(key: Signer, template: CaTemplate): Promise<Buffer> {
+  const prepared = prepareCaCertificate(template, { random: randomBytes(caSerialRandomOctets) });
+  return await signCertificate(lintCaCertificate(prepared), issuingKey(key));
 }
 
 /** X.520 caps a common name at 64 characters (ub-common-name). */

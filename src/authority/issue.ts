@@ -6,7 +6,7 @@ import { randomBytes as systemRandomBytes } from "node:crypto";
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
 import { identityNameOf } from "./identityName.ts";
-import { defaultIssuerName, type Issuer, type Issuers } from "./issuer.ts";
+import type { Issuer, Issuers } from "./issuer.ts";
 import { lint, type LintedCertificate } from "./lint.ts";
 import { lintIntent } from "./lintIntent.ts";
 import type { Intent, IssuanceLedger, NotIntended, OpenIntent } from "./ports.ts";
@@ -64,7 +64,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
     publicKey: PublicKey,
     intend: Intend = (intent) => ledger.intend(intent),
   ): Promise<IssueOutcome> {
-    const issuer = parts.issuers.active(defaultIssuerName);
+    const issuer = parts.issuers.active(authorized.profile.issuer);
     issuer.key.requireReady(); // While nothing is written, whoever asks may simply ask again.
     const linted = lint(
       prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),

@@ -84,7 +84,10 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
       return same;
     }
     const { spki } = readCertificate(stored.certificate);
-    const signer = await options.keys.find({ spki });
+    const signer = await options.keys.find({
+      spki,
+      ...(stored.signatureAlgorithm !== null && { algorithm: stored.signatureAlgorithm }),
+    });
     if (signer === undefined) {
       complain(stored);
       return undefined;

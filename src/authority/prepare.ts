@@ -60,8 +60,8 @@ function revocationExtensions(
 ): Extension[] {
   if (lifetimeSecondsOf(validity) <= revocation.shortLivedMaxSeconds) return [noRevAvail];
   const extensions: Extension[] = [];
-  if (revocation.crl && issuer.crlUrl !== undefined) extensions.push(cRLDistributionPoints([issuer.crlUrl(serial)]));
-  if (revocation.ocsp && issuer.ocspUrl !== undefined) extensions.push(authorityInfoAccess({ ocsp: [issuer.ocspUrl] }));
+  if (revocation.crl) extensions.push(cRLDistributionPoints([issuer.crlUrl(serial)]));
+  if (revocation.ocsp) extensions.push(authorityInfoAccess({ ocsp: [issuer.ocspUrl] }));
   return extensions;
 }
 

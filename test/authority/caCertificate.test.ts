@@ -10,6 +10,7 @@ import {
 } from "../../src/authority/caCertificate.ts";
 import { caLints } from "../../src/authority/caLints/table.ts";
 import { LintFailed } from "../../src/authority/lint.ts";
+import { issuingKey as issuingKeyOf } from "../../src/authority/issuingKey.ts";
 import { signCertificate } from "../../src/authority/signCertificate.ts";
 import {
   assembleCertificate,
@@ -52,7 +53,7 @@ const rootTemplate: CaTemplate = {
 };
 const prepareNow = (template: CaTemplate): PreparedCaCertificate =>
   prepareCaCertificate(template, { random: randomBytes(16) });
-const rootCertificate = await signCertificate(lintCaCertificate(prepareNow(rootTemplate)).tbs, rootKey);
+const rootCertificate = await signCertificate(lintCaCertificate(prepareNow(rootTemplate)), issuingKeyOf(rootKey));
 const issuingTemplate: CaTemplate = {
   issuer: { ...rootTemplate.issuer, certificate: rootCertificate },
   subject: encodeName({ commonName: "Issuing" }),
@@ -274,10 +275,11 @@ t.test("each lint has its file, which quotes its paragraph", async (t) => {
 });
 
 t.test("OpenSSL and Node take the chain, and OpenSSL holds the name constraints", async (t) => {
-  const issuing = (template: CaTemplate) => signCertificate(lintCaCertificate(prepareNow(template)).tbs, rootKey);
+  const issuing = (template: CaTemplate) =>
+    signCertificate(lintCaCertificate(prepareNow(template)), issuingKeyOf(rootKey));
   const plain = await issuing(issuingTemplate);
   const constrained = await issuing({ ...issuingTemplate, nameConstraints: permitted("mayfly.test") });
-  const leafFor = (uri: string): Promise<Buffer> => {
+  const leafFor = async (uri: string): Promise<Buffer> => {
     const { notBefore, notAfter, subject } = issuingTemplate;
     const tbs = encodeTbsCertificate({
       serialNumber: Buffer.alloc(16, 3),
@@ -295,7 +297,7 @@ t.test("OpenSSL and Node take the chain, and OpenSSL holds the name constraints"
         subjectKeyIdentifier(otherKey.spki),
       ],
     });
-    return signCertificate(tbs, issuingKey);
+    return assembleCertificate(tbs, issuingKey.algorithm, await issuingKey.sign(tbs));
   };
   const verify = (leaf: Buffer, chain: Buffer): string =>
     withFiles(
