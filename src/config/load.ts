@@ -13,6 +13,7 @@ import { checkSubdomainChallenges, readIssuerDomainNames } from "./challenges.ts
 import { readDirectories, type Directory } from "./directories.ts";
 import { readGrants } from "./grants.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
+import { readRevocation, type Revocation } from "./revocation.ts";
 import { isNetwork } from "./trustedProxies.ts";
 import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
 
@@ -21,7 +22,7 @@ export class ConfigurationError extends Error {
   override readonly name = "ConfigurationError";
 }
 
-export interface Configuration extends Omit<RawConfiguration, "profiles" | "grants" | "externalUrl"> {
+export interface Configuration extends Omit<RawConfiguration, "profiles" | "grants" | "externalUrl" | "revocation"> {
   /** Where it came from: a file, or the built-in development defaults. */
   readonly origin: string;
   /** True without a configuration file: everything is set up for trying Mayfly out on one machine. */
@@ -37,6 +38,7 @@ export interface Configuration extends Omit<RawConfiguration, "profiles" | "gran
   /** The default one first. */
   readonly directories: readonly Directory[];
   readonly grants: readonly Grant[];
+  readonly revocation: Revocation;
 }
 
 /** What the no-configuration mode adds to the defaults. */
@@ -119,6 +121,8 @@ const shapes: Readonly<Record<string, string>> = {
   "acme.termsOfService": "an http or https URL",
   "acme.website": "an http or https URL",
   "acme.rateLimits.helpUrl": "an http or https URL",
+  "revocation.publicUrl": "http://host or https://host, with a port or without, and no path",
+  "revocation.listen": "host:port",
 };
 
 /** One line for each fault: key, value, expectation. */
@@ -207,6 +211,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     issuerDomainNames: wrapped(() => readIssuerDomainNames(raw.acme, externalUrl)),
     directories: wrapped(() => readDirectories(raw.acme.directories, profiles, raw.acme.externalAccountRequired)),
     grants: wrapped(() => readGrants(raw, profiles)),
+    revocation: wrapped(() => readRevocation(raw.revocation, externalUrl)),
   };
 }
 

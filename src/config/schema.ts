@@ -8,6 +8,7 @@ import { profileSchema, type WrittenProfile } from "../authority/profile.ts";
 import { offerableChallenges } from "./challenges.ts";
 import { directorySchema } from "./directories.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
+import { revocationSection } from "./revocation.ts";
 import { file, integer, section } from "./sections.ts";
 
 const domainName = Type.String({
@@ -238,6 +239,7 @@ export const configurationSchema = section({
     maxItems: 1000,
     description: "Who may have which SPIFFE ID. None: nobody has any.",
   }),
+  revocation: revocationSection,
   access: section({
     operatorTokenFile: file(
       "File of the operator's bearer token; made when absent. Default: operator-token in dataDir.",
