@@ -161,5 +161,7 @@ function keysOf({ keys, dataDir }: Configuration): KeysConfiguration {
   }
   const { module, pinFile } = keys.pkcs11;
   if (module === undefined || pinFile === undefined) throw new Error("keys.pkcs11 needs module and pinFile");
-  return { provider: "pkcs11", ...keys.pkcs11, module, pinFile };
+  const { directory, passphraseFile = path.join(dataDir, "post-quantum-passphrase") } = keys.postQuantum;
+  const postQuantum = directory === undefined ? {} : { postQuantum: { directory, passphraseFile } };
+  return { provider: "pkcs11", ...keys.pkcs11, module, pinFile, ...postQuantum };
 }

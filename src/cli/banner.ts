@@ -21,13 +21,14 @@ export function banner(authority: Authority): string {
     "",
   ];
   if (keys.development) lines.push("  !! DEVELOPMENT KEYS: no hardware protects the CA's keys. Not for production.");
+  if (keys.unprotected !== undefined) lines.push(`  !! SOFTWARE KEYS: no hardware protects the ${keys.unprotected}.`);
   if (attestation.developmentSource) {
     lines.push(
       `  !! DEVELOPMENT EVIDENCE SOURCE "dev": whoever reads ${shown(path.join(dataDir, "dev-issuer.jwk"))} may be any workload under`,
     );
     lines.push(`     spiffe://${configuration.trustDomain}/dev/. Not for production.`);
   }
-  if (keys.development || attestation.developmentSource) lines.push("");
+  if (keys.development || keys.unprotected !== undefined || attestation.developmentSource) lines.push("");
   if (noConfigurationMode) lines.push(...copyPaste(authority, root, token));
   lines.push("Ctrl-C stops it.", "");
   return lines.join("\n");

@@ -252,8 +252,14 @@ function checkTls({ tls }: RawConfiguration): void {
   }
 }
 
-function checkKeys({ keys: { provider, pkcs11 } }: RawConfiguration): void {
+function checkKeys({ keys: { provider, pkcs11, postQuantum } }: RawConfiguration): void {
+  if (postQuantum.passphraseFile !== undefined && postQuantum.directory === undefined)
+    throw new ConfigurationError("keys.postQuantum.directory: is missing: expected a folder beside the passphraseFile");
   if (provider !== "pkcs11") {
+    if (postQuantum.directory !== undefined)
+      throw new ConfigurationError(
+        `keys.provider: "${provider}": expected "pkcs11" where keys.postQuantum.directory is set; development keys have ML-DSA anyway`,
+      );
     const set = (["module", "token", "slot", "pinFile"] as const).find((key) => pkcs11[key] !== undefined);
     if (set !== undefined)
       throw new ConfigurationError(`keys.provider: "${provider}": expected "pkcs11" where keys.pkcs11.${set} is set`);

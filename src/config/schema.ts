@@ -94,6 +94,12 @@ export const configurationSchema = section({
       directory: file("Folder of the key files. Default: keys in dataDir."),
       passphraseFile: file("File of the passphrase. Default: key-passphrase in dataDir."),
     }),
+    postQuantum: section({
+      directory: file(
+        "Folder of key files for ML-DSA where the token lacks it. None: no such keys outside of the token.",
+      ),
+      passphraseFile: file("File of their passphrase. Default: post-quantum-passphrase in dataDir."),
+    }),
     pkcs11: section({
       module: file("Path of the PKCS#11 module (a shared library)."),
       token: Type.Optional(Type.String({ minLength: 1, maxLength: 32, description: "Token label." })),

@@ -137,8 +137,13 @@ async function labelsIn(directory: string): Promise<string[]> {
   return labels.filter((label) => labelPattern.test(label)).sort();
 }
 
+/** Whether a key file can have this label. */
+export function isKeyFileLabel(label: string): boolean {
+  return labelPattern.test(label);
+}
+
 function requireLabel(label: string): void {
-  if (labelPattern.test(label)) return;
+  if (isKeyFileLabel(label)) return;
   throw new Error(
     `${JSON.stringify(label)} is no label for a key file: 1 to 64 letters, digits, ".", "_" or "-", not starting with a sign`,
   );

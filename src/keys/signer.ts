@@ -66,6 +66,8 @@ export interface KeyProvider {
   readonly description: string;
   /** True when the keys are not protected by hardware; the server says so loudly. */
   readonly development: boolean;
+  /** Which keys no hardware protects where it protects the others; the server says that loudly too. */
+  readonly unprotected?: string;
   /**
    * Makes a key pair inside, not extractable where the provider has that notion.
    * @throws {KeyUnavailable} · {KeyKindUnsupported} · {Error} when `label` is taken
