@@ -230,6 +230,14 @@ t.test("impossible combinations", async (t) => {
   t.match(token({ token: null }), /^keys\.pkcs11: expected exactly one of token .* and slot/);
   t.match(token({ slot: 0 }), /^keys\.pkcs11: expected exactly one of token .* and slot/);
   t.equal(token({ token: null, slot: 0 }), "accepted");
+  const files = { directory: "pq" };
+  t.match(
+    refusal(t, { keys: { postQuantum: files } }),
+    /^keys\.provider: "development": expected "pkcs11" where keys\.postQuantum\.directory is set/,
+  );
+  const postQuantum = (keys: object) => refusal(t, { keys: { provider: "pkcs11", pkcs11, postQuantum: keys } });
+  t.equal(postQuantum(files), "accepted");
+  t.match(postQuantum({ passphraseFile: "p" }), /^keys\.postQuantum\.directory: is missing/);
 });
 
 t.test("profiles, sources and grants that do not go together", async (t) => {

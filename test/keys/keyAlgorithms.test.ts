@@ -117,7 +117,7 @@ async function verifiesByWitness(der: Buffer, above: Buffer, kind: KeyKind): Pro
 }
 
 for (const { name, lacks, open } of [development, softhsm]) {
-  for (const kind of keyKinds.filter((kind) => !lacks(kind))) {
+  for (const kind of keyKinds.filter((one) => !lacks(one))) {
     t.test(
       `${kind} in ${name}: a chain that Node, OpenSSL and @peculiar/x509 verify, and nothing that is bent`,
       async (t) => {
