@@ -13,6 +13,7 @@ const targets = [...parsers, states];
 const usage = `npm run fuzz -- [options]
 
   --seconds N    how long each target runs (default 10)
+  --cases N      so many cases of each target, however long they take, instead of --seconds
   --seed S       an integer; the same seed makes the same inputs (default: chosen anew and printed)
   --target NAME  this one only; may be given several times
   --case N       this one case of the seed, for one target
@@ -30,7 +31,8 @@ const progressMs = 5_000;
 interface Job {
   readonly name: string;
   readonly seed: number;
-  readonly milliseconds: number;
+  /** How much: a time, or a number of cases. */
+  readonly extent: { readonly milliseconds: number } | { readonly cases: number };
   /** One number: the index of the case that is running. */
   readonly progress: SharedArrayBuffer;
 }
@@ -39,6 +41,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seconds: { type: "string", default: "10" },
+      cases: { type: "string" },
       seed: { type: "string" },
       target: { type: "string", multiple: true },
       case: { type: "string" },
@@ -67,9 +70,13 @@ async function main(): Promise<void> {
     await target.close?.();
     return;
   }
-  console.log(`seed ${seed}, ${seconds} s for each of ${chosen.length} targets`);
+  const cases = values.cases === undefined ? undefined : integer("cases", values.cases, 1, 2 ** 31);
+  const extent = cases === undefined ? { milliseconds: seconds * 1000 } : { cases };
+  console.log(
+    `seed ${seed}, ${cases === undefined ? `${seconds} s` : `${cases} cases`} for each of ${chosen.length} targets`,
+  );
   let found = 0;
-  for (const { name } of chosen) found += await watched({ name, seed, milliseconds: seconds * 1000 });
+  for (const { name } of chosen) found += await watched({ name, seed, extent });
   console.log(found === 0 ? "nothing found" : `${found} findings`);
   if (found > 0) process.exitCode = 1;
 }
@@ -107,13 +114,13 @@ function watched(job: Omit<Job, "progress">): Promise<number> {
 }
 
 /** In the worker. */
-async function work({ name, seed, milliseconds, progress }: Job): Promise<void> {
+async function work({ name, seed, extent, progress }: Job): Promise<void> {
   const target = targets.find((one) => one.name === name);
   if (target === undefined) throw new TypeError(`there is no target ${name}`);
   const index = new Int32Array(progress);
   const result = await runTarget(target, {
     seed,
-    milliseconds,
+    ...extent,
     onCase: (current) => void Atomics.store(index, 0, current),
   });
   await target.close?.();

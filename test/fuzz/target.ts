@@ -33,6 +33,17 @@ export function holds(condition: boolean, what: string): void {
 type ErrorClass = abstract new (...parameters: never[]) => Error;
 
 /**
+ * What was accepted is not accepted with an octet behind it.
+ * @throws {Wrong}
+ */
+export function refusesTrailing(read: (input: Buffer) => unknown, input: Buffer, refusal: ErrorClass): void {
+  holds(
+    readOrRefuse(() => ({ read: read(Buffer.concat([input, Buffer.alloc(1)])) }), refusal) === undefined,
+    "it ends later",
+  );
+}
+
+/**
  * Runs a reader that may refuse with these errors and with no other.
  * @returns what was read, or undefined where it refused
  */

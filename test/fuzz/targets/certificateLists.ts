@@ -15,7 +15,7 @@ import { keyIdentifier } from "../../../src/x509/extensions.ts";
 import { issue } from "../../support/platformCertificates.ts";
 import { bendBytes } from "../mutate.ts";
 import { bendDer } from "../mutateDer.ts";
-import { holds, readOrRefuse, type Target } from "../target.ts";
+import { holds, readOrRefuse, refusesTrailing, type Target } from "../target.ts";
 
 const ca = issue({ commonName: "ca" });
 
@@ -53,6 +53,7 @@ const list: Target = {
     const found = readOrRefuse(() => readDistributedList(input), DerError);
     if (found === undefined) return "refused";
     readDer(input);
+    refusesTrailing(readDistributedList, input, DerError);
     // Names are kept as they are and compared whole; the witness reads what is in them.
     const known = found.issuer.equals(ca.name);
     holds(!known || new witness.X509Crl(input).entries.length === found.entries, "the witness counts other entries");

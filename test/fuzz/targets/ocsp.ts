@@ -13,7 +13,7 @@ import { certIdOf, keyHash, opensslRequest, responseOf } from "../../support/ocs
 import { issue } from "../../support/platformCertificates.ts";
 import { bendBytes } from "../mutate.ts";
 import { bendDer } from "../mutateDer.ts";
-import { holds, readOrRefuse, type Target } from "../target.ts";
+import { holds, readOrRefuse, refusesTrailing, type Target } from "../target.ts";
 
 const ca = issue({ commonName: "ca" });
 const leaf = issue({ commonName: "leaf", issuer: ca });
@@ -34,15 +34,12 @@ const request: Target = {
     const read = readOrRefuse(() => readOcspRequest(input), DerError);
     if (read === undefined) return "refused";
     const { certIds, nonce } = read;
+    refusesTrailing(readOcspRequest, input, DerError);
     holds(certIds.length > 0 && certIds.length <= 100, "a number of certificates that no request has");
     holds(nonce === undefined || (nonce.length >= 1 && nonce.length <= 128), "a nonce of another length");
     if (certIds.some(({ hash }) => hash === undefined)) return "accepted";
     const again = readOcspRequest(encodeOcspRequest(read));
     holds(JSON.stringify(again) === JSON.stringify(read), "written again it is something else");
-    holds(
-      readOrRefuse(() => readOcspRequest(Buffer.concat([input, Buffer.alloc(1)])), DerError) === undefined,
-      "bytes follow it",
-    );
     return "accepted";
   },
 };
@@ -83,6 +80,7 @@ const response: Target = {
   check(input) {
     const read = readOrRefuse(() => readOcspResponse(input), DerError);
     if (read === undefined) return "refused";
+    refusesTrailing(readOcspResponse, input, DerError);
     if (read.error !== undefined) {
       holds(ocspErrorResponses[read.error].equals(input), "an error that is written in another way");
       return "accepted";

@@ -17,7 +17,7 @@ import { opensslCertificate, opensslCsr } from "../../x509/vectors.ts";
 import { bendBytes, bendText } from "../mutate.ts";
 import { bendDer } from "../mutateDer.ts";
 import type { Random } from "../random.ts";
-import { holds, readOrRefuse, type Target } from "../target.ts";
+import { holds, readOrRefuse, refusesTrailing, type Target } from "../target.ts";
 
 const spki = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });
 const pairs = {
@@ -48,6 +48,7 @@ const derTarget: Target = {
     const element = readOrRefuse(() => readDer(input), DerError);
     if (element === undefined) return "refused";
     holds(encodeDer(rewritten(element)).equals(input), "written again it is something else");
+    refusesTrailing(readDer, input, DerError);
     return "accepted";
   },
 };
@@ -85,6 +86,7 @@ const csr: Target = {
   async check(input) {
     const request = readOrRefuse(() => readCsr(input), CsrError);
     if (request === undefined) return "refused";
+    refusesTrailing(readCsr, input, CsrError);
     const other = requestOf(input);
     if (other === undefined) return "accepted"; // The witness reads every extension that it knows; here only the names count.
     holds(Buffer.from(other.publicKey.rawData).equals(request.publicKey.spki), "the witness reads another key");
@@ -130,6 +132,7 @@ const certificate: Target = {
     const read = readOrRefuse(() => readCertificate(input), CertificateError);
     if (read === undefined) return "refused";
     holds(read.der.equals(input), "its octets are others");
+    refusesTrailing(readCertificate, input, CertificateError);
     const other = openssl(input);
     if (other === undefined) return "accepted"; // OpenSSL looks into names and algorithms that nobody reads here.
     holds(
@@ -172,6 +175,7 @@ const publicKey: Target = {
   check(input) {
     const read = readOrRefuse(() => readPublicKey(input), KeyRefused);
     if (read === undefined) return "refused";
+    refusesTrailing(readPublicKey, input, KeyRefused);
     const other = createPublicKey({ key: input, type: "spki", format: "der" });
     holds(spki(other).equals(input), "OpenSSL writes it in another way: it has two encodings");
     holds(read.spki.equals(input), "its octets are others");
