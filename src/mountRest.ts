@@ -17,7 +17,7 @@ import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
 import { defaultIssuerName } from "./authority/issuer.ts";
 import { identityNameOf } from "./authority/identityName.ts";
-import { spiffeBundle } from "./http/bundle.ts";
+import { postQuantumBundle, spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createReadiness } from "./http/readiness.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
@@ -138,24 +138,25 @@ function policyRoutes(
 export async function mountPublic(server: FastifyInstance, parts: Parts): Promise<void> {
   const { configuration, foundation, metrics, developmentKey } = parts;
   const { db, issuers, keys } = foundation;
+  const roots = (): Buffer[] => issuers.roots().map(({ certificate }) => certificate);
   await server.register(
     publicRoutes({
       home: {
         directories: parts.configuration.directories.map(({ prefix }) => prefix),
         externalUrl: configuration.externalUrl,
         trustDomain: configuration.trustDomain,
-        roots: () => issuers.roots().map(({ certificate }) => describeRoot(certificate)),
+        roots: () => roots().map(describeRoot),
         termsOfService: configuration.acme.termsOfService,
         development: keys.development || developmentKey !== undefined,
       },
       limits: limitSentences(parts.limits, parts.configuration),
       rootPem: () => issuers.rootPem(),
       caCertificate: (at) => issuers.published().get(at),
-      bundle: () =>
-        spiffeBundle(
-          issuers.roots().map(({ certificate }) => certificate),
-          issuers.bundleSequence(),
-        ),
+      bundle: () => spiffeBundle(roots(), issuers.bundleSequence()),
+      postQuantum: {
+        rootPem: () => issuers.postQuantumRootPem(),
+        bundle: () => postQuantumBundle(roots(), issuers.bundleSequence()),
+      },
       metrics,
       ready: createReadiness({ database: () => pingDatabase(db), key: () => issuers.active(defaultIssuerName).key }),
       developmentJwks: developmentKey && { keys: [developmentKey] },

@@ -43,7 +43,7 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   // Only what the consumers declare: ports, the states they speak of, the problems that ports carry.
   store: [/^\w+\/(\w*P|p)orts\.ts$/, "acme/state.ts", "events/outbox.ts", "problem"],
   http: ["keys", "problem", "x509"],
-  config: ["attestation", "authority", "x509"],
+  config: ["attestation", "authority", "keys/keyAlgorithms.ts", "x509"],
   development: ["keys"],
   client: ["x509"],
   cli: [...composition, "client", "config", "development", "keys", "x509"],

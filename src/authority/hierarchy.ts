@@ -4,7 +4,8 @@
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 
-import type { KeyProvider, Signer } from "../keys/signer.ts";
+import { algorithmOfKind } from "../keys/keyAlgorithms.ts";
+import type { KeyKind, KeyProvider, Signer } from "../keys/signer.ts";
 import { encodeName } from "../x509/name.ts";
 import { caSerialRandomOctets, lintCaCertificate, prepareCaCertificate, type CaTemplate } from "./caCertificate.ts";
 import { defaultIssuerName } from "./issuer.ts";
@@ -18,6 +19,8 @@ export interface HierarchyOptions {
   readonly trustDomain: string;
   /** Label of the issuing key in the token; the root's is this with `-root` behind it. */
   readonly keyLabel: string;
+  /** Of the root's and the issuing key. */
+  readonly keyKind: KeyKind;
   readonly rootLifetimeDays: number;
   readonly issuingLifetimeDays: number;
   /** In how many lists the issuing CA's revoked certificates are told. */
@@ -39,9 +42,9 @@ export async function establishHierarchy(options: HierarchyOptions): Promise<boo
 }
 
 async function makeHierarchy(options: HierarchyOptions): Promise<void> {
-  const { keys, store, keyLabel, trustDomain, now } = options;
-  const rootKey = await findOrGenerate(keys, `${keyLabel}-root`);
-  const certifiedKey = await findOrGenerate(keys, keyLabel);
+  const { keys, store, keyLabel, keyKind, trustDomain, now } = options;
+  const rootKey = await findOrGenerate(keys, `${keyLabel}-root`, keyKind);
+  const certifiedKey = await findOrGenerate(keys, keyLabel, keyKind);
   const start = new Date(Math.floor(now.getTime() / 1000) * 1000 - 60_000);
   const ends = (days: number): Date => new Date(start.getTime() + days * 86_400_000 - 1000);
 
@@ -97,8 +100,8 @@ const newIssuer = (
 });
 
 /** A first start that was cut off after the keys were made finds them again instead of filling the token. */
-async function findOrGenerate(keys: KeyProvider, label: string): Promise<Signer> {
-  return (await keys.find({ label })) ?? (await keys.generate(label, "ec-p256"));
+async function findOrGenerate(keys: KeyProvider, label: string, kind: KeyKind): Promise<Signer> {
+  return (await keys.find({ label, algorithm: algorithmOfKind[kind] })) ?? (await keys.generate(label, kind));
 }
 
 async function signCa(key: Signer, template: CaTemplate): Promise<Buffer> {

@@ -55,8 +55,10 @@ export interface Issuers {
   all(): readonly Issuer[];
   /** Roots that relying parties are to trust: published, active or retiring; the active one first. Never empty. */
   roots(): readonly TrustAnchor[];
-  /** PEM of the roots. */
+  /** PEM of the roots that every parser reads: without those that have ML-DSA keys, unless there are no others. */
   rootPem(): string;
+  /** PEM of all roots. */
+  postQuantumRootPem(): string;
   /** Grows whenever the set of roots changes (SPIFFE Trust Domain and Bundle §4.1.1), and is the same in every process. */
   bundleSequence(): number;
   /** Issuing CAs, of now and of before, whose key has this identifier (RFC 5280 §4.2.1.1). */

@@ -2,6 +2,7 @@
  * The issuers that there are now. What is held here may be behind the database by a second; that is why an issuer that is to follow is
  * published before it is active, and one that was active goes on counting.
  */
+import { isPostQuantum } from "../keys/keyAlgorithms.ts";
 import type { KeyProvider } from "../keys/signer.ts";
 import { KeyUnavailable } from "../keys/signer.ts";
 import { readCertificate } from "../x509/certificate.ts";
@@ -126,7 +127,8 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     byId: (id) => view.usable.get(id),
     all: () => [...view.usable.values()],
     roots: () => view.roots,
-    rootPem: () => view.roots.map(({ certificate }) => pemEncode("CERTIFICATE", certificate)).join(""),
+    rootPem: () => pemOf(widelyRead(view.roots)),
+    postQuantumRootPem: () => pemOf(view.roots),
     bundleSequence: () => view.sequence,
     issuerIdsOf: (identifier) => view.byKeyIdentifier.get(identifier.toString("hex")) ?? [],
     chainsOf(id, now) {
@@ -211,6 +213,18 @@ function anchorsOf(roots: readonly Certified[]): TrustAnchor[] {
     .filter(isInUse)
     .sort((a, b) => rank(a) - rank(b))
     .map(({ id, state, certificate }) => ({ id, state, certificate, notAfter: readCertificate(certificate).notAfter }));
+}
+
+const pemOf = (roots: readonly TrustAnchor[]): string =>
+  roots.map(({ certificate }) => pemEncode("CERTIFICATE", certificate)).join("");
+
+/** Without the roots whose keys old parsers do not know, as long as others are left. */
+function widelyRead(roots: readonly TrustAnchor[]): readonly TrustAnchor[] {
+  const read = roots.filter(({ certificate }) => {
+    const { signatureAlgorithm } = readCertificate(certificate); // A root's own, and so its key's.
+    return signatureAlgorithm === undefined || !isPostQuantum(signatureAlgorithm);
+  });
+  return read.length > 0 ? read : roots;
 }
 
 /** The second of the newest change of the set of roots: published, or retired. */

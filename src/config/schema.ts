@@ -5,6 +5,7 @@ import { delegationSourceSchema } from "../attestation/delegation.ts";
 import { sourceSchema } from "../attestation/registry.ts";
 import { grantSchema } from "../authority/grants.ts";
 import { profileSchema, type WrittenProfile } from "../authority/profile.ts";
+import { keyKinds } from "../keys/keyAlgorithms.ts";
 import { offerableChallenges } from "./challenges.ts";
 import { directorySchema } from "./directories.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
@@ -111,6 +112,10 @@ export const configurationSchema = section({
     }),
   }),
   hierarchy: section({
+    keyKind: Type.Enum([...keyKinds], {
+      default: keyKinds[0],
+      description: "Kind of the keys of root and issuing CA that are made at first start, and so what they sign with.",
+    }),
     rootLifetimeDays: integer("Lifetime of a root CA that is made at first start.", 1, 10_950, 3650),
     issuingLifetimeDays: integer("Lifetime of an issuing CA that is made at first start.", 1, 10_950, 1825),
     alternateChainFiles: Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {

@@ -10,12 +10,15 @@ export interface PublicRoutesOptions {
   readonly home: HomeFacts;
   /** What the page about limits says. */
   readonly limits: LimitSentences;
+  /** What every parser reads. */
   readonly rootPem: () => string;
+  readonly bundle: () => object;
+  /** The same with the roots that have ML-DSA keys. */
+  readonly postQuantum: { readonly rootPem: () => string; readonly bundle: () => object };
   /** The CA certificate at a path, with the paths of those above it (RFC 8555 §7.4.2). */
   readonly caCertificate: (
     path: string,
   ) => { readonly certificate: Buffer; readonly up: readonly string[] } | undefined;
-  readonly bundle: () => object;
   readonly metrics: Metrics;
   /** Tries the database and the signing key for real. @throws when one of them does not answer */
   readonly ready: () => Promise<void>;
@@ -29,7 +32,12 @@ export function publicRoutes(options: PublicRoutesOptions) {
       "/": { type: "text/html; charset=utf-8", body: () => homePage(options.home) },
       "/limits": { type: "text/html; charset=utf-8", body: () => limitsPage(options.limits) },
       "/root.pem": { type: "application/x-pem-file", body: options.rootPem },
+      "/root-post-quantum.pem": { type: "application/x-pem-file", body: options.postQuantum.rootPem },
       "/spiffe/bundle.json": { type: "application/json", body: () => JSON.stringify(options.bundle()) },
+      "/spiffe/bundle-post-quantum.json": {
+        type: "application/json",
+        body: () => JSON.stringify(options.postQuantum.bundle()),
+      },
       "/healthz": { type: "application/json", body: () => '{"status":"ok"}' },
     };
     if (options.developmentJwks !== undefined) {

@@ -14,6 +14,7 @@ function options(changes: Partial<HierarchyOptions> = {}): HierarchyOptions {
   const rest = {
     trustDomain: "mayfly.test",
     keyLabel: "issuing",
+    keyKind: "ec-p256" as const,
     rootLifetimeDays: 3650,
     issuingLifetimeDays: 365,
     crlShards: 16,

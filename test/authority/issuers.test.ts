@@ -4,6 +4,8 @@ import type { StoredIssuer } from "../../src/authority/ports.ts";
 import { KeyUnavailable } from "../../src/keys/signer.ts";
 import { otherCa, subjectOf } from "../support/crossSigned.ts";
 import { memoryHierarchy, memoryKeys, trustDomain } from "../support/issuers.ts";
+import { selfSigned } from "../support/selfSigned.ts";
+import { pemEncode } from "../../src/x509/pem.ts";
 
 const now = new Date("2026-01-01T00:00:00Z");
 
@@ -115,6 +117,23 @@ t.test("roots: those to be trusted, the active one first; the sequence grows wit
   );
   t.equal(issuers.bundleSequence(), before + 9);
 });
+
+t.test(
+  "a root with a key of ML-DSA is in the second PEM file, and in the first only where there is no other",
+  async (t) => {
+    const { store, issuers, row, change } = await opened();
+    const root = row("root");
+    const { certificate } = selfSigned("ml-dsa-44");
+    store.issuers.push({ ...root, id: "pq", name: "pq", certificate, state: "published" });
+    await issuers.reread();
+    const count = (pem: string): number | undefined => pem.match(/BEGIN CERTIFICATE/g)?.length;
+    t.equal(issuers.rootPem(), pemEncode("CERTIFICATE", root.certificate ?? Buffer.alloc(0)));
+    t.equal(count(issuers.postQuantumRootPem()), 2);
+    change(root.id, { state: "retired" });
+    await issuers.reread();
+    t.equal(issuers.rootPem(), pemEncode("CERTIFICATE", certificate));
+  },
+);
 
 t.test("pointers in certificates: the list by the serial number's first random octet", async (t) => {
   const issuer = (await opened()).issuers.active("default");

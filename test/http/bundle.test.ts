@@ -1,7 +1,8 @@
 import { createPublicKey, X509Certificate, type JsonWebKey } from "node:crypto";
 import t from "tap";
-import { spiffeBundle } from "../../src/http/bundle.ts";
+import { postQuantumBundle, spiffeBundle } from "../../src/http/bundle.ts";
 import { memoryHierarchy } from "../support/issuers.ts";
+import { selfSigned } from "../support/selfSigned.ts";
 
 interface Bundle {
   keys: (JsonWebKey & { x5c: string[]; use: string })[];
@@ -40,6 +41,28 @@ t.test(
       t.ok(certificate.raw.equals(roots[index] ?? Buffer.alloc(0)));
       t.ok(certificate.verify(certificate.publicKey));
       t.ok(createPublicKey({ key, format: "jwk" }).equals(certificate.publicKey));
+    }
+  },
+);
+
+t.test(
+  "a root with a key of ML-DSA is in the other document alone, since go-spiffe refuses a bundle for it",
+  async (t) => {
+    const [first = Buffer.alloc(0)] = roots;
+    const { certificate: postQuantum } = selfSigned("ml-dsa-65");
+    const mixed = [first, postQuantum];
+    t.same(spiffeBundle(mixed, 7), spiffeBundle([first], 7));
+    const all = JSON.parse(JSON.stringify(postQuantumBundle(mixed, 7))) as Bundle;
+    t.same(
+      all.keys.map(({ kty }) => kty),
+      ["EC", "AKP"],
+    );
+    t.match(all, { spiffe_sequence: 7, spiffe_refresh_hint: 300 });
+    const [, key] = all.keys;
+    t.same(Object.keys(key ?? {}).sort(), ["alg", "kty", "pub", "use", "x5c"], "RFC 9964 §3");
+    t.ok(createPublicKey({ key: key ?? {}, format: "jwk" }).equals(new X509Certificate(postQuantum).publicKey));
+    for (const kind of ["ec-p384", "rsa-3072-pss", "ed25519"] as const) {
+      t.equal((spiffeBundle([selfSigned(kind).certificate], 7) as Bundle).keys.length, 1, kind);
     }
   },
 );

@@ -91,7 +91,7 @@ export async function memoryHierarchy(now: Date): Promise<MemoryHierarchy> {
   const [keys, store] = [memoryKeys(), memoryIssuerStore()];
   const options = { keys, store, trustDomain };
   const lifetimes = { rootLifetimeDays: 3650, issuingLifetimeDays: 365 };
-  await establishHierarchy({ ...options, keyLabel: "issuing", ...lifetimes, crlShards: 16, now });
+  await establishHierarchy({ ...options, keyLabel: "issuing", keyKind: "ec-p256", ...lifetimes, crlShards: 16, now });
   const issuers = await openIssuers({ ...options, publicUrl: "https://ca.test", now: () => now });
   const signer = keys.signers.get("issuing");
   const [root] = issuers.roots();

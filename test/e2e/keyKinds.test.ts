@@ -1,0 +1,104 @@
+/** A whole server whose CA has keys of each family, in a token or beside it: what it issues, and what it publishes for whom. */
+import { X509Certificate } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import t, { type Test } from "tap";
+import { readCertificate } from "../../src/x509/certificate.ts";
+import { pemDecode } from "../../src/x509/pem.ts";
+import type { KeyKind, SignatureAlgorithm } from "../../src/keys/signer.ts";
+import { acmeDriver } from "../support/acmeDriver.ts";
+import { issued, leafOf } from "../support/acmeFlows.ts";
+import { certificateAuthority, type TestAuthority } from "../support/certificateAuthority.ts";
+import { opensslVerify } from "../support/opensslVerify.ts";
+import { softhsmToken } from "../support/softhsm.ts";
+
+interface Case {
+  readonly keyKind: KeyKind;
+  readonly algorithm: SignatureAlgorithm;
+  /** False: in development keys. */
+  readonly inToken: boolean;
+}
+
+const cases: readonly Case[] = [
+  { keyKind: "ec-p384", algorithm: "ecdsa-p384-sha384", inToken: true },
+  { keyKind: "rsa-4096", algorithm: "rsa-pkcs1-sha256", inToken: true },
+  { keyKind: "rsa-3072-pss", algorithm: "rsa-pss-sha256", inToken: true },
+  { keyKind: "ed25519", algorithm: "ed25519", inToken: false },
+  { keyKind: "ml-dsa-65", algorithm: "ml-dsa-65", inToken: true },
+  { keyKind: "ml-dsa-87", algorithm: "ml-dsa-87", inToken: false },
+];
+
+function keysOf(t: Test, { keyKind, inToken }: Case): object {
+  if (!inToken) return {};
+  const { module, token, pinFile, directory } = softhsmToken(t);
+  const postQuantum = keyKind.startsWith("ml-dsa-") ? { postQuantum: { directory: path.join(directory, "pq") } } : {};
+  return { keys: { provider: "pkcs11", pkcs11: { module, token, pinFile }, ...postQuantum } };
+}
+
+/** A document that anybody may read. */
+async function document({ authority }: TestAuthority, url: string): Promise<string> {
+  const reply = await authority.server.inject(url);
+  if (reply.statusCode !== 200) throw new Error(`${url}: ${reply.statusCode}`);
+  return reply.body;
+}
+
+/** Leaf, issuing CA and root verify one another, signed with this algorithm. */
+function requireChain(t: Test, chain: string, rootPem: string, algorithm: SignatureAlgorithm): void {
+  const all = [...pemDecode(chain, "CERTIFICATE"), ...pemDecode(rootPem, "CERTIFICATE")];
+  t.equal(all.length, 3);
+  for (const [index, der] of all.entries()) {
+    const above = new X509Certificate(all[Math.min(index + 1, 2)] ?? Buffer.alloc(0));
+    t.ok(new X509Certificate(der).verify(above.publicKey));
+    t.equal(readCertificate(der).signatureAlgorithm, algorithm);
+  }
+}
+
+for (const each of cases) {
+  const { keyKind, algorithm } = each;
+  t.test(`hierarchy.keyKind ${keyKind}: issues before and after a restart, revokes, publishes`, async (t) => {
+    const configuration = { hierarchy: { keyKind }, ...keysOf(t, each) };
+    const first = await certificateAuthority(t, { configuration });
+    const { dataDir, databaseUrl } = first;
+    const before = await issued(first, await (await acmeDriver(t, first)).account());
+    requireChain(t, before.chain, first.root, algorithm);
+    await first.close();
+
+    const ca = await certificateAuthority(t, { configuration, dataDir, databaseUrl });
+    t.equal(ca.root, first.root);
+    const acme = await acmeDriver(t, ca);
+    const alice = await acme.account();
+    const { chain } = await issued(ca, alice);
+    requireChain(t, chain, ca.root, algorithm);
+    t.equal((await alice.post(acme.directory.revokeCert, { certificate: leafOf(chain) })).status, 200);
+
+    const [bundle, everyRoot] = await Promise.all(
+      ["/spiffe/bundle.json", "/spiffe/bundle-post-quantum.json"].map(
+        async (url) => JSON.parse(await document(ca, url)) as { keys: { kty: string; x5c: string[] }[] },
+      ),
+    );
+    t.same(
+      everyRoot?.keys.map(({ x5c }) => x5c),
+      [[pemDecode(ca.root, "CERTIFICATE")[0]?.toString("base64")]],
+    );
+    t.equal(await document(ca, "/root-post-quantum.pem"), ca.root);
+    if (keyKind.startsWith("ml-dsa-")) {
+      t.same(bundle?.keys, [], "old parsers get nothing that they would fail at");
+      t.equal(everyRoot?.keys[0]?.kty, "AKP");
+      return;
+    }
+    t.same(bundle, everyRoot);
+    const [rootFile, chainFile] = ["verified-root.pem", "chain.pem"].map((name) => path.join(dataDir, name));
+    await writeFile(rootFile ?? "", ca.root);
+    await writeFile(chainFile ?? "", chain);
+    await opensslVerify(rootFile ?? "", chainFile ?? "");
+  });
+}
+
+t.test("a token without ML-DSA and without leave for key files makes no CA of ML-DSA", async (t) => {
+  const { module, token, pinFile } = softhsmToken(t);
+  const keys = { provider: "pkcs11", pkcs11: { module, token, pinFile } };
+  await t.rejects(
+    certificateAuthority(t, { configuration: { hierarchy: { keyKind: "ml-dsa-65" }, keys } }),
+    /the token cannot make keys of kind ml-dsa-65: it lacks CKM_ML_DSA_KEY_PAIR_GEN and CKM_ML_DSA/,
+  );
+});
