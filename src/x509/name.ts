@@ -1,7 +1,7 @@
 /**
  * Distinguished names (RFC 5280 §4.1.2.4), as far as Mayfly puts them into certificates and looks at them.
  */
-import { DerError, type DerElement, membersOf, oidOf, readDer, tags, textOf } from "./der.ts";
+import { DerError, type DerElement, encodingOf, membersOf, oidOf, readDer, tags, textOf } from "./der.ts";
 import { type DerValue, encodeDer, objectIdentifier, sequence, setOfOne, utf8String } from "./derWriter.ts";
 import { oids } from "./oid.ts";
 
@@ -65,4 +65,46 @@ export function commonNameIn(name: DerElement | undefined): string | undefined {
   if (commonName !== undefined && control.test(commonName))
     throw new DerError("The commonName has a control character");
   return commonName;
+}
+
+/** Short names of attribute types (RFC 4514 §3), for people. */
+const shortNames: Readonly<Record<string, string>> = {
+  "2.5.4.3": "CN",
+  "2.5.4.5": "serialNumber",
+  "2.5.4.6": "C",
+  "2.5.4.7": "L",
+  "2.5.4.8": "ST",
+  "2.5.4.10": "O",
+  "2.5.4.11": "OU",
+};
+
+/**
+ * A DER Name for people, in the order in which it is written: `O=Mayfly, CN=Mayfly Root CA`. What could fool a terminal or a reader is
+ * escaped, and a value of an odd type is its octets in hexadecimal. Two names of the same text mean the same, whatever their string types.
+ * @throws {DerError} when it is malformed
+ */
+export function nameText(nameDer: Uint8Array): string {
+  const parts = membersOf(readDer(nameDer), tags.sequence, "The name").map((part) =>
+    membersOf(part, tags.set, "A part of the name").map(attributeText).join("+"),
+  );
+  return parts.length === 0 ? "(empty)" : parts.join(", ");
+}
+
+function attributeText(attribute: DerElement): string {
+  const [type, value, ...more] = membersOf(attribute, tags.sequence, "An attribute of the name");
+  const oid = oidOf(type, "The type of an attribute of the name");
+  if (value === undefined || more.length > 0) throw new DerError("An attribute of the name has not exactly one value");
+  return `${shortNames[oid] ?? oid}=${valueText(value)}`;
+}
+
+function valueText(value: DerElement): string {
+  try {
+    const text = textOf(value, "A value of the name");
+    return text.replaceAll(/[\\,+="<>;#]|\p{C}|\p{Zl}|\p{Zp}/gu, (character) =>
+      /[\p{C}\p{Z}]/u.test(character) ? `\\u{${character.codePointAt(0)?.toString(16) ?? ""}}` : `\\${character}`,
+    );
+  } catch (error) {
+    if (error instanceof DerError) return `#${encodingOf(value).toString("hex")}`; // RFC 4514 §2.4
+    throw error;
+  }
 }
