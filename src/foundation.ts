@@ -12,6 +12,7 @@ import { openKeys, type KeysConfiguration } from "./keys/open.ts";
 import type { KeyProvider } from "./keys/signer.ts";
 import { openDatabase, type Database, type DatabaseOptions } from "./store/database.ts";
 import { claimDataDirectory, makeDataDirectory, startEmbeddedPostgres } from "./store/embeddedPostgres.ts";
+import { createIssuerCertificates } from "./store/issuerCertificates.ts";
 import { createIssuerStore } from "./store/issuers.ts";
 import { migrate } from "./store/migrate.ts";
 
@@ -119,6 +120,7 @@ export async function openFoundation(
     const issuers = await openIssuers({
       ...common,
       alternateChains: await readChainFiles(configuration),
+      chains: createIssuerCertificates(store.db),
       publicUrl: configuration.externalUrl,
       now,
       onChange: (changed) => fs.writeFile(rootFileOf(configuration), changed.rootPem()),

@@ -1,14 +1,17 @@
 /**
  * Alternate chains (RFC 8555 §7.4.2): other ways up from a leaf, by a certificate that somebody else gave to the issuing CA's key or to
- * the root's. Each is looked at when the server starts, so that no client gets one that does not hold.
+ * the root's. Configuration names files of such chains, and ceremonies bring them into the database. Each is looked at before it is offered,
+ * so that no client gets one that does not hold.
  */
 import { X509Certificate } from "node:crypto";
 
 import { CertificateError, readCertificate, type Certificate } from "../x509/certificate.ts";
 import { DerError } from "../x509/der.ts";
-import { keyIdentifier, readBasicConstraints, readSubjectKeyIdentifier } from "../x509/extensions.ts";
+import { readBasicConstraints, readSubjectKeyIdentifier } from "../x509/extensions.ts";
 import { oids } from "../x509/oid.ts";
 import { pemDecode, PemError } from "../x509/pem.ts";
+import { keyIdentifierIn } from "./caCertificate.ts";
+import type { StoredChain } from "./ceremonyPorts.ts";
 import { chainOf, type Chain } from "./chain.ts";
 
 /** A configured file, with what is in it. */
@@ -30,52 +33,96 @@ type OwnIssuing = OwnCertificates["roots"][number];
 /** More certificates than any chain has. */
 const certificatesMax = 10;
 
+/** A chain that is not offered, and why. */
+class ChainRefused extends Error {
+  override readonly name = "ChainRefused";
+}
+
 /**
- * The alternate chains of each issuing CA, by its id, in the order of the files.
+ * The alternate chains of each issuing CA, by its id: those of files in their order, then those of the database. One of the database that
+ * does not hold any more, because it expired or its CA retired, is passed over.
+ * @param start - when the files counted: what expires afterwards stops no process that runs
  * @throws {Error} naming the file, and what is wrong with it
  */
 export function readAlternateChains(
   files: readonly ChainFile[],
+  stored: readonly StoredChain[],
   own: OwnCertificates,
-  now: Date,
+  { start, now }: { start: Date; now: Date },
 ): ReadonlyMap<string, readonly Chain[]> {
   const chains = new Map<string, Chain[]>(own.issuing.map(({ id }) => [id, []]));
   for (const { file, pem } of files) {
     const expected = (what: string): Error =>
       new Error(`hierarchy.alternateChainFiles: ${JSON.stringify(file)}: expected ${what}`);
-    for (const { id, certificates } of chainsIn(pem, own, now, expected)) {
+    for (const { id, chain } of chainsOf(certificatesIn(pem, expected), own, start, expected)) {
       const known = chains.get(id) ?? [];
-      const chain = chainOf(certificates);
       if (known.some((other) => other.id === chain.id)) throw expected("a chain that no other file has");
       known.push(chain);
     }
   }
+  for (const { id, chain } of stored.flatMap((one) => usableChains(one, own, now))) {
+    const known = chains.get(id) ?? [];
+    if (!known.some((other) => other.id === chain.id)) known.push(chain);
+  }
   return chains;
+}
+
+function usableChains({ certificates }: StoredChain, own: OwnCertificates, now: Date): OwnChain[] {
+  try {
+    const read = certificates.map((one) => readCertificate(one));
+    return chainsOf(read, own, now, (what) => new ChainRefused(what));
+  } catch (error) {
+    if (error instanceof ChainRefused) return [];
+    throw error;
+  }
+}
+
+/**
+ * The chain of a file for the database, and the ids of the issuing CAs that it is for.
+ * @throws {Error} with what was expected of the file
+ */
+export function chainForDatabase(
+  { file, pem }: ChainFile,
+  own: OwnCertificates,
+  now: Date,
+): { chain: Chain; issuerIds: readonly string[] } {
+  const expected = (what: string): Error => new Error(`${JSON.stringify(file)}: expected ${what}`);
+  const certificates = certificatesIn(pem, expected);
+  const fitting = chainsOf(certificates, own, now, expected);
+  if (fitting.length === 0) throw expected("a certificate for a root that certified an issuing CA");
+  return { chain: chainOf(certificates.map(({ der }) => der)), issuerIds: fitting.map(({ id }) => id) };
 }
 
 type Expected = (what: string) => Error;
 
-/** The file's certificates behind each issuing CA that they fit. */
-function chainsIn(
-  pem: string,
+/** A chain, and the issuing CA that it leads up from. */
+interface OwnChain {
+  readonly id: string;
+  readonly chain: Chain;
+}
+
+/** The certificates behind each issuing CA that they fit. */
+function chainsOf(
+  certificates: readonly Certificate[],
   { roots, issuing, chains }: OwnCertificates,
   now: Date,
   expected: Expected,
-): { id: string; certificates: Buffer[] }[] {
-  const certificates = certificatesIn(pem, expected);
+): OwnChain[] {
   const [first] = certificates;
   if (first === undefined) throw expected("PEM certificates");
   const mine = issuing.filter(({ certificate }) => isOfSameCa(first, readCertificate(certificate)));
   const root = roots.find(({ certificate }) => isOfSameCa(first, readCertificate(certificate)));
-  if (root === undefined && mine.length === 0)
+  const same = root ?? mine[0];
+  if (same === undefined)
     throw expected("a first certificate with the subject and the key of the root or of the issuing CA");
   if ([...roots, ...issuing].some(({ certificate }) => certificate.equals(first.der)))
     throw expected("another certificate than the CA's own, such as a cross-signed one");
+  checkIdentifier(first, readCertificate(same.certificate), expected);
   checkChain(certificates, root === undefined ? 0 : 1, now, expected);
   const ders = certificates.map(({ der }) => der);
-  if (root === undefined) return mine.map(({ id }) => ({ id, certificates: ders }));
+  if (root === undefined) return mine.map(({ id }) => ({ id, chain: chainOf(ders) }));
   const below = issuing.filter((one) => isCertifiedBy(one, root.certificate, chains));
-  return below.map(({ id }) => ({ id, certificates: [...(chains.get(id)?.certificates ?? []), ...ders] }));
+  return below.map(({ id }) => ({ id, chain: chainOf([...(chains.get(id)?.certificates ?? []), ...ders]) }));
 }
 
 /** True where the topmost certificate of its standard chain was issued by this root. */
@@ -105,7 +152,7 @@ function checkChain(chain: readonly Certificate[], below: number, now: Date, exp
     const which = `certificate ${index + 1}`;
     const parsed = new X509Certificate(certificate.der);
     if (!parsed.ca) throw expected(`CA certificates; ${which} is none`);
-    checkExtensions(certificate, below + index, which, expected);
+    checkPathLength(certificate, below + index, which, expected);
     if (certificate.notBefore > now || certificate.notAfter <= now)
       throw expected(
         `certificates that are valid now; ${which} is from ${certificate.notBefore.toISOString()} to ${certificate.notAfter.toISOString()}`,
@@ -118,16 +165,17 @@ function checkChain(chain: readonly Certificate[], below: number, now: Date, exp
   }
 }
 
-/** RFC 5280 §4.2.1.9: how many CAs may follow; §4.2.1.2: a leaf names its issuer by the identifier that we give our keys. */
-function checkExtensions({ extensions, spki }: Certificate, below: number, which: string, expected: Expected): void {
-  const value = (oid: string): Buffer | undefined => extensions.find((one) => one.oid === oid)?.value;
-  const constraints = value(oids.basicConstraints);
+/** RFC 5280 §4.2.1.9: how many CAs may follow. */
+function checkPathLength({ extensions }: Certificate, below: number, which: string, expected: Expected): void {
+  const constraints = extensions.find(({ oid }) => oid === oids.basicConstraints)?.value;
   const { pathLenConstraint } = constraints === undefined ? {} : readBasicConstraints(constraints);
   if (pathLenConstraint !== undefined && pathLenConstraint < below)
     throw expected(`CA certificates that allow the ones below them; ${which} has the path length ${pathLenConstraint}`);
-  const identifier = value(oids.subjectKeyIdentifier);
-  if (which === "certificate 1" && identifier !== undefined) {
-    if (!readSubjectKeyIdentifier(identifier).equals(keyIdentifier(spki)))
-      throw expected(`the subject key identifier ${keyIdentifier(spki).toString("hex")} in ${which}`);
-  }
+}
+
+/** RFC 5280 §4.2.1.2: a certificate below names its issuer by one identifier, which fits all certificates of that CA or none. */
+function checkIdentifier({ extensions }: Certificate, ca: Certificate, expected: Expected): void {
+  const identifier = extensions.find(({ oid }) => oid === oids.subjectKeyIdentifier)?.value;
+  if (identifier !== undefined && !readSubjectKeyIdentifier(identifier).equals(keyIdentifierIn(ca)))
+    throw expected(`the subject key identifier ${keyIdentifierIn(ca).toString("hex")} in certificate 1`);
 }

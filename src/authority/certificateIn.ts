@@ -105,6 +105,13 @@ function certificatesIn(pem: string, what: string): Certificate[] {
   }
 }
 
+/** The certificate that a file is about, unverified. @throws {CertificateInRefused} */
+export function firstCertificate(pem: string): Certificate {
+  const [first] = certificatesIn(pem, "the certificate file");
+  if (first === undefined) throw new CertificateInRefused("the certificate file has no certificate");
+  return first;
+}
+
 function withRoot(given: readonly Certificate[], rootPem: string | undefined): readonly Certificate[] {
   const last = given.at(-1);
   const isRoot = last !== undefined && last.subject.equals(last.issuer);

@@ -6,10 +6,10 @@ import { isPostQuantum } from "../keys/keyAlgorithms.ts";
 import type { KeyProvider } from "../keys/signer.ts";
 import { KeyUnavailable } from "../keys/signer.ts";
 import { readCertificate } from "../x509/certificate.ts";
-import { keyIdentifier, readSubjectAltName } from "../x509/extensions.ts";
-import { oids } from "../x509/oid.ts";
 import { pemEncode } from "../x509/pem.ts";
-import { readAlternateChains, type ChainFile } from "./alternateChains.ts";
+import { readAlternateChains, type ChainFile, type OwnCertificates } from "./alternateChains.ts";
+import { keyIdentifierIn } from "./caCertificate.ts";
+import type { ChainStore } from "./ceremonyPorts.ts";
 import { chainOf, publishedCertificates, type Chain, type PublishedCertificate } from "./chain.ts";
 import { issuingKey } from "./issuingKey.ts";
 import { defaultIssuerName, type Issuer, type Issuers, type IssuerState, type TrustAnchor } from "./issuer.ts";
@@ -21,6 +21,8 @@ export interface IssuersOptions {
   readonly trustDomain: string;
   /** PEM files of chains that start with a certificate for a root's or an issuing CA's key; see alternateChains.ts. */
   readonly alternateChains?: readonly ChainFile[];
+  /** Those of the database. */
+  readonly chains?: Pick<ChainStore, "readChains">;
   /** URLs that stand in certificates start with it; without a slash at the end. */
   readonly publicUrl: string;
   readonly now: () => Date;
@@ -58,6 +60,7 @@ const isInUse = ({ state }: Pick<StoredIssuer, "state">): boolean => inUse.inclu
 export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
   const usable = new Map<string, Issuer>();
   const complained = new Set<string>();
+  const start = options.now();
   /** Why the active issuer of the default line cannot be used. */
   let unusable: string | undefined;
   let view = await read();
@@ -73,7 +76,10 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
       const issuer = await usableIssuer(one, chains.get(one.id)?.pem ?? "");
       if (issuer !== undefined) found.set(one.id, issuer);
     }
-    return viewOf(stored, certified, chains, found, options);
+    const offered = (await options.chains?.readChains()) ?? [];
+    const alternates = (own: OwnCertificates): ReadonlyMap<string, readonly Chain[]> =>
+      readAlternateChains(options.alternateChains ?? [], offered, own, { start, now: options.now() });
+    return viewOf(stored, certified, chains, found, alternates);
   }
 
   /** The key is looked for once; what changes afterwards is the state. */
@@ -110,9 +116,13 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
 
   function requireDefault({ roots, active }: View): void {
     const [root] = roots;
-    if (root === undefined) throw new Error("the database holds an incomplete CA hierarchy: there is no root");
-    requireTrustDomain(root.certificate, options.trustDomain);
+    if (root === undefined)
+      throw new Error(
+        "the database holds an incomplete CA hierarchy: there is no root; finish the ceremony that began it",
+      );
     const issuer = active.get(defaultIssuerName);
+    const named = issuer === undefined ? [] : [issuer.certificate];
+    requireTrustDomain([...named, root.certificate], options.trustDomain);
     if (issuer === undefined) throw new Error(unusable ?? "no issuing CA of this database is active; activate one");
     if (issuer.notAfter <= options.now())
       throw new Error(`the issuing CA expired on ${issuer.notAfter.toISOString()}; prepare the next one`);
@@ -170,14 +180,14 @@ function viewOf(
   certified: readonly Certified[],
   standard: ReadonlyMap<string, Chain>,
   usable: ReadonlyMap<string, Issuer>,
-  { alternateChains = [], now }: IssuersOptions,
+  alternatesOf: (own: OwnCertificates) => ReadonlyMap<string, readonly Chain[]>,
 ): View {
   const issuing = certified.filter(({ kind }) => kind === "issuing");
   const roots = certified.filter(({ kind }) => kind === "root");
-  const alternates = readAlternateChains(alternateChains, { roots, issuing, chains: standard }, now());
+  const alternates = alternatesOf({ roots, issuing, chains: standard });
   const byKeyIdentifier = new Map<string, string[]>();
   for (const { id, certificate } of issuing) {
-    const identifier = keyIdentifier(readCertificate(certificate).spki).toString("hex");
+    const identifier = keyIdentifierIn(readCertificate(certificate)).toString("hex");
     byKeyIdentifier.set(identifier, [...(byKeyIdentifier.get(identifier) ?? []), id]);
   }
   const ways = [
@@ -186,7 +196,10 @@ function viewOf(
     ...[...alternates.values()].flat().map(({ certificates }) => certificates),
   ];
   return {
-    mark: JSON.stringify(stored.map(({ id, state, certificate }) => [id, state, certificate !== null, usable.has(id)])),
+    mark: JSON.stringify([
+      stored.map(({ id, state, certificate }) => [id, state, certificate !== null, usable.has(id)]),
+      [...alternates].map(([id, chains]) => [id, chains.map((chain) => chain.id)]),
+    ]),
     usable,
     active: new Map([...usable.values()].filter(({ state }) => state === "active").map((one) => [one.name, one])),
     roots: anchorsOf(roots),
@@ -235,14 +248,19 @@ function sequenceOf(stored: readonly StoredIssuer[]): number {
   return Math.floor(Math.max(0, ...changes.map((at) => at.getTime())) / 1000);
 }
 
-/** A CA speaks for one trust domain: its certificate names it (X.509-SVID §3.2). */
-function requireTrustDomain(certificate: Buffer, trustDomain: string): void {
-  const value = readCertificate(certificate).extensions.find(({ oid }) => oid === oids.subjectAltName)?.value;
-  const uris = value === undefined ? [] : readSubjectAltName(value).uri;
-  if (uris.includes(`spiffe://${trustDomain}`)) return;
-  throw new Error(
-    `trustDomain: ${JSON.stringify(trustDomain)}: the CA in this database is that of ${uris.join(", ") || "none"}`,
-  );
+/**
+ * A CA speaks for one trust domain, and its certificate, or that of its root, says for which (X.509-SVID §3.2). Other people's PKIs may say
+ * nothing.
+ */
+function requireTrustDomain(certificates: readonly Buffer[], trustDomain: string): void {
+  for (const certificate of certificates) {
+    const named = readCertificate(certificate).names.uri.filter((uri) => uri.startsWith("spiffe:"));
+    if (named.includes(`spiffe://${trustDomain}`)) return;
+    if (named.length === 0) continue;
+    throw new Error(
+      `trustDomain: ${JSON.stringify(trustDomain)}: the CA in this database is that of ${named.join(", ")}`,
+    );
+  }
 }
 
 /** The serial number's octet by which revoked certificates are told in lists; see `serialNumber`. */
@@ -258,7 +276,7 @@ function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publi
     state,
     certificate: stored.certificate,
     subject: certificate.subject,
-    subjectKeyIdentifier: keyIdentifier(certificate.spki),
+    subjectKeyIdentifier: keyIdentifierIn(certificate),
     notAfter: certificate.notAfter,
     key,
     chainPem,

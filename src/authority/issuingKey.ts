@@ -7,11 +7,12 @@ import type { KeyObject } from "node:crypto";
 import type { SignatureAlgorithm, Signer } from "../keys/signer.ts";
 import { verifySignature } from "../x509/signatureAlgorithm.ts";
 import type { LintedCaCertificate } from "./caCertificate.ts";
+import type { LintedCaRequest } from "./caRequest.ts";
 import type { LintedCertificate } from "./lint.ts";
 import type { IntendedCertificate } from "./lintIntent.ts";
 
 /** What a CA's key may sign. */
-export type ToBeSigned = LintedCertificate | IntendedCertificate | LintedCaCertificate;
+export type ToBeSigned = LintedCertificate | IntendedCertificate | LintedCaCertificate | LintedCaRequest;
 
 /** A signature of our own that does not verify: never released. */
 export class BadSignature extends Error {

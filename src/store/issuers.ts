@@ -1,5 +1,5 @@
 /** Issuers: implements `IssuerStore` of the authority. */
-import type { IssuerStore, StoredIssuer } from "../authority/ports.ts";
+import type { IssuerStore, NewIssuer, StoredIssuer } from "../authority/ports.ts";
 import { statement, type Database } from "./database.ts";
 
 const readIssuers = statement(
@@ -9,16 +9,37 @@ const readIssuers = statement(
    from issuer order by created_at, array_position(array['root', 'intermediate', 'issuing'], kind), name, generation`,
 );
 
+/** Columns of a new issuer, but the times of its state. */
+export const issuerColumns = `id, kind, name, generation, state, certificate, request, key_label, signature_algorithm, parent_id, crl_shards,
+   not_after, spki_sha256`;
+
+/** New issuers as rows `i`, of the parameters $1 to $13 that `issuerValues` makes. */
+export const issuerRows = `unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::bytea[], $7::bytea[], $8::text[],
+     $9::text[], $10::uuid[], $11::smallint[], $12::timestamptz[], $13::bytea[]) as i(${issuerColumns})`;
+
+/** The parameters of `issuerRows`. */
+export const issuerValues = (issuers: readonly NewIssuer[]): unknown[] => [
+  issuers.map(({ id }) => id),
+  issuers.map(({ kind }) => kind),
+  issuers.map(({ name }) => name),
+  issuers.map(({ generation }) => generation),
+  issuers.map(({ state }) => state),
+  issuers.map(({ certificate }) => certificate),
+  issuers.map(({ request }) => request),
+  issuers.map(({ keyLabel }) => keyLabel),
+  issuers.map(({ signatureAlgorithm }) => signatureAlgorithm),
+  issuers.map(({ parentId }) => parentId),
+  issuers.map(({ crlShards }) => crlShards),
+  issuers.map(({ notAfter }) => notAfter),
+  issuers.map(({ spkiSha256 }) => spkiSha256),
+];
+
 // A state that comes later includes those before it: whatever is active was published.
 const insertIssuers = statement(
   "issuer_insert",
-  `insert into issuer (id, kind, name, generation, state, certificate, request, key_label, signature_algorithm, parent_id, crl_shards,
-                       not_after, spki_sha256, published_at, activated_at)
+  `insert into issuer (${issuerColumns}, published_at, activated_at)
    select i.*, case when i.state <> 'prepared' then now() end, case when i.state not in ('prepared', 'published') then now() end
-   from unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[],
-               $10::uuid[], $11::smallint[], $12::timestamptz[], $13::bytea[])
-     as i(id, kind, name, generation, state, certificate, request, key_label, signature_algorithm, parent_id, crl_shards, not_after,
-          spki_sha256)
+   from ${issuerRows}
    where not $14 or not exists (select from issuer)
    returning id`,
 );
@@ -69,22 +90,7 @@ export function createIssuerStore(db: Database): IssuerStore {
   return {
     readIssuers: async () => (await db.run<IssuerRow>(readIssuers, [])).map(issuerOf),
     async insertIssuers(issuers, first = false) {
-      const rows = await db.run(insertIssuers, [
-        issuers.map(({ id }) => id),
-        issuers.map(({ kind }) => kind),
-        issuers.map(({ name }) => name),
-        issuers.map(({ generation }) => generation),
-        issuers.map(({ state }) => state),
-        issuers.map(({ certificate }) => certificate),
-        issuers.map(({ request }) => request),
-        issuers.map(({ keyLabel }) => keyLabel),
-        issuers.map(({ signatureAlgorithm }) => signatureAlgorithm),
-        issuers.map(({ parentId }) => parentId),
-        issuers.map(({ crlShards }) => crlShards),
-        issuers.map(({ notAfter }) => notAfter),
-        issuers.map(({ spkiSha256 }) => spkiSha256),
-        first,
-      ]);
+      const rows = await db.run(insertIssuers, [...issuerValues(issuers), first]);
       if (rows.length !== issuers.length) throw new Error("the database has a CA hierarchy already");
     },
     exclusively: (action) => db.exclusively(issuersLock, action),

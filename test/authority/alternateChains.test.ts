@@ -1,5 +1,5 @@
 import t from "tap";
-import { readAlternateChains } from "../../src/authority/alternateChains.ts";
+import { chainForDatabase, readAlternateChains } from "../../src/authority/alternateChains.ts";
 import { chainOf } from "../../src/authority/chain.ts";
 import { openIssuers } from "../../src/authority/issuers.ts";
 import { subjectKeyIdentifier } from "../../src/x509/extensions.ts";
@@ -23,8 +23,9 @@ const pem = (...ders: Buffer[]): string => ders.map((der) => pemEncode("CERTIFIC
 const read = (...pems: string[]) =>
   readAlternateChains(
     pems.map((text, n) => ({ file: `${n}.pem`, pem: text })),
+    [],
     own,
-    now,
+    { start: now, now },
   ).get(issuing.id) ?? [];
 
 t.test("R7.4.2-3 a chain stands beside the issuing CA, or above it in place of the root", async (t) => {
@@ -97,4 +98,38 @@ t.test("one that ends while the server runs is not offered any more", async (t) 
   t.equal(issuers.chainsOf(first.id, ends).length, 1);
   t.equal(issuers.chainsOf("unknown", now).length, 0);
   t.equal(issuers.published().size, 3, "issuing CA, root, cross-signature");
+});
+
+t.test("chains of the database stand behind those of files; what does not hold any more is passed over", async (t) => {
+  const [crossIssuing, crossRoot] = [await middle.certify(ofIssuing), await middle.certify(ofRoot)];
+  const over = await middle.certify(ofIssuing, { notAfter: new Date(now.getTime() + 1000) });
+  const foreign = await elsewhere.certify(middle);
+  const stored = [[crossRoot, middleCertificate], [over], [foreign], [crossIssuing, middleCertificate]].map(
+    (certificates) => ({ id: chainOf(certificates).id, certificates }),
+  );
+  const files = [{ file: "a.pem", pem: pem(crossIssuing, middleCertificate) }];
+  const later = new Date(now.getTime() + 2000);
+  const found = readAlternateChains(files, stored, own, { start: now, now: later }).get(issuing.id) ?? [];
+  t.same(
+    found.map(({ certificates }) => certificates),
+    [
+      [crossIssuing, middleCertificate],
+      [issuing.certificate, crossRoot, middleCertificate],
+    ],
+  );
+  const end = new Date(now.getTime() + 100_000_000);
+  t.equal(
+    readAlternateChains(files, stored, own, { start: now, now: end }).get(issuing.id)?.length,
+    1,
+    "a file that expires while the server runs stops nothing",
+  );
+});
+
+t.test("a chain for the database is looked at as those of files are", async (t) => {
+  const crossRoot = await middle.certify(ofRoot);
+  const { chain, issuerIds } = chainForDatabase({ file: "a.pem", pem: pem(crossRoot, middleCertificate) }, own, now);
+  t.same([chain.certificates, issuerIds], [[crossRoot, middleCertificate], [issuing.id]]);
+  t.throws(() => chainForDatabase({ file: "a.pem", pem: pem(root) }, own, now), {
+    message: '"a.pem": expected another certificate than the CA\'s own, such as a cross-signed one',
+  });
 });
