@@ -91,6 +91,8 @@ const pure = [
   "encoding",
   /^authority\/(grant\w*|profile|authorize|prepare|lint|caCertificate)\.ts$/,
   "authority/caLints",
+  "authority/issuerLine.ts",
+  "authority/rotation/plan.ts",
 ];
 const impureModules = /^(node:)?(fs|http|https|http2|net|tls|dgram|dns|child_process|worker_threads|os)(\/|$)/;
 const impureCalls =

@@ -8,11 +8,13 @@ import { parseDocument } from "yaml";
 import { formatNamed, sourceSchemaOf } from "../attestation/registry.ts";
 import type { Grant } from "../authority/grants.ts";
 import { readProfile, type Profile } from "../authority/profile.ts";
+import type { IssuerLines } from "../authority/issuerLine.ts";
 import { isTrustDomain } from "../x509/spiffeId.ts";
 import { checkSubdomainChallenges, readIssuerDomainNames } from "./challenges.ts";
 import { readDirectories, type Directory } from "./directories.ts";
 import { readGrants } from "./grants.ts";
 import { environmentOverrides, environmentVariables, type Environment } from "./environment.ts";
+import { readIssuerLines } from "./issuers.ts";
 import { readRevocation, type Revocation } from "./revocation.ts";
 import { isNetwork } from "./trustedProxies.ts";
 import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
@@ -39,6 +41,7 @@ export interface Configuration extends Omit<RawConfiguration, "profiles" | "gran
   readonly directories: readonly Directory[];
   readonly grants: readonly Grant[];
   readonly revocation: Revocation;
+  readonly issuerLines: IssuerLines;
 }
 
 /** What the no-configuration mode adds to the defaults. */
@@ -208,6 +211,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     audience: raw.attestation.audience ?? `${externalUrl}/wa`,
     databaseUrl: databaseUrl(raw),
     profiles,
+    issuerLines: wrapped(() => readIssuerLines(raw, profiles)),
     issuerDomainNames: wrapped(() => readIssuerDomainNames(raw.acme, externalUrl)),
     directories: wrapped(() => readDirectories(raw.acme.directories, profiles, raw.acme.externalAccountRequired)),
     grants: wrapped(() => readGrants(raw, profiles)),

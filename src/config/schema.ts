@@ -8,6 +8,7 @@ import { profileSchema, type WrittenProfile } from "../authority/profile.ts";
 import { keyKinds } from "../keys/keyAlgorithms.ts";
 import { offerableChallenges } from "./challenges.ts";
 import { directorySchema } from "./directories.ts";
+import { issuersSection, rootLineKeys } from "./issuers.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
 import { revocationSection } from "./revocation.ts";
 import { file, integer, section } from "./sections.ts";
@@ -114,16 +115,19 @@ export const configurationSchema = section({
   hierarchy: section({
     keyKind: Type.Enum([...keyKinds], {
       default: keyKinds[0],
-      description: "Kind of the keys of root and issuing CA that are made at first start, and so what they sign with.",
+      description:
+        "Kind of the keys of CAs that are made, and so what they sign with; a line of issuers may have another.",
     }),
-    rootLifetimeDays: integer("Lifetime of a root CA that is made at first start.", 1, 10_950, 3650),
-    issuingLifetimeDays: integer("Lifetime of an issuing CA that is made at first start.", 1, 10_950, 1825),
+    rootLifetimeDays: integer("Lifetime of the root CAs that are made.", 1, 10_950, 3650),
+    issuingLifetimeDays: integer("Lifetime of the issuing CAs that are made.", 1, 10_950, 1825),
+    ...rootLineKeys,
     alternateChainFiles: Type.Array(Type.String({ minLength: 1, maxLength: 4096 }), {
       default: [],
       maxItems: 10,
       description: "PEM files, each a chain that starts with a certificate for the issuing CA's or the root's key.",
     }),
   }),
+  issuers: issuersSection,
   profiles: Type.Record(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$" }), profileSchema, {
     propertyNames: { pattern: "^[a-z][a-z0-9-]{0,39}$" },
     minProperties: 1,

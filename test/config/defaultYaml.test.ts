@@ -50,7 +50,7 @@ const ofSources = evidenceFormats.flatMap((name) =>
 const schemaKeys = new Map([...keysOf(configurationSchema as Schema), ...ofSources]);
 
 /** Below these, names are the operator's. */
-const anyNamed = ["profiles.", "attestation.sources[].certificateFiles."];
+const anyNamed = ["issuers.", "profiles.", "attestation.sources[].certificateFiles."];
 
 /** Line numbers (from 0) of every key in the file, by its path in the schema. */
 function linesOf(yaml: string): Map<string, number[]> {
