@@ -114,14 +114,14 @@ export async function openFoundation(
       ...common,
       keyLabel: configuration.keys.label,
       ...configuration.hierarchy,
-      crlShards: 16,
+      crlShards: configuration.revocation.crlShards,
       now: now(),
     });
     const issuers = await openIssuers({
       ...common,
       alternateChains: await readChainFiles(configuration),
       chains: createIssuerCertificates(store.db),
-      publicUrl: configuration.externalUrl,
+      publicUrl: configuration.revocation.publicUrl,
       now,
       onChange: (changed) => fs.writeFile(rootFileOf(configuration), changed.rootPem()),
       onUnusable: ({ id, name }, reason) =>

@@ -89,7 +89,7 @@ const pure = [
   "problem",
   "cache",
   "encoding",
-  /^authority\/(grant\w*|profile|authorize|prepare|lint|caCertificate)\.ts$/,
+  /^authority\/(grant\w*|profile|authorize|prepare|lint|caCertificate|revocation\/(prepareList|lintList))\.ts$/,
   "authority/caLints",
   "authority/issuerLine.ts",
   "authority/rotation/plan.ts",

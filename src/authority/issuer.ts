@@ -28,6 +28,10 @@ export interface Issuer {
   readonly key: IssuingKey;
   /** PEM of what follows the leaf in the default chain, without the root (RFC 8555 §7.4.2). */
   readonly chainPem: string;
+  /** In how many lists its revoked certificates are told. */
+  readonly crlShards: number;
+  /** URL of the list of this number, from 0 to below `crlShards`. */
+  readonly listUrl: (shard: number) => string;
   /** URL of the list that this serial number would stand in when it is revoked (RFC 5280 §4.2.1.13). */
   readonly crlUrl: (serialNumber: Buffer) => string;
   /** URL of the OCSP responder (RFC 5280 §4.2.2.1). */

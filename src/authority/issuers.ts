@@ -269,6 +269,7 @@ const listOctet = 2;
 function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publicUrl: string): Issuer {
   const certificate = readCertificate(stored.certificate);
   const { id, name, generation, state, crlShards } = stored;
+  const listUrl = (shard: number): string => `${publicUrl}/crl/${id}/${shard}.crl`;
   return {
     id,
     name,
@@ -280,7 +281,9 @@ function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publi
     notAfter: certificate.notAfter,
     key,
     chainPem,
-    crlUrl: (serialNumber) => `${publicUrl}/crl/${id}/${(serialNumber[listOctet] ?? 0) % crlShards}.crl`,
+    crlShards,
+    listUrl,
+    crlUrl: (serialNumber) => listUrl((serialNumber[listOctet] ?? 0) % crlShards),
     ocspUrl: `${publicUrl}/ocsp/${id}`,
   };
 }

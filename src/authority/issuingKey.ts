@@ -10,9 +10,15 @@ import type { LintedCaCertificate } from "./caCertificate.ts";
 import type { LintedCaRequest } from "./caRequest.ts";
 import type { LintedCertificate } from "./lint.ts";
 import type { IntendedCertificate } from "./lintIntent.ts";
+import type { LintedCertificateList } from "./revocation/lintList.ts";
 
 /** What a CA's key may sign. */
-export type ToBeSigned = LintedCertificate | IntendedCertificate | LintedCaCertificate | LintedCaRequest;
+export type ToBeSigned =
+  | LintedCertificate
+  | IntendedCertificate
+  | LintedCaCertificate
+  | LintedCaRequest
+  | LintedCertificateList;
 
 /** A signature of our own that does not verify: never released. */
 export class BadSignature extends Error {

@@ -16,7 +16,8 @@ export const revokeAll = (
     once = "",
   }: { reason: string; by: string; action?: string; once?: "on conflict do nothing" | "" },
 ): string =>
-  `insert into revocation (serial, issuer_id, not_after, revoked_at, reason, revoked_by, action_id)
-   select v.serial, v.issuer_id, v.not_after, date_trunc('second', now()), ${reason}::smallint, ${by}::text, ${action}::uuid
+  `insert into revocation (serial, issuer_id, not_after, revoked_at, reason, revoked_by, action_id, shard)
+   select v.serial, v.issuer_id, v.not_after, date_trunc('second', now()), ${reason}::smallint, ${by}::text, ${action}::uuid,
+          coalesce((select get_byte(v.serial, 2) % i.crl_shards from issuer i where i.id = v.issuer_id), 0)
    from ${rows} v ${once}
    returning serial, reason`;

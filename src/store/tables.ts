@@ -37,6 +37,7 @@ export interface RevocationTable {
   action_id: string | null;
   published_at: Date | null;
   list_number: number | null;
+  shard: number;
 }
 
 export interface IdentityTable {

@@ -23,9 +23,9 @@ const daySeconds = 86_400;
 /** The extensions of an entry that has a reason and nothing else (RFC 5280 §5.3.1), up to the reason itself. */
 const reasonHead = Buffer.from("300c300a0603551d1504030a01", "hex");
 
-/** Why a certificate was revoked: the numbers of CRLReason (RFC 5280 §5.3.1) that say something; 0 is left out and 7 is not used. */
-export const isListedReason = (reason: number): boolean =>
-  Number.isInteger(reason) && reason >= 1 && reason <= 10 && reason !== 7;
+/** Reasons that are written (RFC 5280 §5.3.1): 0 says nothing, 7 is not used, 8 is for delta lists. */
+const isListedReason = (reason: number): boolean =>
+  Number.isInteger(reason) && reason >= 1 && reason <= 10 && reason !== 7 && reason !== 8;
 
 /** The entries of one list, in the order of their serial numbers. */
 export interface RevokedEntries {

@@ -217,7 +217,7 @@ t.test("what no list may have is not written", async (t) => {
   for (const serial of ["", "00", "0001", "80", "ff01", "01".repeat(21)]) t.throws(add([serial]), RangeError, serial);
   t.throws(add(["02", "01"]), RangeError, "order");
   t.throws(add(["02", "02"]), RangeError, "twice");
-  for (const reason of [-1, 7, 11, 1.5]) t.throws(add(["01"], second, reason), RangeError, `reason ${reason}`);
+  for (const reason of [-1, 7, 8, 11, 1.5]) t.throws(add(["01"], second, reason), RangeError, `reason ${reason}`);
   t.throws(add(["01"], second + 0.5), RangeError, "fraction");
   t.throws(add(["01"], Date.parse("1949-12-31T00:00:00Z") / 1000), RangeError, "before 1950");
   t.doesNotThrow(add(["00ff", "01".repeat(20), "0200"]), "different sizes, octet by octet");

@@ -1,0 +1,184 @@
+/**
+ * Revocation lists in Postgres: implements `CertificateListStore`. What a list has is settled before it is read: the revocations that are on no
+ * list yet get the number of the attempt, and the list is made of what has that number or an earlier one. So the statement that publishes it
+ * tells exactly what is on it, whatever was revoked meanwhile.
+ */
+import type { CertificateListStore, ListTurn, PublishedList, VisitRevoked } from "../authority/certificateListPorts.ts";
+import { statement, type Database } from "./database.ts";
+
+const makePlaces = statement(
+  "certificate_list_places",
+  `insert into certificate_list_shard (issuer_id, shard)
+   select i.id, s from issuer i, generate_series(0, i.crl_shards - 1) s
+   where i.kind = 'issuing' and i.state in ('published', 'active', 'retiring')
+     and not exists (select from certificate_list_shard p where p.issuer_id = i.id and p.shard = s)
+   on conflict do nothing`,
+);
+
+// A second has one list of a shard, so that its time tells it from the next. A clock that was ahead is believed no longer once it was put back.
+const takeTurn = statement(
+  "certificate_list_take",
+  `with due as (
+     select issuer_id, shard from certificate_list_shard s
+     where issuer_id = any($1::uuid[]) and (taken_until is null or taken_until <= now())
+       and (published is null or due_at <= $2 or this_update > $2 + interval '60 seconds'
+            or this_update <> date_trunc('second', $2::timestamptz) and exists (
+              select from revocation r where r.issuer_id = s.issuer_id and r.shard = s.shard and r.published_at is null))
+     order by due_at nulls first limit 1 for update skip locked
+   )
+   update certificate_list_shard s
+   set attempted = greatest(attempted + 1, extract(epoch from $2::timestamptz)::bigint), taken_until = now() + interval '30 seconds'
+   from due where s.issuer_id = due.issuer_id and s.shard = due.shard
+   returning s.issuer_id, s.shard, s.attempted, s.published, s.this_update`,
+);
+
+const giveBack = statement(
+  "certificate_list_give_back",
+  `update certificate_list_shard set taken_until = now() + interval '5 seconds'
+   where issuer_id = $1 and shard = $2 and attempted = $3`,
+);
+
+/** So many are published by one statement: a second or two of work for Postgres. */
+const newMax = 100_000;
+
+const settle = statement(
+  "certificate_list_settle",
+  `update revocation set list_number = $3
+   where serial in (select serial from revocation where issuer_id = $1 and shard = $2 and published_at is null limit $4)
+     and published_at is null
+     and exists (select from certificate_list_shard where issuer_id = $1 and shard = $2 and attempted = $3)`,
+);
+
+/** Rows in one answer, which is one value: a row of its own for each would cost more than all else. */
+const pageSize = 50_000;
+
+const readPage = statement(
+  "certificate_list_page",
+  `select count(*)::integer as count, string_agg(
+     int2send(length(serial)::smallint) || serial || int8send(extract(epoch from revoked_at)::bigint)
+       || int2send(coalesce(reason, -1::smallint)), ''::bytea order by serial) as packed
+   from (
+     select serial, revoked_at, reason from revocation
+     where issuer_id = $1 and shard = $2 and serial > $3 and list_number <= $4 and (published_at is null or not_after >= $5)
+     order by serial limit ${pageSize}
+   ) page`,
+);
+
+// The list before stays, for whoever reads it at this moment.
+const publish = statement(
+  "certificate_list_publish",
+  `with place as (
+     update certificate_list_shard set published = $3, this_update = $4, due_at = $6, taken_until = null
+     where issuer_id = $1 and shard = $2 and attempted = $3 and (published is null or published < $3)
+     returning issuer_id, shard
+   ), list as (
+     insert into certificate_list (issuer_id, shard, number, this_update, next_update, entries, der, sha256, published_at)
+     select issuer_id, shard, $3, $4, $5, $7, $8, $9, clock_timestamp() from place
+     returning number, sha256, entries, published_at
+   ), told as (
+     update revocation r set published_at = list.published_at from list
+     where r.issuer_id = $1 and r.shard = $2 and r.list_number = $3 and r.published_at is null
+     returning r.serial
+   ), pruned as (
+     delete from certificate_list where issuer_id = $1 and shard = $2 and number < $10 and exists (select from list)
+   ), facts as (
+     select jsonb_build_object('issuer', $1::uuid, 'shard', $2::smallint, 'number', number, 'entries', entries,
+                               'new', (select count(*) from told), 'sha256', encode(sha256, 'hex')) as detail
+     from list
+   ), audit as (
+     insert into audit_entry (event, actor, subject, detail)
+     select 'certificateList.published', 'system', 'issuer:' || $1::uuid, detail from facts
+   ), event as (
+     insert into outbox (topic, payload) select 'certificateList.published', detail from facts
+   )
+   select number from list`,
+);
+
+const readPublished = statement(
+  "certificate_list_published",
+  `select l.issuer_id as "issuerId", l.shard, l.number, l.this_update as "thisUpdate", l.next_update as "nextUpdate", s.due_at as "dueAt",
+          l.entries, l.sha256, octet_length(l.der) as size, l.published_at as "publishedAt"
+   from certificate_list_shard s
+   join certificate_list l on l.issuer_id = s.issuer_id and l.shard = s.shard and l.number = s.published
+   order by l.issuer_id, l.shard`,
+);
+
+/** Octets of a list that come in one answer. */
+const partSize = 4_194_304;
+
+const readPart = statement(
+  "certificate_list_part",
+  `select octet_length(der) as size, substring(der from $4 for ${partSize}) as part
+   from certificate_list where issuer_id = $1 and shard = $2 and number = $3`,
+);
+
+interface TurnRow {
+  issuer_id: string;
+  shard: number;
+  attempted: number;
+  published: number | null;
+  this_update: Date | null;
+}
+
+const turnOf = ({ issuer_id, shard, attempted, published, this_update }: TurnRow): ListTurn => ({
+  issuerId: issuer_id,
+  shard,
+  number: attempted,
+  newest: published === null || this_update === null ? undefined : { number: published, thisUpdate: this_update },
+});
+
+export function createCertificateListStore(db: Database): CertificateListStore {
+  return {
+    async makePlaces() {
+      await db.run(makePlaces, []);
+    },
+    async takeTurn(issuerIds, now) {
+      const [row] = await db.run<TurnRow>(takeTurn, [issuerIds, now]);
+      return row && turnOf(row);
+    },
+    async giveBack({ issuerId, shard, number }) {
+      await db.run(giveBack, [issuerId, shard, number]);
+    },
+    async readRevoked({ issuerId, shard, number }, expiredBefore, visit) {
+      await db.run(settle, [issuerId, shard, number, newMax]);
+      let [shown, page] = [0, pageSize];
+      let last = Buffer.alloc(0);
+      while (page === pageSize) {
+        const values = [issuerId, shard, last, number, expiredBefore];
+        const [row] = await db.run<{ count: number; packed: Buffer | null }>(readPage, values);
+        page = row?.count ?? 0;
+        shown += page;
+        if (row?.packed) last = unpack(row.packed, visit);
+      }
+      return shown;
+    },
+    async publish({ turn, der, sha256, entries, thisUpdate, nextUpdate, dueAt }) {
+      const { issuerId, shard, number, newest } = turn;
+      const values = [issuerId, shard, number, thisUpdate, nextUpdate, dueAt, entries, der, sha256];
+      return (await db.run(publish, [...values, newest?.number ?? 0])).length === 1;
+    },
+    readPublished: () => db.run<PublishedList>(readPublished, []),
+    async readOctets({ issuerId, shard }, number) {
+      let octets: Buffer | undefined;
+      for (let at = 0; octets === undefined || at < octets.length; at += partSize) {
+        const [row] = await db.run<{ size: number; part: Buffer }>(readPart, [issuerId, shard, number, at + 1]);
+        if (row === undefined) return undefined;
+        octets ??= Buffer.allocUnsafeSlow(row.size);
+        row.part.copy(octets, at);
+      }
+      return octets;
+    },
+  };
+}
+
+/** Shows what `readPage` packed. Returns the last serial number. */
+function unpack(packed: Buffer, visit: VisitRevoked): Buffer<ArrayBuffer> {
+  let [start, end] = [0, 0];
+  for (let at = 0; at < packed.length; at = end + 10) {
+    start = at + 2;
+    end = start + packed.readInt16BE(at);
+    const reason = packed.readInt16BE(end + 8);
+    visit(packed, start, end, Number(packed.readBigInt64BE(end)), reason < 0 ? undefined : reason);
+  }
+  return Buffer.from(packed.subarray(start, end));
+}

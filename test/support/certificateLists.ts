@@ -1,0 +1,88 @@
+/** An issuer with its lists in a real database, certificates to revoke, and OpenSSL to ask about them. */
+import { randomBytes } from "node:crypto";
+
+import type { PublishedList } from "../../src/authority/certificateListPorts.ts";
+import { establishHierarchy } from "../../src/authority/hierarchy.ts";
+import { defaultIssuerName, type Issuer, type Issuers } from "../../src/authority/issuer.ts";
+import { openIssuers } from "../../src/authority/issuers.ts";
+import { makeDueLists, type MakingLists } from "../../src/authority/revocation/makeLists.ts";
+import { createCertificateListStore } from "../../src/store/certificateLists.ts";
+import { createCertificateStore } from "../../src/store/certificates.ts";
+import type { Database } from "../../src/store/database.ts";
+import { createIssuerStore } from "../../src/store/issuers.ts";
+import { type DistributedList, readDistributedList } from "../../src/x509/certificateList.ts";
+import { makeCertificate, query } from "./database.ts";
+import { memoryKeys, trustDomain, type MemoryKeys } from "./issuers.ts";
+
+export interface ListGround {
+  readonly db: Database;
+  readonly keys: MemoryKeys;
+  readonly issuers: Issuers;
+  readonly issuer: Issuer;
+  readonly store: ReturnType<typeof createCertificateListStore>;
+  /** The clock, which the test moves. */
+  readonly clock: { now: Date };
+  /** What went wrong so far. */
+  readonly failures: unknown[];
+  /** A round of making, as a process of its own would do it; with changes. */
+  readonly make: (changes?: Partial<MakingLists>) => Promise<number>;
+  /** A revoked certificate of the issuer, in this shard. */
+  readonly revoke: (shard: number, options?: { reason?: number; notAfter?: Date }) => Promise<Buffer>;
+  /** The list that stands, with its octets. */
+  readonly list: (shard: number) => Promise<{ row: PublishedList; der: Buffer; read: DistributedList }>;
+}
+
+export const listTimes = { lifetimeSeconds: 86_400, intervalSeconds: 43_200 };
+
+/** @param db migrated; what is in it goes */
+export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<ListGround> {
+  await query(db, "truncate issuer, certificate, identity, audit_entry, outbox cascade");
+  const [keys, clock] = [memoryKeys(), { now: new Date() }];
+  const options = { keys, store: createIssuerStore(db), trustDomain };
+  const lifetimes = { rootLifetimeDays: 3650, issuingLifetimeDays: 365 };
+  await establishHierarchy({
+    ...options,
+    keyLabel: "issuing",
+    keyKind: "ec-p256",
+    ...lifetimes,
+    crlShards,
+    now: clock.now,
+  });
+  const issuers = await openIssuers({ ...options, publicUrl: "http://crl.test", now: () => clock.now });
+  const issuer = issuers.active(defaultIssuerName);
+  const store = createCertificateListStore(db);
+  const failures: unknown[] = [];
+  return {
+    db,
+    keys,
+    issuers,
+    issuer,
+    store,
+    clock,
+    failures,
+    make: (changes = {}) =>
+      makeDueLists({
+        store,
+        issuers,
+        times: listTimes,
+        now: () => clock.now,
+        onFailed: (_turn, error) => void failures.push(error),
+        ...changes,
+      }),
+    async revoke(shard, { reason, notAfter = new Date(clock.now.getTime() + 3_600_000) } = {}) {
+      const serial = randomBytes(16);
+      serial[0] = 0x4f;
+      serial[2] = Math.floor(Math.random() * (256 / crlShards)) * crlShards + shard;
+      await makeCertificate(db, { serial, issuerId: issuer.id, notAfter });
+      await createCertificateStore(db).revoke({ serial, reason, revokedBy: "operator", requireAccount: undefined });
+      return serial;
+    },
+    async list(shard) {
+      const row = (await store.readPublished()).find((one) => one.shard === shard && one.issuerId === issuer.id);
+      if (row === undefined) throw new Error(`there is no list ${shard}`);
+      const der = await store.readOctets(row, row.number);
+      if (der === undefined) throw new Error(`list ${shard} has no octets`);
+      return { row, der, read: readDistributedList(der) };
+    },
+  };
+}
