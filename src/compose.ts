@@ -6,6 +6,7 @@ import type { SourceSurroundings } from "./attestation/format.ts";
 import { createIssuing, type Issuing } from "./authority/issue.ts";
 import type { Issuers } from "./authority/issuer.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
+import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
 import type { Configuration } from "./config/load.ts";
 import { openDevIssuer } from "./development/devIssuer.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
@@ -77,6 +78,7 @@ async function build(
     siblingsConnected: siblings.connected,
     buckets: () => limits.rates.sizes(),
     finalizesUnderWay: () => limits.finalizes.underWay(),
+    tokens: () => keys.tokens?.() ?? [],
   });
   const limits = openLimits(configuration, now, (limit) => metrics.limitRefused(limit));
   const issuing = openIssuing(foundation, metrics, now, replacements);
@@ -121,6 +123,7 @@ async function build(
   const renewListener = (): Promise<void> => listener.renew(server);
   const rereadGrants = (): Promise<void> => identities.standing.reread();
   const rereadIssuers = (): Promise<void> => issuers.reread();
+  const testKeys = (): Promise<void> => testIssuingKeys(issuers, (outcome) => metrics.keyTested(outcome));
   const work = startWork({
     db,
     rereadGrants,
@@ -131,6 +134,7 @@ async function build(
     log,
     now,
     configuration,
+    testKeys,
     renewListener,
   });
   return {

@@ -165,5 +165,5 @@ function keysOf({ keys, dataDir }: Configuration): KeysConfiguration {
   if (module === undefined || pinFile === undefined) throw new Error("keys.pkcs11 needs module and pinFile");
   const { directory, passphraseFile = path.join(dataDir, "post-quantum-passphrase") } = keys.postQuantum;
   const postQuantum = directory === undefined ? {} : { postQuantum: { directory, passphraseFile } };
-  return { provider: "pkcs11", ...keys.pkcs11, module, pinFile, ...postQuantum };
+  return { provider: "pkcs11", ...keys.pkcs11, module, pinFile, refusalsDirectory: dataDir, ...postQuantum };
 }

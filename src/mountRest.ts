@@ -15,7 +15,7 @@ import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
-import { defaultIssuerName } from "./authority/issuer.ts";
+import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
 import { identityNameOf } from "./authority/identityName.ts";
 import { postQuantumBundle, spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
@@ -158,7 +158,10 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
         bundle: () => postQuantumBundle(roots(), issuers.bundleSequence()),
       },
       metrics,
-      ready: createReadiness({ database: () => pingDatabase(db), key: () => issuers.active(defaultIssuerName).key }),
+      ready: createReadiness({
+        database: () => pingDatabase(db),
+        key: () => ({ probe: () => testIssuingKeys(issuers) }),
+      }),
       developmentJwks: developmentKey && { keys: [developmentKey] },
     }),
   );

@@ -28,6 +28,8 @@ export interface WorkParts {
   readonly log: Logger;
   readonly now: () => Date;
   readonly configuration: Configuration;
+  /** Signs and verifies with every issuing key. @throws what the first that failed says */
+  readonly testKeys: () => Promise<void>;
   /** Renews the listener's certificate where it is old. */
   readonly renewListener: () => Promise<void>;
 }
@@ -71,6 +73,7 @@ export function startWork({
   log,
   now,
   configuration,
+  testKeys,
   renewListener,
 }: WorkParts): RunningJobs {
   const ago = (milliseconds: number): Date => new Date(now().getTime() - milliseconds);
@@ -101,6 +104,7 @@ export function startWork({
       run: () => prune(db, now(), firstIdOf(ago(configuration.acme.orderLifetimeSeconds * 1000 + retentionMs))),
     },
     { name: "renew-listener", everyMs: 3_600_000, run: renewListener },
+    { name: "self-test", everyMs: configuration.keys.selfTestIntervalSeconds * 1000, run: testKeys },
   ];
   return startJobs(jobs, (job, error) => log.error({ err: error, job }, "a job failed and will run again"));
 }

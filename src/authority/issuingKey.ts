@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from "node:crypto";
 
+import { signAndVerify } from "../keys/selfTest.ts";
 import type { SignatureAlgorithm, Signer } from "../keys/signer.ts";
 import { verifySignature } from "../x509/signatureAlgorithm.ts";
 import type { LintedCaCertificate } from "./caCertificate.ts";
@@ -39,12 +40,12 @@ export interface IssuingKey {
    * @throws {KeyUnavailable} · {BadSignature}
    */
   sign(toBeSigned: ToBeSigned): Promise<Buffer>;
-  /** Signs something of our own and verifies it: whether the key works. @throws {KeyUnavailable} · {BadSignature} */
+  /**
+   * Signs something random and verifies it: whether the key works. After one that failed `requireReady` refuses, until one succeeds.
+   * @throws {KeyUnavailable} · {SelfTestFailed}
+   */
   probe(): Promise<void>;
 }
-
-/** What is signed to see whether the key works: nothing that could be taken for a certificate or any other DER. */
-const probed = Buffer.from("Mayfly readiness check, not a certificate");
 
 /** Takes a signer in; nobody gets it out. */
 export function issuingKey(signer: Signer): IssuingKey {
@@ -60,6 +61,6 @@ export function issuingKey(signer: Signer): IssuingKey {
     publicKey: signer.publicKey,
     requireReady: () => signer.requireReady?.(),
     sign: ({ tbs }) => verified(tbs),
-    probe: async () => void (await verified(probed)),
+    probe: () => (signer.selfTest ? signer.selfTest() : signAndVerify(signer)),
   };
 }

@@ -264,7 +264,9 @@ function checkKeys({ keys: { provider, pkcs11, postQuantum } }: RawConfiguration
       throw new ConfigurationError(
         `keys.provider: "${provider}": expected "pkcs11" where keys.postQuantum.directory is set; development keys have ML-DSA anyway`,
       );
-    const set = (["module", "token", "slot", "pinFile"] as const).find((key) => pkcs11[key] !== undefined);
+    const set = (["module", "token", "slot", "pinFile", "libraryParameters"] as const).find(
+      (key) => pkcs11[key] !== undefined,
+    );
     if (set !== undefined)
       throw new ConfigurationError(`keys.provider: "${provider}": expected "pkcs11" where keys.pkcs11.${set} is set`);
     return;

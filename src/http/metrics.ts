@@ -8,6 +8,8 @@ export interface Metrics {
   issuanceUnfinished(): void;
   /** A nonce of another server process was shown here. */
   foreignNonce(outcome: string): void;
+  /** An issuing key was tried. */
+  keyTested(outcome: "passed" | "failed"): void;
   /** A request was over this limit. */
   limitRefused(limit: string): void;
   text(): Promise<string>;
@@ -23,9 +25,17 @@ export interface MetricsSources {
   /** Buckets of each rate limit in memory. */
   readonly buckets: () => readonly { readonly limit: string; readonly buckets: number }[];
   readonly finalizesUnderWay: () => number;
+  /** Tokens that keys are in, and whether each can sign now. */
+  readonly tokens: () => readonly { readonly token: string; readonly usable: boolean }[];
 }
 
-export function createMetrics({ statements, siblingsConnected, buckets, finalizesUnderWay }: MetricsSources): Metrics {
+export function createMetrics({
+  statements,
+  siblingsConnected,
+  buckets,
+  finalizesUnderWay,
+  tokens,
+}: MetricsSources): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -92,6 +102,23 @@ export function createMetrics({ statements, siblingsConnected, buckets, finalize
       },
     }),
   );
+  const keyTests = new Counter({
+    name: "mayfly_key_self_tests_total",
+    help: "Tests of issuing keys, by outcome",
+    labelNames: ["outcome"],
+    registers,
+  });
+  registry.registerMetric(
+    new Gauge({
+      name: "mayfly_key_token_usable",
+      help: "1 while this token can sign, as far as is known",
+      labelNames: ["token"],
+      registers: [],
+      collect() {
+        for (const { token, usable } of tokens()) this.set({ token }, usable ? 1 : 0);
+      },
+    }),
+  );
   return {
     observeRequest: ({ route, method, status, seconds }) =>
       requests.observe({ route, method, status: String(status) }, seconds),
@@ -99,6 +126,7 @@ export function createMetrics({ statements, siblingsConnected, buckets, finalize
     challengeAnswered: ({ type, status }) => challenges.inc({ type, status }),
     issuanceUnfinished: () => unfinished.inc(),
     foreignNonce: (outcome) => foreignNonces.inc({ outcome }),
+    keyTested: (outcome) => keyTests.inc({ outcome }),
     limitRefused: (limit) => refused.inc({ limit }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -1,6 +1,6 @@
 /** Readiness: database and signing key really tried, at most once a second however often it is asked. */
 
-/** A key that can be tried. */
+/** One key or several that can be tried. */
 export interface SigningKey {
   /** Signs and verifies. @throws when it does not work */
   probe(): Promise<void>;
@@ -14,7 +14,7 @@ export function createReadiness({
   key,
 }: {
   database: () => Promise<void>;
-  /** The key that issues now. @throws where there is none */
+  /** The keys that issue now. @throws where there is none */
   key: () => SigningKey;
 }): () => Promise<void> {
   let asked = 0;

@@ -1,29 +1,31 @@
 /**
  * Keys in a PKCS#11 token. Private keys are found by public key, used through a pool of sessions and never leave the token.
  */
-import { createPublicKey, randomBytes, type KeyObject } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { algorithmOfKind, chosenAlgorithm } from "./keyAlgorithms.ts";
 import { generateInToken, requireFreeLabel } from "./pkcs11Generate.ts";
 import { openPkcs11Module, returnValueOf, type Pkcs11Module } from "./pkcs11Module.ts";
-import { findByLabel, findByPublicKey, findPrivateKey, staysInToken, type TokenKey } from "./pkcs11Objects.ts";
-import { signInToken, signsFast } from "./pkcs11Sign.ts";
-import {
-  closeTokenSession,
-  findToken,
-  openTokenSessions,
-  PinRefused,
-  type TokenChoice,
-  type TokenSession,
-} from "./pkcs11Token.ts";
-import { openSessionPool, type SessionPool } from "./sessionPool.ts";
-import { KeyUnavailable, type KeyProvider, type SignatureAlgorithm, type Signer, type WantedKey } from "./signer.ts";
-import { verifySignature } from "../x509/signatureAlgorithm.ts";
+import { findByLabel, findByPublicKey } from "./pkcs11Objects.ts";
+import { PinRefused, type LoginMemory } from "./pkcs11Login.ts";
+import { asKeyUnavailable, signerOf, type SigningPlace, type SigningToken } from "./pkcs11Signer.ts";
+import { closeTokenSession, findToken, openTokenSessions, type TokenChoice, type TokenSession } from "./pkcs11Token.ts";
+import { openPin, type Pin } from "./pin.ts";
+import { openSessionPool } from "./sessionPool.ts";
+import { KeyUnavailable, type KeyProvider, type Signer, type WantedKey } from "./signer.ts";
 
 /** Which token, and how hard it may be used. */
 export interface Pkcs11Options extends TokenChoice {
   /** Path of the vendor's PKCS#11 library. */
   readonly module: string;
+  /** What C_Initialize is given besides flags: NSS softoken is told its database so. Other modules want none. */
+  readonly libraryParameters?: string | undefined;
+  /** File with the user PIN, mode 0600; one trailing line end is ignored. `/dev/fd/N`: what is read from descriptor N, once. */
+  readonly pinFile: string;
+  /** Where it is noted that a PIN was refused, so that no later start tries it again; not given, only this process remembers. */
+  readonly refusalsDirectory?: string | undefined;
+  /** Where C_Sign runs; `auto` when not given. */
+  readonly signing?: SigningPlace | undefined;
   /**
    * Sessions, and so signatures at once; 8 when not given. They run on Node's thread pool: with a token that is slower than
    * the processor, raise UV_THREADPOOL_SIZE to sessions + cores.
@@ -37,7 +39,6 @@ export interface Pkcs11Options extends TokenChoice {
 
 const sessionsDefault = 8;
 const reopenPauseMs = 1000;
-const challengeBytes = 32;
 
 /** CKA_LABEL of keys made here: 1 to 64 printable characters, nothing that could hide in a listing. */
 const labelPattern = /^[^\p{C}\p{Z}](?:[^\p{C}\p{Zl}\p{Zp}]{0,62}[^\p{C}\p{Z}])?$/u;
@@ -47,6 +48,9 @@ const lostSessionValues = new Set([
   "CKR_CRYPTOKI_NOT_INITIALIZED",
   "CKR_DEVICE_ERROR",
   "CKR_DEVICE_REMOVED",
+  // What modules say that know no better word: tpm2-pkcs11 when its TPM was restarted.
+  "CKR_FUNCTION_FAILED",
+  "CKR_GENERAL_ERROR",
   "CKR_KEY_HANDLE_INVALID",
   "CKR_OBJECT_HANDLE_INVALID",
   "CKR_OPERATION_ACTIVE",
@@ -56,26 +60,36 @@ const lostSessionValues = new Set([
   "CKR_USER_NOT_LOGGED_IN",
 ]);
 
+/** What a test may put in place of the real thing. */
+export interface Pkcs11Replacements {
+  /** Around the module, for faults that no module here can be brought to. */
+  readonly module?: (real: Pkcs11Module) => Pkcs11Module;
+}
+
 /**
  * Opens a token: loads the module, finds the token, opens the sessions, logs in.
  * @throws {Error} with one sentence for people: pkcs11js not built, no such module, no such token (lists those there are), PIN file
  * missing, empty or open to others, PIN refused. No message holds the PIN.
  */
-export async function openPkcs11(options: Pkcs11Options): Promise<KeyProvider> {
-  const module = await openPkcs11Module(options.module);
+export async function openPkcs11(options: Pkcs11Options, replacements: Pkcs11Replacements = {}): Promise<KeyProvider> {
+  const loaded = await openPkcs11Module(options.module, options.libraryParameters);
+  const module = replacements.module?.(loaded) ?? loaded;
+  let pin: Pin | undefined;
   try {
     const { label, model } = findToken(module, options);
+    pin = await openPin(options.pinFile);
     const pool = await openSessionPool<TokenSession>({
-      open: sessionOpener(module, options),
+      open: sessionOpener(module, options, pin),
       close: (session) => closeTokenSession(module, session),
       isLost: (error) => lostSessionValues.has(returnValueOf(error) ?? ""),
       queueLimit: options.queueLimit,
       timeoutMs: options.timeoutMs,
       reopenPauseMs,
     });
-    const description = `PKCS#11 token ${label} (${model})`;
-    return providerOf(module, pool, { description, timeoutMs: options.timeoutMs });
+    const token = { module, pool, signing: options.signing ?? "auto" };
+    return providerOf(token, { name: `${label} (${model})`, timeoutMs: options.timeoutMs, pin });
   } catch (error) {
+    pin?.close();
     module.release(true);
     const returned = returnValueOf(error);
     if (returned === undefined) throw error;
@@ -84,14 +98,18 @@ export async function openPkcs11(options: Pkcs11Options): Promise<KeyProvider> {
 }
 
 /** Opens the sessions, as often as it is asked; but after the token refused the PIN once, never again. */
-function sessionOpener(module: Pkcs11Module, options: Pkcs11Options): (quiet: boolean) => Promise<TokenSession[]> {
-  let refused: PinRefused | undefined;
+function sessionOpener(
+  module: Pkcs11Module,
+  options: Pkcs11Options,
+  pin: Pin,
+): (quiet: boolean) => Promise<TokenSession[]> {
+  const memory: LoginMemory = { directory: options.refusalsDirectory };
   return async (quiet) => {
-    if (refused) throw refused;
+    if (memory.refused) throw memory.refused;
     try {
-      return await openTokenSessions(module, options, options.sessions ?? sessionsDefault);
+      return await openTokenSessions(module, options, options.sessions ?? sessionsDefault, pin, memory);
     } catch (error) {
-      if (error instanceof PinRefused) refused = error;
+      if (error instanceof PinRefused) memory.refused = error;
       // Some modules, SoftHSM among them, look for tokens only when they are initialized: so the next try will find one that came back.
       else if (quiet) module.finalize();
       throw error;
@@ -100,10 +118,10 @@ function sessionOpener(module: Pkcs11Module, options: Pkcs11Options): (quiet: bo
 }
 
 function providerOf(
-  module: Pkcs11Module,
-  pool: SessionPool<TokenSession>,
-  { description, timeoutMs }: { description: string; timeoutMs: number },
+  token: SigningToken,
+  { name, timeoutMs, pin }: { name: string; timeoutMs: number; pin: Pin },
 ): KeyProvider {
+  const { module, pool } = token;
   let closing: Promise<void> | undefined;
   /** Generations go one after another; close() waits for the last. */
   let generating: Promise<unknown> = Promise.resolve();
@@ -123,20 +141,24 @@ function providerOf(
 
   async function signerFor({ label, spki, algorithm }: WantedKey): Promise<Signer | undefined> {
     const publicKey = spki && readSpki(spki);
-    const key = await pool.run(async (session) => {
-      const found = publicKey ? findByPublicKey(module, session, publicKey) : findByLabel(module, session, label ?? "");
-      if (found) requireStaysInToken(module, session, found);
-      return found;
-    });
-    if (!key) return undefined;
-    const signer = await signerOf(module, pool, key, algorithm);
-    await requirePair(signer);
-    return signer;
+    const key = await pool.run(async (session) =>
+      publicKey ? findByPublicKey(module, session, publicKey) : findByLabel(module, session, label ?? ""),
+    );
+    return key && signerOf(token, key, algorithm);
   }
 
   return {
-    description,
+    description: `PKCS#11 token ${name}`,
     development: false,
+
+    tokens() {
+      try {
+        pool.requireReady();
+        return [{ token: name, usable: true }];
+      } catch (error) {
+        return [{ token: name, usable: false, reason: error instanceof Error ? error.message : "unknown error" }];
+      }
+    },
 
     async generate(label, kind) {
       requireLabel(label);
@@ -157,48 +179,11 @@ function providerOf(
         const generated = Promise.race([generating.then(() => true), sleep(timeoutMs, false, { ref: false })]);
         const quiet = await Promise.all([pool.close(), generated]);
         module.release(quiet.every(Boolean));
+        pin.close();
       })();
       return closing;
     },
   };
-}
-
-async function signerOf(
-  module: Pkcs11Module,
-  pool: SessionPool<TokenSession>,
-  key: TokenKey,
-  wanted: SignatureAlgorithm | undefined,
-): Promise<Signer> {
-  const algorithm = chosenAlgorithm(key.publicKey, wanted, `the key "${key.label}"`);
-  const inThread = await pool.run((session) => signsFast(module, session, { ...key, algorithm }));
-  const used = { ...key, algorithm, inThread };
-  return {
-    label: key.label,
-    algorithm,
-    publicKey: key.publicKey,
-    spki: key.publicKey.export({ type: "spki", format: "der" }),
-    sign: (message) =>
-      asKeyUnavailable(
-        pool.run((session) => signInToken(module, session, used, message)),
-        "sign",
-      ),
-  };
-}
-
-function requireStaysInToken(module: Pkcs11Module, session: TokenSession, key: TokenKey): void {
-  const privateKey = findPrivateKey(module, session, key);
-  if (privateKey && staysInToken(module, session, privateKey)) return;
-  throw new Error(
-    `the private key "${key.label}" can be taken out of its token (CKA_EXTRACTABLE, or not CKA_SENSITIVE); make the key inside the token instead`,
-  );
-}
-
-/** Signs something that nobody chose: proves that the private key works and belongs to the public key it was found by. */
-async function requirePair(signer: Signer): Promise<void> {
-  const challenge = randomBytes(challengeBytes);
-  const signature = await signer.sign(challenge);
-  if (verifySignature(signer.algorithm, signer.publicKey, challenge, signature)) return;
-  throw new Error(`the private key "${signer.label}" in the token does not belong to its public key`);
 }
 
 function readSpki(spki: Uint8Array): KeyObject {
@@ -218,15 +203,4 @@ function parseSpki(spki: Uint8Array): KeyObject {
 function requireLabel(label: string): void {
   if (labelPattern.test(label)) return;
   throw new Error(`${JSON.stringify(label)} is no label for a key: 1 to 64 printable characters are wanted`);
-}
-
-/** Turns a return value of the token into `KeyUnavailable` with its name; other errors pass. */
-async function asKeyUnavailable<T>(work: Promise<T>, what: string): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    const returned = error instanceof KeyUnavailable ? undefined : returnValueOf(error);
-    if (returned === undefined) throw error;
-    throw new KeyUnavailable(`the token cannot ${what} now: ${returned}`);
-  }
 }

@@ -3,7 +3,10 @@
  * process who uses it, since C_Initialize and C_Finalize concern the whole process (PKCS#11 v2.40 §5.4).
  */
 import { access, realpath } from "node:fs/promises";
-import type { PKCS11 } from "pkcs11js";
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import type { Handle, PKCS11 } from "pkcs11js";
+import type { PinLogin } from "./pinLogin.ts";
 
 type Binding = typeof import("pkcs11js");
 
@@ -12,11 +15,19 @@ export interface Pkcs11Module {
   readonly cryptoki: PKCS11;
   /** The names and numbers of PKCS#11 (`CKA_…`, `CKM_…`), as pkcs11js carries them. */
   readonly ck: Binding;
+  /** Where the library is. */
+  readonly path: string;
+  /**
+   * C_Login as CKU_USER with what descriptor `pin` holds, in a thread of its own whose memory is written over afterwards: the PIN is
+   * never in this one's. See pinLogin.ts.
+   * @returns what the module returned, "CKR_OK" among others, or "empty" where there is no PIN in the file
+   */
+  logIn(session: Handle, pin: number): Promise<string>;
   /** C_Initialize; harmless where the module is initialized already. */
   initialize(): void;
   /**
-   * C_Finalize, so that the next `initialize` starts afresh; does nothing where others in this process use the module or have initialized
-   * it. No call may be running inside the module.
+   * Says that this user has no session and no call inside the module. Once every user in this process has said so, C_Finalize, so that the
+   * next `initialize` starts afresh.
    */
   finalize(): void;
   /**
@@ -28,7 +39,9 @@ export interface Pkcs11Module {
 
 interface LoadedModule {
   readonly cryptoki: PKCS11;
-  users: number;
+  readonly libraryParameters: string | undefined;
+  /** Who uses it, each with whether it has given its sessions up and waits for the token to come back. */
+  readonly users: Set<{ waits: boolean }>;
   /** True when our C_Initialize was the one that counted, so that C_Finalize is ours too. */
   initialized: boolean;
 }
@@ -46,19 +59,27 @@ export function returnValueOf(error: unknown): string | undefined {
  * Loads and initializes the PKCS#11 module at `path`.
  * @throws {Error} with one sentence for people: pkcs11js not built, no such file, not a PKCS#11 module, C_Initialize refused
  */
-export async function openPkcs11Module(path: string): Promise<Pkcs11Module> {
+export async function openPkcs11Module(path: string, libraryParameters?: string): Promise<Pkcs11Module> {
   const ck = await loadBinding();
   await access(path).catch(() => {
     throw new Error(`there is no PKCS#11 module at ${path}; install the token's library or correct the path`);
   });
   const name = await realpath(path);
-  const loaded = loadedModules.get(name) ?? load(ck, name);
+  const loaded = loadedModules.get(name) ?? load(ck, name, libraryParameters);
+  if (loaded.libraryParameters !== libraryParameters)
+    throw new Error(`the PKCS#11 module ${path} is in use with other library parameters`);
   loadedModules.set(name, loaded);
+  const user = { waits: false };
 
   function initialize(): void {
+    user.waits = false;
     try {
       // Signatures run on the thread pool, so the module must lock.
-      loaded.cryptoki.C_Initialize({ flags: ck.CKF_OS_LOCKING_OK });
+      loaded.cryptoki.C_Initialize({
+        flags: ck.CKF_OS_LOCKING_OK,
+        // pkcs11js gives the last octet up for the zero that ends a string in C.
+        ...(libraryParameters !== undefined && { libraryParameters: `${libraryParameters} ` }),
+      });
       loaded.initialized = true;
     } catch (error) {
       if (returnValueOf(error) === "CKR_CRYPTOKI_ALREADY_INITIALIZED") return;
@@ -78,24 +99,50 @@ export async function openPkcs11Module(path: string): Promise<Pkcs11Module> {
   }
 
   initialize();
-  loaded.users += 1;
+  loaded.users.add(user);
   return {
     ck,
     cryptoki: loaded.cryptoki,
+    path: name,
+    logIn: (session, pin) => logInApart({ module: name, session, pin }),
     initialize,
     finalize() {
-      if (loaded.users <= 1) finalize();
+      user.waits = true;
+      if ([...loaded.users].every(({ waits }) => waits)) finalize();
     },
     release(quiet) {
-      loaded.users -= 1;
-      if (quiet && loaded.users === 0) finalize();
+      loaded.users.delete(user);
+      if (quiet && loaded.users.size === 0) finalize();
     },
   };
 }
 
-function load(ck: Binding, path: string): LoadedModule {
+/** Megabytes of the thread's young objects: few, so that it writes over them soon. */
+const youngMegabytes = 2;
+
+async function logInApart(login: PinLogin): Promise<string> {
+  // A build has compiled JavaScript beside this file, a checkout its TypeScript.
+  const program = new URL(`./pinLogin${extname(import.meta.filename)}`, import.meta.url);
+  const thread = new Worker(program, {
+    workerData: login,
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: youngMegabytes },
+  });
+  return new Promise((resolve, reject) => {
+    let answer: string | undefined;
+    thread.on("message", (returned: string) => (answer = returned));
+    thread.on("error", () => reject(new Error("the thread that logs in to the token failed")));
+    // Only now is its memory given back.
+    thread.on("exit", () => {
+      if (answer === undefined) reject(new Error("the thread that logs in to the token ended without an answer"));
+      else resolve(answer);
+    });
+  });
+}
+
+function load(ck: Binding, path: string, libraryParameters: string | undefined): LoadedModule {
   try {
-    return { cryptoki: new ck.PKCS11(path), users: 0, initialized: false };
+    return { cryptoki: new ck.PKCS11(path), libraryParameters, users: new Set(), initialized: false };
   } catch {
     throw new Error(`${path} is not a PKCS#11 module that can be loaded here`);
   }

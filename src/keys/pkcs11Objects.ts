@@ -133,13 +133,6 @@ export function findPrivateKey(module: Pkcs11Module, session: TokenSession, key:
   return handle;
 }
 
-/** True when the private key cannot leave the token: CKA_SENSITIVE and not CKA_EXTRACTABLE. */
-export function staysInToken(module: Pkcs11Module, session: TokenSession, privateKey: Handle): boolean {
-  const { ck } = module;
-  const [sensitive, extractable] = readAttributes(module, session, privateKey, [ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE]);
-  return sensitive?.[0] === 1 && extractable?.[0] === 0;
-}
-
 /** Reads a public object into a key, with whatever curve it has among ours. */
 export function readPublicObject(module: Pkcs11Module, session: TokenSession, object: Handle): KeyObject {
   const { ck } = module;
@@ -242,7 +235,7 @@ function findObjects({ cryptoki }: Pkcs11Module, session: TokenSession, template
 }
 
 /** Values in the order of `types`. @throws what C_GetAttributeValue returns, also for an attribute that the object does not have */
-function readAttributes(module: Pkcs11Module, session: TokenSession, object: Handle, types: number[]): Buffer[] {
+export function readAttributes(module: Pkcs11Module, session: TokenSession, object: Handle, types: number[]): Buffer[] {
   const template = types.map((type) => ({ type }));
   return module.cryptoki.C_GetAttributeValue(session.handle, object, template).map(({ value }) => value);
 }

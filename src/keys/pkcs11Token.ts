@@ -3,23 +3,21 @@
  * of them holds the PIN.
  */
 import type { Handle, TokenInfo } from "pkcs11js";
-import { returnValueOf, type Pkcs11Module } from "./pkcs11Module.ts";
-import { readSecretFile } from "./secretFile.ts";
+import { logIn, type LoginMemory } from "./pkcs11Login.ts";
+import type { Pkcs11Module } from "./pkcs11Module.ts";
+import type { Pin } from "./pin.ts";
 
-const pinFileBytesMax = 1024;
 /** Labels that the "no such token" message lists. */
 const labelsListedMax = 20;
 /** The longest signature we ask for is ML-DSA-87's, of 4627 octets (FIPS 204 table 2). */
 const signatureBytesMax = 5120;
 
-/** Which token, and how to log in. */
+/** Which token. */
 export interface TokenChoice {
   /** CKA_LABEL of the token, without its padding. */
   readonly token?: string | undefined;
   /** CK_SLOT_ID, where labels do not tell tokens apart. */
   readonly slot?: number | undefined;
-  /** File with the user PIN, mode 0600; one trailing line end is ignored. */
-  readonly pinFile: string;
 }
 
 /** A read-only user session and what one signature in it needs. */
@@ -43,6 +41,7 @@ export interface FoundToken {
   readonly slot: Handle;
   readonly label: string;
   readonly model: string;
+  readonly serialNumber: string;
   readonly flags: number;
 }
 
@@ -54,7 +53,9 @@ export function findToken({ cryptoki, ck }: Pkcs11Module, { token, slot }: Token
   const present = cryptoki.C_GetSlotList(true).flatMap((handle) => {
     const info = tokenInfo(cryptoki, handle);
     if (!info || (info.flags & ck.CKF_TOKEN_INITIALIZED) === 0) return [];
-    return [{ slot: handle, label: info.label.trimEnd(), model: info.model.trim(), flags: info.flags }];
+    const { flags } = info;
+    const [label, model, serialNumber] = [padded(info.label), padded(info.model), padded(info.serialNumber)];
+    return [{ slot: handle, label, model, serialNumber, flags }];
   });
   const fitting = present.filter(
     (each) => (token === undefined || each.label === token) && (slot === undefined || unsignedLong(each.slot) === slot),
@@ -67,6 +68,11 @@ export function findToken({ cryptoki, ck }: Pkcs11Module, { token, slot }: Token
   const there = listed.length > 0 ? `; there are: ${listed.join(", ")}` : "; there is no initialized token at all";
   if (!found) throw new Error(`no PKCS#11 token ${wanted.join(" ")}${there}`);
   throw new Error(`more than one PKCS#11 token ${wanted.join(" ")}${there}; name one by its slot`);
+}
+
+/** Text of a fixed length, without what fills it: blanks, or the zero octets of modules that do not read the standard. */
+function padded(text: string): string {
+  return text.replace(/[\0 ]+$/, "").trimStart();
 }
 
 function tokenInfo(cryptoki: Pkcs11Module["cryptoki"], slot: Handle): TokenInfo | undefined {
@@ -83,11 +89,6 @@ export function unsignedLong(value: Buffer): number {
   return value.length < 4 ? Number.NaN : value.readUIntLE(0, Math.min(value.length, 6));
 }
 
-/** The token refused the PIN. Trying again could lock it, so whoever sees this must not. */
-export class PinRefused extends Error {
-  override readonly name = "PinRefused";
-}
-
 /**
  * Opens `count` read-only sessions and logs in once (login is a state of the token, not of a session: PKCS#11 v2.40 §5.6).
  * @throws {PinRefused} · {Error} no such token, no session, PIN file unusable; sessions opened before the failure are closed
@@ -96,6 +97,8 @@ export async function openTokenSessions(
   module: Pkcs11Module,
   choice: TokenChoice,
   count: number,
+  pin: Pin,
+  memory: LoginMemory,
 ): Promise<TokenSession[]> {
   module.initialize();
   const token = findToken(module, choice);
@@ -106,7 +109,7 @@ export async function openTokenSessions(
       sessions.push(openTokenSession(module, token.slot, module.ck.CKF_SERIAL_SESSION, privateKeys));
     }
     const [first] = sessions;
-    if (first) await logIn(module, first, token, choice.pinFile);
+    if (first) await logIn(module, { session: first.handle, token, pin, memory });
     return sessions;
   } catch (error) {
     for (const session of sessions) closeTokenSession(module, session);
@@ -123,41 +126,6 @@ export function openTokenSession(
 ): TokenSession {
   const handle = cryptoki.C_OpenSession(slot, flags);
   return { handle, slot, privateKeys, input: Buffer.alloc(0), output: Buffer.alloc(signatureBytesMax) };
-}
-
-async function logIn(module: Pkcs11Module, session: TokenSession, token: FoundToken, pinFile: string): Promise<void> {
-  const { cryptoki, ck } = module;
-  if ((token.flags & ck.CKF_USER_PIN_LOCKED) !== 0) {
-    throw new PinRefused(`the user PIN of token "${token.label}" is locked; unlock it as its security officer`);
-  }
-  // A supervisor that restarts us again and again with a wrong PIN must not be what locks the token.
-  if ((token.flags & ck.CKF_USER_PIN_FINAL_TRY) !== 0) {
-    throw new PinRefused(
-      `the token "${token.label}" has one try of its PIN left; log in once by hand, then start again`,
-    );
-  }
-  try {
-    // The PIN is read where it is needed and not kept.
-    cryptoki.C_Login(session.handle, ck.CKU_USER, await readPin(pinFile));
-  } catch (error) {
-    const returned = returnValueOf(error);
-    if (returned === undefined) throw error;
-    if (returned === "CKR_USER_ALREADY_LOGGED_IN") return;
-    if (!returned.startsWith("CKR_PIN_")) {
-      throw new Error(`the token "${token.label}" refused the login: ${returned}`, { cause: error });
-    }
-    throw new PinRefused(
-      `the token "${token.label}" refused the PIN in ${pinFile} (${returned}); it is not tried again, since tokens lock after a few wrong ones: correct the file, then start again`,
-    );
-  }
-}
-
-async function readPin(pinFile: string): Promise<string> {
-  const content = await readSecretFile(pinFile, "PIN file", pinFileBytesMax);
-  if (content === undefined) throw new Error(`there is no PIN file ${pinFile}`);
-  const pin = content.replace(/\r?\n$/, "");
-  if (pin === "") throw new Error(`the PIN file ${pinFile} is empty`);
-  return pin;
 }
 
 /** Gives a session back; a dead one is no error. The token logs out by itself when the last session of the process closes. */

@@ -21,6 +21,7 @@ export function withPostQuantumKeys(token: KeyProvider, software: KeyProvider, d
     description: `${token.description}; ML-DSA in key files in ${directory} where the token has none`,
     development: token.development,
     unprotected: `ML-DSA keys in ${directory}`,
+    tokens: () => token.tokens?.() ?? [],
 
     async generate(label, kind) {
       if (await findInFiles({ label })) throw new Error(`the label "${label}" is taken by a key file in ${directory}`);

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { link, mkdir, open, stat, unlink } from "node:fs/promises";
+import { link, mkdir, open, stat, unlink, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 /** The system's code of a file error ("ENOENT", "EEXIST" …), or undefined for any other error. */
@@ -13,12 +13,26 @@ export function fileErrorCode(error: unknown): string | undefined {
 
 /**
  * Reads a file that only its owner may read, as UTF-8. Resolves to undefined when there is no such file.
+ * @throws {Error} as `openSecretFile` says
+ */
+export async function readSecretFile(path: string, what: string, bytesMax: number): Promise<string | undefined> {
+  const file = await openSecretFile(path, what, bytesMax);
+  if (!file) return undefined;
+  try {
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Opens a file that only its owner may read. Resolves to undefined when there is no such file.
  *
  * @param what - names the file in messages, for example "PIN file"
  * @throws {Error} when it is unreadable, not a regular file, readable by others (with the chmod line that helps), or larger than
  * `bytesMax`; a message never quotes the content
  */
-export async function readSecretFile(path: string, what: string, bytesMax: number): Promise<string | undefined> {
+export async function openSecretFile(path: string, what: string, bytesMax: number): Promise<FileHandle | undefined> {
   // Without O_NONBLOCK a FIFO in this place would hold the start up for ever.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     if (fileErrorCode(error) === "ENOENT") return undefined;
@@ -30,9 +44,10 @@ export async function readSecretFile(path: string, what: string, bytesMax: numbe
     if (!found.isFile()) throw new Error(`the ${what} ${path} is not a regular file`);
     requireOwnerOnly(path, found, what);
     if (found.size > bytesMax) throw new Error(`the ${what} ${path} is larger than ${bytesMax} bytes`);
-    return await file.readFile("utf8");
-  } finally {
+    return file;
+  } catch (error) {
     await file.close();
+    throw error;
   }
 }
 
@@ -72,7 +87,8 @@ export async function ownerOnlyDirectory(path: string, what: string): Promise<vo
   requireOwnerOnly(path, found, what);
 }
 
-function requireOwnerOnly(path: string, found: Stats, what: string): void {
+/** @throws {Error} with the chmod line that helps, when others have any right */
+export function requireOwnerOnly(path: string, found: Stats, what: string): void {
   if ((found.mode & 0o077) === 0) return;
   const mode = (found.mode & 0o777).toString(8).padStart(4, "0");
   const wanted = found.isDirectory() ? "0700" : "0600";

@@ -33,6 +33,12 @@ export interface SessionPool<Session> {
    * @throws {KeyUnavailable} when the queue is full, the deadline passes, or the sessions cannot be had again · what `operation` throws
    */
   run<T>(operation: (session: Session) => Promise<T>): Promise<T>;
+  /**
+   * Returns where an operation that came now would probably be done in time; asks nothing of the token. Where the sessions are lost it
+   * starts opening them again, so that whoever is refused here may come back.
+   * @throws {KeyUnavailable} when the sessions are lost, every one of them hangs, the queue is full, or would take longer than a deadline
+   */
+  requireReady(): void;
   /** Refuses new work and waits for what runs, at most `timeoutMs`. Resolves to false when an operation was still running then. */
   close(): Promise<boolean>;
 }
@@ -52,7 +58,12 @@ interface Waiter<Session> {
 interface Job<Session> {
   expired: boolean;
   waiter?: Waiter<Session>;
+  /** Set while the operation runs. */
+  lease?: Lease<Session>;
 }
+
+/** How much the newest operation counts in the average of how long they take. */
+const newestShare = 0.1;
 
 const drainPollMs = 5;
 
@@ -67,6 +78,10 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
   let closed = false;
   let reopening: Promise<void> | undefined;
   let reopenedAt = Number.NEGATIVE_INFINITY;
+  /** Sessions of this opening; those among them whose operation has outlived its deadline; what an operation takes on average. */
+  let size = 0;
+  const hanging = new Set<Lease<Session>>();
+  let averageMs = 0;
 
   /** A lease counts as busy from here on, not from the moment its taker wakes up: close() must not slip in between. */
   function lend(lease: Lease<Session>): Lease<Session> {
@@ -97,6 +112,7 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
 
   function release(lease: Lease<Session>): void {
     busy -= 1;
+    hanging.delete(lease);
     if (closed || !usable || lease.generation !== generation) options.close(lease.session);
     else handOut(lease);
   }
@@ -109,6 +125,8 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
     }
     generation += 1;
     usable = true;
+    size = sessions.length;
+    hanging.clear(); // What still hangs is of an earlier opening, and none of these.
     for (const session of sessions) handOut({ session, generation });
   }
 
@@ -143,12 +161,16 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
     if (!usable) await reopen(generation);
     const lease = await acquire(job);
     delete job.waiter;
+    job.lease = lease;
+    const began = performance.now();
     try {
       if (job.expired) throw new KeyUnavailable("the deadline passed");
       return { result: await operation(lease.session) };
     } catch (error) {
       if (last || job.expired || !options.isLost(error)) throw error;
     } finally {
+      delete job.lease;
+      averageMs += (performance.now() - began - averageMs) * newestShare;
       release(lease);
     }
     await reopen(lease.generation);
@@ -162,12 +184,28 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
     return outcome.result;
   }
 
+  function requireReady(): void {
+    if (closed) throw new KeyUnavailable("the keys are closed");
+    if (!usable) {
+      if (!reopening && performance.now() - reopenedAt >= options.reopenPauseMs) {
+        reopen(generation)?.catch(() => undefined); // Whoever comes next sees what became of it.
+      }
+      throw new KeyUnavailable("the token is away; it is being opened again");
+    }
+    if (hanging.size >= size) throw new KeyUnavailable("the token does not answer");
+    if (waiting.size >= options.queueLimit) throw new KeyUnavailable("too many operations are waiting for the token");
+    if ((waiting.size / size) * averageMs > options.timeoutMs)
+      throw new KeyUnavailable("the token is too slow for the operations that wait for it");
+  }
+
   function isQuiet(): boolean {
     return busy === 0 && !reopening;
   }
 
   await fill();
   return {
+    requireReady,
+
     run(operation) {
       return new Promise((resolve, reject) => {
         const job: Job<Session> = { expired: false };
@@ -176,6 +214,7 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
           job.expired = true;
           // A running call cannot be taken back from the token: its session stays on loan until the call returns.
           if (job.waiter && waiting.delete(job.waiter)) job.waiter.refuse(reason);
+          if (job.lease?.generation === generation) hanging.add(job.lease);
           reject(reason);
         }, options.timeoutMs);
         attemptTwice(job, operation)

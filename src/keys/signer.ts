@@ -56,8 +56,31 @@ export interface Signer {
    * @throws {KeyUnavailable} when the token is away, too slow or its queue is full; nothing was signed as far as we know.
    */
   sign(message: Uint8Array): Promise<Buffer>;
-  /** Returns where a signature can be had now, as far as is known without asking the token. @throws {KeyUnavailable} */
+  /**
+   * Returns where a signature can be had now, as far as is known without asking the token; not given, that is always.
+   * @throws {KeyUnavailable} when the token is away, hangs, has too much waiting for it, or failed its last self-test
+   */
   requireReady?(): void;
+  /**
+   * Signs something that nobody chose and verifies it, with every token that has the key; not given, see `selfTest.ts`. After one that
+   * failed `requireReady` refuses, until one succeeds.
+   * @throws {KeyUnavailable} · {Error} when the signature does not verify
+   */
+  selfTest?(): Promise<void>;
+  /** What the token says of the private key's life; not given by key files. */
+  readonly custody?: KeyCustody;
+}
+
+/** What a token says of a private key that cannot be taken out of it now; undefined where it does not say. For people: each module is its own witness. */
+export interface KeyCustody {
+  /** CKA_LOCAL: made inside. */
+  readonly madeInside: boolean | undefined;
+  /** CKA_ALWAYS_SENSITIVE: never readable in the clear. */
+  readonly alwaysSensitive: boolean | undefined;
+  /** CKA_NEVER_EXTRACTABLE: never could be wrapped out. */
+  readonly neverExtractable: boolean | undefined;
+  /** CKA_MODIFIABLE: whether attributes may still be changed. */
+  readonly modifiable: boolean | undefined;
 }
 
 /** A place where keys live: a PKCS#11 token or the development key directory. */
@@ -79,8 +102,19 @@ export interface KeyProvider {
    * algorithm.
    */
   find(wanted: WantedKey): Promise<Signer | undefined>;
+  /** Each token and whether it can sign now, for metrics and people; not given by key files. */
+  tokens?(): readonly TokenState[];
   /** Gives sessions and file handles back. Idempotent. */
   close(): Promise<void>;
+}
+
+/** One token, as the last operations found it. */
+export interface TokenState {
+  /** Label, and model where it has been open: never a PIN. */
+  readonly token: string;
+  readonly usable: boolean;
+  /** Why it is not, for people. */
+  readonly reason?: string;
 }
 
 /** The key cannot be used now; our own trouble, never the client's: 503 at the edge. */

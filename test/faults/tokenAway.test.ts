@@ -1,4 +1,7 @@
-/** The token goes away between intent and signature: the order is processing, readiness red; once the token is back, all is made up for. */
+/**
+ * The token goes away between intent and signature: the order is processing, readiness red; once the token is back, all is made up for. While it
+ * is known to be away, orders are refused before anything is written.
+ */
 import { mkdir, rename, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -65,6 +68,11 @@ t.test(
     t.equal(reply.json()["status"], "processing");
     t.match(reply.headers["retry-after"], /^\d+$/);
     t.equal((await alice.readOrder(flow.order.url)).status, "processing", "and no failure of ours makes it invalid");
+    const refused = await alice.post(other.order.finalize, { csr: other.key.csr({ uri: [other.spiffeId] }) });
+    t.match(refused, { status: 503, headers: { "retry-after": /^\d+$/ } });
+    t.equal(refused.json()["type"], "urn:ietf:params:acme:error:serverInternal");
+    t.notMatch(refused.text, /CKR_|softhsm|pin/i);
+    t.equal((await alice.readOrder(other.order.url)).status, "ready", "nothing was written for what cannot be signed");
     await sleep(1000); // An answer about readiness stands for a second.
     const { status, headers, text } = await driver.request(`${ca.url}/readyz`);
     t.equal(status, 503);
@@ -76,7 +84,7 @@ t.test(
     await sleep(1100); // A token that is away is tried again after a second.
     t.equal(await ready(), 200, "ready again, without a restart");
     const second = await alice.post(other.order.finalize, { csr: other.key.csr({ uri: [other.spiffeId] }) });
-    t.equal(second.json()["status"], "valid", "the next order is issued at once");
+    t.equal(second.json()["status"], "valid", "the order that was refused is issued at once");
     aheadMs = 30_000; // The job leaves an intent alone for 20 seconds.
     const settled = await settledOrder(alice, flow.order.url);
     t.equal(settled.status, "valid");

@@ -18,6 +18,7 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
     siblingsConnected: () => true,
     buckets: () => [{ limit: "one", buckets: 5 }],
     finalizesUnderWay: () => 3,
+    tokens: () => [{ token: "mayfly (HSM)", usable: false }],
   });
   const server = createServer({
     tls: undefined,

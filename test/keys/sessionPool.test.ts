@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { openSessionPool, type SessionPoolOptions } from "../../src/keys/sessionPool.ts";
 import { KeyUnavailable } from "../../src/keys/signer.ts";
@@ -235,4 +236,71 @@ t.test("sessions that open while the pool closes are closed", async (t) => {
   await refused;
   t.equal(await closing, true);
   t.same(closed, [1, 2]);
+});
+
+t.test("requireReady passes while an operation would be done in time", async (t) => {
+  const { pool } = await numberedPool({ queueLimit: 1 });
+  t.doesNotThrow(() => pool.requireReady());
+  const hold = gate();
+  const running = [1, 2, 3].map(() => pool.run(() => hold.promise));
+  t.throws(() => pool.requireReady(), { name: "KeyUnavailable", message: /too many operations are waiting/ });
+  hold.resolve();
+  await Promise.all(running);
+  t.doesNotThrow(() => pool.requireReady());
+  await pool.close();
+  t.throws(() => pool.requireReady(), { name: "KeyUnavailable", message: /closed/ });
+});
+
+t.test(
+  "requireReady refuses while every session hangs past its deadline, and passes when one comes back",
+  async (t) => {
+    const { pool } = await numberedPool({ timeoutMs: 20 });
+    const hold = [gate(), gate()];
+    const running = hold.map(({ promise }) => pool.run(() => promise));
+    t.doesNotThrow(() => pool.requireReady(), "busy is not hanging");
+    for (const each of running) await t.rejects(each, /did not answer within 20 ms/);
+    t.throws(() => pool.requireReady(), { name: "KeyUnavailable", message: /does not answer/ });
+    hold[0]?.resolve();
+    await new Promise(setImmediate);
+    t.doesNotThrow(() => pool.requireReady());
+    hold[1]?.resolve();
+  },
+);
+
+t.test("requireReady refuses while what waits would take longer than a deadline", async (t) => {
+  const { pool } = await numberedPool({ queueLimit: 1000, timeoutMs: 200 });
+  for (let count = 0; count < 10; count += 1) await pool.run(() => new Promise((done) => setTimeout(done, 20)));
+  const hold = gate();
+  const crowd = Array.from({ length: 200 }, () => pool.run(() => hold.promise));
+  t.throws(() => pool.requireReady(), { name: "KeyUnavailable", message: /too slow/ });
+  hold.resolve();
+  await Promise.all(crowd);
+  t.doesNotThrow(() => pool.requireReady());
+});
+
+t.test("requireReady of lost sessions refuses, and brings them back for whoever comes next", async (t) => {
+  let away = false;
+  let opened = 0;
+  const { pool } = await numberedPool({
+    reopenPauseMs: 30,
+    async open() {
+      if (away) throw new Error("away");
+      opened += 1;
+      return [opened];
+    },
+  });
+  away = true;
+  await t.rejects(
+    pool.run(() => Promise.reject(lost)),
+    /cannot be opened again: away/,
+  );
+  t.throws(() => pool.requireReady(), { name: "KeyUnavailable", message: /is away/ });
+  t.equal(opened, 1);
+  away = false;
+  t.throws(() => pool.requireReady(), KeyUnavailable, "not yet: it was tried a moment ago");
+  await sleep(40);
+  t.throws(() => pool.requireReady(), KeyUnavailable, "this one has it opened");
+  await sleep(10);
+  t.doesNotThrow(() => pool.requireReady());
+  t.equal(opened, 2);
 });
