@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 
 import { httpsTransport, type HttpsTransport } from "../src/client/http.ts";
 import type { ObservedExchange } from "../src/client/session.ts";
+import { algorithmCosts } from "./algorithms.ts";
 import { compare } from "./compare.ts";
 import {
   attestedFlow,
@@ -38,6 +39,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --domain NAME     names are bench-….NAME for http-01 (default localhost)
   --http01-port N   where our responder listens for --directory (default 5002)
   --attestations N  memory over N inline attestations, in place of a measured part
+  --algorithms      what a signature costs and weighs, by kind of CA key, without a server
   --formats         what verifying one piece of evidence costs, format by format, without a server
   --json            one JSON object instead of tables
 `;
@@ -55,6 +57,7 @@ const { values } = parseArgs({
     domain: { type: "string", default: "localhost" },
     "http01-port": { type: "string", default: "5002" },
     attestations: { type: "string" },
+    algorithms: { type: "boolean", default: false },
     formats: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
@@ -67,6 +70,7 @@ const plan = {
 };
 
 if (values.help) process.stdout.write(help);
+else if (values.algorithms) process.stdout.write(await algorithmCosts());
 else if (values.formats) process.stdout.write(await formatCosts());
 else if (values.directory === undefined) await benchOwn();
 else await benchOther(values.directory);

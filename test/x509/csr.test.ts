@@ -54,6 +54,12 @@ t.test("requests of openssl with every kind of key are read", (t) => {
     ["RSA, SHA-256", ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["-sha256"], "rsa"],
     ["RSA, SHA-384", ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["-sha384"], "rsa"],
     ["RSA, SHA-512", ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["-sha512"], "rsa"],
+    [
+      "RSASSA-PSS with 32 octets of salt",
+      ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+      ["-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"],
+      "rsa",
+    ],
     ["Ed25519", ["ED25519"], [], "ed25519"],
   ];
   for (const [name, algorithm, hash, kind] of kinds) {
@@ -87,7 +93,7 @@ t.test("other signatures and keys of openssl are refused", (t) => {
   const refused: readonly [string, string[], string[], RegExp][] = [
     ["SHA-1", ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["-sha1"], /algorithm of the request is not accepted/],
     [
-      "RSASSA-PSS",
+      "RSASSA-PSS with the longest salt",
       ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
       ["-sigopt", "rsa_padding_mode:pss"],
       /algorithm of the request/,

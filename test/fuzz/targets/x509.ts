@@ -4,14 +4,16 @@ import { createPublicKey, generateKeyPairSync, sign, X509Certificate, type KeyOb
 // oxlint-disable-next-line import/no-unassigned-import -- the witness needs its side effect
 import "reflect-metadata";
 import * as witness from "@peculiar/x509";
+import { isSignatureAlgorithm, signWith } from "../../../src/keys/keyAlgorithms.ts";
+import type { SignatureAlgorithm } from "../../../src/keys/signer.ts";
 import { CertificateError, readCertificate } from "../../../src/x509/certificate.ts";
 import { CsrError, readCsr } from "../../../src/x509/csr.ts";
 import { encodeCsr } from "../../../src/x509/csrWriter.ts";
-import { DerError, readDer, type DerElement } from "../../../src/x509/der.ts";
-import { bitString, der, encodeDer, sequence, type DerValue } from "../../../src/x509/derWriter.ts";
+import { DerError, readDer, tags, type DerElement } from "../../../src/x509/der.ts";
+import { bitString, der, encodeDer, sequence, time, type DerValue } from "../../../src/x509/derWriter.ts";
 import { pemDecode, pemEncode, PemError } from "../../../src/x509/pem.ts";
 import { KeyRefused, readPublicKey } from "../../../src/x509/publicKey.ts";
-import { algorithmIdentifier } from "../../../src/x509/signatureAlgorithm.ts";
+import { algorithmIdentifier, signatureAlgorithmOf } from "../../../src/x509/signatureAlgorithm.ts";
 import { craftedInfo } from "../../x509/craftedCsr.ts";
 import { opensslCertificate, opensslCsr } from "../../x509/vectors.ts";
 import { bendBytes, bendText } from "../mutate.ts";
@@ -183,6 +185,45 @@ const publicKey: Target = {
   },
 };
 
+const signers: Readonly<Record<SignatureAlgorithm, { publicKey: KeyObject; privateKey: KeyObject }>> = {
+  "ecdsa-p256-sha256": pairs.p256,
+  "ecdsa-p384-sha384": pairs.p384,
+  "rsa-pkcs1-sha256": pairs.rsa2048,
+  "rsa-pss-sha256": pairs.rsa2048,
+  ed25519: pairs.ed25519,
+  "ml-dsa-44": generateKeyPairSync("ml-dsa-44"),
+  "ml-dsa-65": generateKeyPairSync("ml-dsa-65"),
+  "ml-dsa-87": generateKeyPairSync("ml-dsa-87"),
+};
+const algorithms = Object.keys(signers).filter((name) => isSignatureAlgorithm(name));
+
+/** What is read as an algorithm of ours is what OpenSSL verifies our own signature by, and has no other parameters than ours. */
+const signatureAlgorithm: Target = {
+  name: "signature-algorithm",
+  about: "AlgorithmIdentifier of signatures; OpenSSL verifies a certificate with what is accepted",
+  cases: 8_000,
+  slowMs: 300,
+  make(random) {
+    // Half of them of the one that has parameters worth bending.
+    const original = algorithmIdentifier(random.chance(0.5) ? "rsa-pss-sha256" : random.pick(algorithms));
+    if (random.chance(0.02)) return original;
+    return random.chance(0.5) ? bendDer(random, original, 1) : bendBytes(random, original, 1);
+  },
+  check(input) {
+    const algorithm = signatureAlgorithmOf(input);
+    if (algorithm === undefined) return "refused";
+    holds(signatureAlgorithmOf(Buffer.concat([input, Buffer.alloc(1)])) === undefined, "it ends later");
+    const signer = signers[algorithm];
+    const subject = spki(signer.publicKey);
+    const [serial, name] = [der(tags.integer, Buffer.from([1])), sequence()];
+    const validity = sequence(time(new Date("2026-01-01T00:00:00Z")), time(new Date("2027-01-01T00:00:00Z")));
+    const tbs = encodeDer(sequence(serial, input, name, validity, name, subject));
+    const signed = encodeDer(sequence(tbs, input, bitString(signWith(algorithm, signer.privateKey, tbs))));
+    holds(new X509Certificate(signed).verify(signer.publicKey), `OpenSSL does not verify it as ${algorithm}`);
+    return "accepted";
+  },
+};
+
 const pem: Target = {
   name: "pem",
   about: "PEM chains",
@@ -207,4 +248,4 @@ const pem: Target = {
   },
 };
 
-export const x509Targets: readonly Target[] = [derTarget, csr, certificate, publicKey, pem];
+export const x509Targets: readonly Target[] = [derTarget, csr, certificate, publicKey, signatureAlgorithm, pem];
