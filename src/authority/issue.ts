@@ -10,7 +10,8 @@ import type { Issuer, Issuers } from "./issuer.ts";
 import { lint, type LintedCertificate } from "./lint.ts";
 import { lintIntent } from "./lintIntent.ts";
 import type { Intent, IssuanceLedger, NotIntended, OpenIntent } from "./ports.ts";
-import { prepare, serialRandomOctets } from "./prepare.ts";
+import { prepare } from "./prepare.ts";
+import { serialRandomOctets } from "./serialNumber.ts";
 import { signCertificate } from "./signCertificate.ts";
 
 export interface IssuingParts {

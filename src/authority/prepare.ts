@@ -2,6 +2,7 @@
  * Prepare: an `Authorized` value and a public key become the bytes that will be signed. Pure; nothing of the CSR but its key comes
  * this far, so nothing else of it can reach a certificate.
  */
+import { certificatePolicies } from "../x509/certificatePolicies.ts";
 import { encodeName } from "../x509/name.ts";
 import {
   authorityKeyIdentifier,
@@ -17,7 +18,9 @@ import { encodeTbsCertificate } from "../x509/certificate.ts";
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
 import type { Issuer } from "./issuer.ts";
-import { type Profile, validityOf } from "./profile.ts";
+import { keyUsesOf } from "./keyUses.ts";
+import { lifetimeSecondsOf, type Profile, validityOf } from "./profile.ts";
+import { serialNumber } from "./serialNumber.ts";
 import { commonNameFor } from "./subject.ts";
 
 /** A certificate without a signature, and without the lints' blessing. */
@@ -28,28 +31,10 @@ export interface PreparedCertificate {
   readonly serialNumber: Buffer;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** When it was prepared, by which the validity is judged. */
+  readonly preparedAt: Date;
   readonly tbs: Buffer;
 }
-
-/** Octets of randomness in a serial number: 112 bits, of which RFC 5280 and the BRs ask 64. */
-export const serialRandomOctets = 14;
-
-/**
- * A serial number: two octets with the day of notAfter since 1970 (the high bit stays clear until 2059), then 112 random bits. The
- * prefix keeps neighbours in time near each other in the index and lets revocation lists be cut by day.
- */
-export function serialNumber(notAfter: Date, random: Buffer): Buffer {
-  if (random.length !== serialRandomOctets) throw new RangeError(`a serial needs ${serialRandomOctets} random octets`);
-  const day = Math.floor(notAfter.getTime() / 86_400_000);
-  if (day < 0x100 || day > 0x7fff) throw new RangeError("notAfter lies outside the range of serial numbers");
-  const prefix = Buffer.alloc(2);
-  prefix.writeUInt16BE(day);
-  return Buffer.concat([prefix, random]);
-}
-
-/** Seconds that a validity lasts: both ends belong to it (RFC 5280 §4.1.2.5). */
-export const lifetimeSecondsOf = ({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }): number =>
-  (notAfter.getTime() - notBefore.getTime()) / 1000 + 1;
 
 /** A certificate that lives so briefly that nobody needs to ask says so (RFC 9608); another says where to ask. */
 function revocationExtensions(
@@ -96,11 +81,12 @@ export function prepare(
       authorityKeyIdentifier(issuer.subjectKeyIdentifier),
       subjectKeyIdentifier(publicKey.spki),
       basicConstraints({ cA: false }),
-      keyUsage(publicKey.kind === "rsa" ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"]),
+      keyUsage(keyUsesOf(profile.keyUsage, publicKey.kind)),
       ...(purposes.length > 0 ? [extendedKeyUsage([...purposes])] : []),
       subjectAltName(names, commonName === undefined), // RFC 5280 §4.2.1.6: critical exactly where the subject is empty.
+      ...(profile.certificatePolicies.length > 0 ? [certificatePolicies(profile.certificatePolicies)] : []),
       ...revocationExtensions(profile, issuer, serial, { notBefore, notAfter }),
     ],
   });
-  return { authorized, issuer, publicKey, serialNumber: serial, notBefore, notAfter, tbs };
+  return { authorized, issuer, publicKey, serialNumber: serial, notBefore, notAfter, preparedAt: now, tbs };
 }

@@ -5,8 +5,11 @@
 import { createHash } from "node:crypto";
 import { type Static, Type } from "typebox";
 
+import { keyPurposes } from "../x509/extensions.ts";
+import { encodeOid } from "../x509/oid.ts";
+import { keyUsesOf, type LeafKeyUsage, leafKeyUsages, usesOfPurpose } from "./keyUses.ts";
+
 export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
-const extendedKeyUsages = ["serverAuth", "clientAuth"] as const;
 export const identifierTypes = ["uri", "dns", "ip", "permanent-identifier"] as const;
 
 /** Whether a certificate has a subject beside its names. */
@@ -21,6 +24,8 @@ const oneOf = <const T extends readonly string[]>(values: T, description?: strin
 const profileDefaults = {
   issuer: "default",
   subject: "empty" as (typeof subjectRules)[number],
+  keyUsage: ["digitalSignature", "keyEncipherment"] as LeafKeyUsage[],
+  certificatePolicies: [] as string[],
   revocation: { shortLivedMaxSeconds: 86_400, crl: true, ocsp: false },
   keyReuse: "any" as (typeof keyReuseRules)[number],
 };
@@ -80,7 +85,8 @@ export const profileSchema = Type.Object(
         "notBefore lies this far in the past, for peers whose clocks are behind; at most a tenth of the lifetime.",
     }),
     keyKinds: Type.Array(oneOf(keyKinds), { minItems: 1, description: "Kinds of certificate keys that are accepted." }),
-    extendedKeyUsage: Type.Array(oneOf(extendedKeyUsages), {
+    extendedKeyUsage: Type.Array(oneOf(keyPurposes), {
+      uniqueItems: true,
       description: "RFC 5280 §4.2.1.12. A SPIFFE profile has both or none (X.509-SVID §4.4).",
     }),
     issuer: Type.Optional(
@@ -92,6 +98,20 @@ export const profileSchema = Type.Object(
     ),
     subject: Type.Optional(
       oneOf(subjectRules, "empty: no subject. commonName: the first DNS name that has up to 64 characters."),
+    ),
+    keyUsage: Type.Optional(
+      Type.Array(oneOf(leafKeyUsages), {
+        minItems: 1,
+        uniqueItems: true,
+        description: "RFC 5280 §4.2.1.3; each where the kind of the key can have it.",
+      }),
+    ),
+    certificatePolicies: Type.Optional(
+      Type.Array(Type.String({ maxLength: 200, pattern: "^[0-2](\\.(0|[1-9][0-9]*))+$" }), {
+        maxItems: 5,
+        uniqueItems: true,
+        description: "OIDs for certificatePolicies (RFC 5280 §4.2.1.4). None: no such extension.",
+      }),
     ),
     revocation: Type.Optional(revocationSchema),
     keyReuse: Type.Optional(
@@ -119,26 +139,69 @@ export interface Profile extends Readonly<ProfileConfiguration> {
  * @throws {Error} naming key, value and what was expected
  */
 export function readProfile(name: string, written: WrittenProfile): Profile {
-  const revocation = Object.freeze({ ...profileDefaults.revocation, ...written.revocation });
-  const configuration: ProfileConfiguration = { ...profileDefaults, ...written, revocation };
+  const configuration: ProfileConfiguration = structuredClone({
+    ...profileDefaults,
+    ...written,
+    revocation: { ...profileDefaults.revocation, ...written.revocation },
+  });
   const at = `profiles.${name}`;
+  requireOrder(at, configuration);
+  requireUses(at, configuration);
+  if (configuration.subject === "commonName" && !configuration.identifiers.includes("dns"))
+    throw new Error(`${at}.subject: commonName: a profile whose common name is a DNS name needs dns identifiers`);
+  for (const policy of configuration.certificatePolicies) requireOid(`${at}.certificatePolicies`, policy);
+  for (const value of Object.values(configuration)) Object.freeze(value);
+  const hash = createHash("sha256")
+    .update(canonicalJson({ ...configuration, name }))
+    .digest();
+  return Object.freeze({ ...configuration, name, hash });
+}
+
+/** What was hashed: name and configuration in JSON, with the keys of every object in their order. */
+export function profileJson({ hash: _, ...content }: Profile): string {
+  return canonicalJson(content);
+}
+
+function requireOid(at: string, text: string): void {
+  try {
+    encodeOid(text);
+  } catch (error) {
+    throw new Error(`${at}: ${text}: expected an object identifier in dotted form`, { cause: error });
+  }
+}
+
+function requireOrder(at: string, configuration: ProfileConfiguration): void {
   const { lifetimeMinSeconds: least, lifetimeDefaultSeconds: normal, lifetimeMaxSeconds: most } = configuration;
   if (least > normal)
     throw new Error(`${at}.lifetimeMinSeconds: ${least} is more than lifetimeDefaultSeconds (${normal})`);
   if (normal > most)
     throw new Error(`${at}.lifetimeDefaultSeconds: ${normal} is more than lifetimeMaxSeconds (${most})`);
-  if (configuration.identifiers.includes("uri") && configuration.extendedKeyUsage.length === 1) {
+}
+
+/** What keys are for, and for whom: a certificate that nothing may be done with is none. */
+function requireUses(at: string, { identifiers, keyKinds: kinds, keyUsage, extendedKeyUsage }: ProfileConfiguration) {
+  const isBoth = extendedKeyUsage.includes("serverAuth") && extendedKeyUsage.includes("clientAuth");
+  if (identifiers.includes("uri") && extendedKeyUsage.length > 0 && !isBoth) {
     throw new Error(
-      `${at}.extendedKeyUsage: [${configuration.extendedKeyUsage.join()}]: a profile with uri identifiers needs both serverAuth and clientAuth, or neither (X.509-SVID §4.4)`,
+      `${at}.extendedKeyUsage: [${extendedKeyUsage.join()}]: a profile with uri identifiers needs both serverAuth and clientAuth, or none (X.509-SVID §4.4)`,
     );
   }
-  if (configuration.subject === "commonName" && !configuration.identifiers.includes("dns")) {
-    throw new Error(`${at}.subject: commonName: a profile whose commonName is a DNS name needs dns identifiers`);
+  if (identifiers.includes("uri") && !keyUsage.includes("digitalSignature")) {
+    throw new Error(
+      `${at}.keyUsage: [${keyUsage.join()}]: a profile with uri identifiers needs digitalSignature (X.509-SVID §4.3)`,
+    );
   }
-  const hash = createHash("sha256")
-    .update(canonicalJson({ ...configuration, name }))
-    .digest();
-  return Object.freeze({ ...configuration, name, hash });
+  for (const kind of kinds) {
+    const uses = keyUsesOf(keyUsage, kind);
+    if (uses.length === 0)
+      throw new Error(`${at}.keyUsage: [${keyUsage.join()}]: a key of kind ${kind} can have none of these uses`);
+    const purpose = extendedKeyUsage.find((one) => !usesOfPurpose[one].some((use) => uses.includes(use)));
+    if (purpose !== undefined) {
+      throw new Error(
+        `${at}.extendedKeyUsage: ${purpose}: a key of kind ${kind} has no use for it by keyUsage (RFC 5280 §4.2.1.12)`,
+      );
+    }
+  }
 }
 
 /** JSON with the keys of every object in their order, so that what says the same has the same hash. */
@@ -165,6 +228,13 @@ export class ValidityRefused extends Error {
   override readonly name = "ValidityRefused";
 }
 
+/** How far ahead notBefore may lie. */
+export const notBeforeAheadMaxSeconds = 3600;
+
+/** Seconds that a validity lasts: both ends belong to it (RFC 5280 §4.1.2.5). */
+export const lifetimeSecondsOf = ({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }): number =>
+  (notAfter.getTime() - notBefore.getTime()) / 1000 + 1;
+
 const wholeSecond = (milliseconds: number): number => Math.floor(milliseconds / 1000);
 
 /**
@@ -179,7 +249,7 @@ export function validityOf(profile: Profile, now: Date, wish: RequestedValidity)
   const usual = Math.min(profile.lifetimeDefaultSeconds, most);
   const backdate = Math.min(profile.backdateSeconds, Math.floor(usual / 10));
   const start = wish.notBefore ? wholeSecond(wish.notBefore.getTime()) : undefined;
-  if (start !== undefined && (start < at - profile.backdateSeconds || start > at + 3600)) {
+  if (start !== undefined && (start < at - profile.backdateSeconds || start > at + notBeforeAheadMaxSeconds)) {
     throw new ValidityRefused(`notBefore must lie between ${profile.backdateSeconds} seconds ago and an hour from now`);
   }
 

@@ -52,8 +52,10 @@ export const keyUsages = [
 ] as const;
 export type KeyUsage = (typeof keyUsages)[number];
 
-/** Key purposes that Mayfly issues (RFC 5280 §4.2.1.12). */
-export type KeyPurpose = "serverAuth" | "clientAuth";
+/** Key purposes that Mayfly issues (RFC 5280 §4.2.1.12, RFC 4945 §5.1.3.12, RFC 4334 §2). */
+export const keyPurposes = ["serverAuth", "clientAuth", "codeSigning", "ipsecIKE", "eapOverLAN"] as const;
+export type KeyPurpose = (typeof keyPurposes)[number];
+const purposeNames = new Map<string, KeyPurpose>(keyPurposes.map((purpose) => [oids[purpose], purpose]));
 
 /** Tag numbers of the primitive kinds of GeneralName that Mayfly issues (RFC 5280 §4.2.1.6). */
 const generalNameTags = { dNSName: 2, uniformResourceIdentifier: 6, iPAddress: 7 } as const;
@@ -230,7 +232,7 @@ export function readExtendedKeyUsage(value: Uint8Array): string[] {
   if (members.length === 0) throw new DerError("ExtendedKeyUsage is empty");
   return members.map((member) => {
     const oid = oidOf(member, "A purpose of ExtendedKeyUsage");
-    return oid === oids.serverAuth ? "serverAuth" : oid === oids.clientAuth ? "clientAuth" : oid;
+    return purposeNames.get(oid) ?? oid;
   });
 }
 

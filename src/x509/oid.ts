@@ -30,9 +30,12 @@ export const oids = {
   issuingDistributionPoint: "2.5.29.28",
   // Kinds of otherName (RFC 4043 §2)
   permanentIdentifier: "1.3.6.1.5.5.7.8.3",
-  // Key purposes (RFC 5280 §4.2.1.12)
+  // Key purposes (RFC 5280 §4.2.1.12, RFC 4334 §2, RFC 4945 §5.1.3.12)
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
+  codeSigning: "1.3.6.1.5.5.7.3.3",
+  eapOverLAN: "1.3.6.1.5.5.7.3.14",
+  ipsecIKE: "1.3.6.1.5.5.7.3.17",
   anyExtendedKeyUsage: "2.5.29.37.0",
   // Content of CMS (RFC 5652 §4, §5.1)
   pkcs7Data: "1.2.840.113549.1.7.1",
@@ -86,8 +89,16 @@ export function isOidContent(content: Uint8Array): boolean {
   return atArcStart;
 }
 
-/** The dotted form of content octets that `isOidContent` accepts. Arcs have no upper bound, hence bigint. */
-export function decodeOid(content: Uint8Array): string {
+/** The OIDs in use by their content octets, as text of one character to the octet. */
+const dottedByContent = new Map<string, string>();
+
+/** The dotted form of content octets that `isOidContent` accepts. */
+export function decodeOid(content: Buffer): string {
+  return dottedByContent.get(content.toString("latin1")) ?? decodeAnyOid(content);
+}
+
+/** Arcs have no upper bound, hence bigint. */
+function decodeAnyOid(content: Buffer): string {
   const arcs: string[] = [];
   let arc = 0n;
   for (const octet of content) {
@@ -125,3 +136,5 @@ function base128(arc: bigint): number[] {
   for (let rest = arc >> 7n; rest > 0n; rest >>= 7n) octets.unshift(Number(rest & 0x7fn) | 0x80);
   return octets;
 }
+
+for (const dotted of Object.values(oids)) dottedByContent.set(encodeOid(dotted).toString("latin1"), dotted);

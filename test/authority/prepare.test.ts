@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import t from "tap";
 import { lint } from "../../src/authority/lint.ts";
-import { prepare, serialNumber } from "../../src/authority/prepare.ts";
+import { prepare } from "../../src/authority/prepare.ts";
+import { serialNumber } from "../../src/authority/serialNumber.ts";
 import type { WrittenProfile } from "../../src/authority/profile.ts";
 import { commonNameFor } from "../../src/authority/subject.ts";
 import { assembleCertificate, readCertificate } from "../../src/x509/certificate.ts";

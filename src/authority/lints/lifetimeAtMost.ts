@@ -1,0 +1,10 @@
+import { lifetimeOf } from "./certificateReading.ts";
+import type { DecisionLint } from "./lint.ts";
+
+export const lifetimeAtMost: DecisionLint = {
+  name: "lifetimeAtMost",
+  about: "decision",
+  source: "Mayfly",
+  says: "A certificate lives no longer than its profile allows.",
+  holds: (read, { authorized: { profile } }) => lifetimeOf(read) <= profile.lifetimeMaxSeconds,
+};

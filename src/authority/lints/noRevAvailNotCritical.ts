@@ -1,0 +1,10 @@
+import { oids } from "../../x509/oid.ts";
+import type { CertificateLint } from "./lint.ts";
+
+export const noRevAvailNotCritical: CertificateLint = {
+  name: "noRevAvailNotCritical",
+  about: "certificate",
+  source: "RFC 9608 §2",
+  says: "“When present, conforming CAs MUST mark this extension as non-critical.”",
+  holds: ({ byOid }) => byOid.get(oids.noRevAvail)?.critical !== true,
+};

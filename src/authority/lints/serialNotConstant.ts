@@ -1,0 +1,12 @@
+import { serialDayOctets } from "../serialNumber.ts";
+import type { CertificateLint } from "./lint.ts";
+
+export const serialNotConstant: CertificateLint = {
+  name: "serialNotConstant",
+  about: "certificate",
+  source: "Mayfly",
+  says:
+    "The random part of a serial number is not one octet over and over, as it would be from a source that gives " +
+    "nothing.",
+  holds: ({ serialNumber }) => serialNumber.some((octet, at) => at > serialDayOctets && octet !== serialNumber[serialDayOctets]),
+};

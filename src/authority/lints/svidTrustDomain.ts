@@ -1,0 +1,15 @@
+import { isWorkloadId } from "./names.ts";
+import type { CertificateLint } from "./lint.ts";
+
+export const svidTrustDomain: CertificateLint = {
+  name: "svidTrustDomain",
+  about: "certificate",
+  source: "X.509-SVID §3.2",
+  says:
+    "“If present, the SPIFFE ID of a signing certificate MUST NOT have a path component, and SHOULD reside in the " +
+    "trust domain of any leaf SVIDs it issues.”",
+  holds: ({ values: { subjectAltName } }, { trustDomain }) =>
+    subjectAltName === undefined ||
+    trustDomain === undefined ||
+    subjectAltName.uri.every((uri) => !isWorkloadId(uri) || uri.startsWith(`spiffe://${trustDomain}/`)),
+};
