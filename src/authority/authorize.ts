@@ -2,6 +2,7 @@
  * The decision: who may have a certificate with which names. Pure. Only this file makes an `Authorized` value, and nothing is
  * prepared or signed without one.
  */
+import type { GrantedIdentity } from "./grantedIdentity.ts";
 import type { GrantOrigin } from "./grants.ts";
 import type { Door, OnClone, Renewal, StoredGrant } from "./ports.ts";
 import type { Profile, RequestedValidity } from "./profile.ts";
@@ -32,7 +33,9 @@ export interface Authorization {
   readonly profile: Profile;
   readonly validity: RequestedValidity;
   /** What proved each name; recorded with the certificate, so it may hold digests and claims but no evidence. */
-  readonly evidence: unknown;
+  readonly evidence: readonly ProofRecord[];
+  /** What the grants can give that the names proved by evidence rest on. */
+  readonly granted: readonly { readonly name: string; readonly identity: GrantedIdentity }[];
   /** The grant of the database that gave the identity, which must still stand when the intent is written. */
   readonly storedGrant: StoredGrant | null;
   readonly renewal: Renewal | null;
@@ -60,6 +63,9 @@ export interface Proof {
     | { readonly by: "attestation"; readonly record: AttestationProof };
 }
 
+/** What is recorded of a proof: names of an order have theirs each, those of the listener are proved by being configured. */
+export type ProofRecord = Proof | { readonly proved: { readonly by: "configuration"; readonly key: string } };
+
 /** The part of an attestation record that the decision looks at; the rest travels with it into the inventory. */
 export interface AttestationProof {
   readonly grant: string;
@@ -76,6 +82,7 @@ export interface CurrentGrant {
   readonly name: string;
   readonly version: string;
   readonly origin: GrantOrigin;
+  readonly identity: GrantedIdentity;
   readonly profile: string;
   readonly maxLifetimeSeconds?: number;
 }
@@ -93,6 +100,7 @@ export function authorizeOrder(
 ): Authorized {
   if (proofs.length === 0) throw new NotAuthorized("the order has no authorized identifier");
   const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[], permanentIdentifiers: [] as string[] };
+  const granted: { name: string; identity: GrantedIdentity }[] = [];
   let notAfterCap: Date | undefined;
   let lifetimeMaxSeconds: number | undefined;
   let storedGrant: StoredGrant | null = null;
@@ -106,6 +114,7 @@ export function authorizeOrder(
     }
     if (proved.by !== "attestation") continue;
     const grant = currentGrant(proved.record, profile, grants);
+    granted.push({ name: value, identity: grant.identity });
     if (grant.origin === "database") storedGrant = { name: grant.name, version: grant.version };
     renewal = renewalOf(proved.record, grants) ?? renewal;
     lifetimeMaxSeconds = least(lifetimeMaxSeconds, grant.maxLifetimeSeconds);
@@ -121,6 +130,7 @@ export function authorizeOrder(
     profile,
     validity: { ...order.validity, notAfterCap, lifetimeMaxSeconds },
     evidence: proofs,
+    granted,
     storedGrant,
     renewal,
   } as unknown as Authorized;
@@ -137,6 +147,7 @@ export function authorizeListener(names: CertificateNames, profile: Profile): Au
     profile,
     validity: {},
     evidence: [{ proved: { by: "configuration", key: "externalUrl" } }],
+    granted: [],
     storedGrant: null,
     renewal: null,
   } as unknown as Authorized;

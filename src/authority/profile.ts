@@ -158,8 +158,8 @@ export function readProfile(name: string, written: WrittenProfile): Profile {
 }
 
 /** What was hashed: name and configuration in JSON, with the keys of every object in their order. */
-export function profileJson({ hash: _, ...content }: Profile): string {
-  return canonicalJson(content);
+export function profileJson(profile: Profile): string {
+  return canonicalJson({ ...profile, hash: undefined });
 }
 
 function requireOid(at: string, text: string): void {

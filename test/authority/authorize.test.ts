@@ -1,11 +1,13 @@
 import t from "tap";
 import { authorizeListener, authorizeOrder, type CurrentGrant, type Proof } from "../../src/authority/authorize.ts";
+import { parseGrantedIdentity } from "../../src/authority/grantedIdentity.ts";
 import { serverProfile, workloadProfile } from "../support/issuers.ts";
 
 const workload = workloadProfile();
 const server = serverProfile();
 const order = { id: "order", accountId: "account", validity: {} };
-const dev: CurrentGrant = { name: "dev", version: "v1", origin: "configuration", profile: "workload" };
+const identity = parseGrantedIdentity("uri", "spiffe://mayfly.test/{sub}");
+const dev: CurrentGrant = { name: "dev", version: "v1", origin: "configuration", profile: "workload", identity };
 const grants = new Map([["dev", dev]]);
 
 const byChallenge = (type: "dns" | "ip" | "uri", value: string): Proof => ({

@@ -4,9 +4,11 @@ import { lint } from "../../src/authority/lint.ts";
 import { prepare } from "../../src/authority/prepare.ts";
 import { serialNumber } from "../../src/authority/serialNumber.ts";
 import type { WrittenProfile } from "../../src/authority/profile.ts";
+import { keyUsesOf } from "../../src/authority/keyUses.ts";
 import { commonNameFor } from "../../src/authority/subject.ts";
 import { assembleCertificate, readCertificate } from "../../src/x509/certificate.ts";
 import { keyIdentifier, readExtendedKeyUsage, readKeyUsage } from "../../src/x509/extensions.ts";
+import { readCertificatePolicies } from "../../src/x509/certificatePolicies.ts";
 import { commonNameOf } from "../../src/x509/name.ts";
 import { readAuthorityInfoAccess, readCRLDistributionPoints } from "../../src/x509/revocationExtensions.ts";
 import { oids } from "../../src/x509/oid.ts";
@@ -16,7 +18,7 @@ import { memoryHierarchy, serverProfile, workloadProfile } from "../support/issu
 
 const now = new Date("2026-01-01T00:00:00.500Z");
 const { issuing } = await memoryHierarchy(now);
-const random = Buffer.alloc(14, 0xab);
+const random = Buffer.from("ab0102030405060708090a0b0c0d", "hex");
 
 const read = (tbs: Buffer) => readCertificate(assembleCertificate(tbs, "ecdsa-p256-sha256", Buffer.alloc(1)));
 
@@ -67,14 +69,9 @@ t.test("names, key usage and purposes follow authorization, key and profile", as
 });
 
 t.test("what lives briefly says that there is nothing to ask (RFC 9608), what lives longer where to ask", async (t) => {
-  const pointed = {
-    ...issuing,
-    crlUrl: (serial: Buffer) => `https://ca.test/crl/i/${serial[2]}.crl`,
-    ocspUrl: "https://ca.test/ocsp/i",
-  };
   const seen = (revocation: NonNullable<WrittenProfile["revocation"]>) => {
     const authorized = authorizedWorkload(workloadProfile({ revocation }));
-    const { extensions } = read(prepare(authorized, p256(), pointed, { now, random }).tbs);
+    const { extensions } = read(prepare(authorized, p256(), issuing, { now, random }).tbs);
     const value = (oid: string) => extensions.find((extension) => extension.oid === oid)?.value;
     const [lists, access] = [value(oids.cRLDistributionPoints), value(oids.authorityInfoAccess)];
     return {
@@ -84,11 +81,33 @@ t.test("what lives briefly says that there is nothing to ask (RFC 9608), what li
     };
   };
   const none = { noRevAvail: false, lists: undefined, ocsp: undefined };
-  const lists = ["https://ca.test/crl/i/171.crl"];
+  const lists = [`https://ca.test/crl/${issuing.id}/11.crl`]; // 0xab modulo 16
   t.same(seen({ shortLivedMaxSeconds: 900, ocsp: true }), { ...none, noRevAvail: true }, "900 seconds are not longer");
   t.same(seen({ shortLivedMaxSeconds: 899 }), { ...none, lists });
-  t.same(seen({ shortLivedMaxSeconds: 0, ocsp: true }), { ...none, lists, ocsp: ["https://ca.test/ocsp/i"] });
+  t.same(seen({ shortLivedMaxSeconds: 0, ocsp: true }), {
+    ...none,
+    lists,
+    ocsp: [`https://ca.test/ocsp/${issuing.id}`],
+  });
   t.same(seen({ shortLivedMaxSeconds: 0, crl: false }), none);
+});
+
+t.test("a key has the uses of the profile that its kind can have", async (t) => {
+  const uses = ["digitalSignature", "keyEncipherment", "keyAgreement"] as const;
+  t.same(keyUsesOf(uses, "ec-p256"), ["digitalSignature", "keyAgreement"]);
+  t.same(keyUsesOf(uses, "ec-p384"), ["digitalSignature", "keyAgreement"]);
+  t.same(keyUsesOf(uses, "rsa"), ["digitalSignature", "keyEncipherment"]);
+  t.same(keyUsesOf(uses, "ed25519"), ["digitalSignature"]);
+  t.same(keyUsesOf(["keyEncipherment"], "ec-p256"), []);
+});
+
+t.test("policies are those of the profile", async (t) => {
+  const authorized = authorizedServer(serverProfile({ certificatePolicies: ["1.2.3", "2.999.1"] }));
+  const prepared = prepare(authorized, p256(), issuing, { now, random });
+  const policies = read(prepared.tbs).extensions.find(({ oid }) => oid === oids.certificatePolicies);
+  t.equal(policies?.critical, false);
+  t.same(readCertificatePolicies(policies?.value ?? Buffer.alloc(0)), ["1.2.3", "2.999.1"]);
+  t.ok(lint(prepared));
 });
 
 t.test("the common name is the first DNS name that has room, where the profile wants one", async (t) => {
@@ -108,7 +127,7 @@ t.test("the common name is the first DNS name that has room, where the profile w
 });
 
 t.test("a serial number begins with the day of notAfter and is positive", async (t) => {
-  t.equal(serialNumber(new Date("2026-01-02T00:00:00Z"), random).toString("hex"), `4fe7${"ab".repeat(14)}`);
+  t.equal(serialNumber(new Date("2026-01-02T00:00:00Z"), random).toString("hex"), "4fe7ab0102030405060708090a0b0c0d");
   t.equal(serialNumber(new Date("2059-09-18T23:59:59Z"), random).readUInt16BE(0), 0x7fff, "the last day");
   t.throws(() => serialNumber(new Date("2059-09-19T00:00:00Z"), random), RangeError);
   t.throws(() => serialNumber(new Date("1970-01-02T00:00:00Z"), random), RangeError);

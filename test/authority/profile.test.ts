@@ -124,6 +124,18 @@ t.test("a profile's lifetimes are in order, and a SPIFFE profile has both purpos
     /^profiles\.p\.lifetimeDefaultSeconds: 900 is more than lifetimeMaxSeconds \(899\)$/,
   );
   refused({ extendedKeyUsage: ["serverAuth"] }, /^profiles\.p\.extendedKeyUsage: .*X\.509-SVID §4\.4/);
+  refused({ extendedKeyUsage: ["serverAuth", "codeSigning"] }, /both serverAuth and clientAuth, or none/);
+  refused({ keyUsage: ["keyAgreement"], extendedKeyUsage: [], keyKinds: ["ec-p256"] }, /needs digitalSignature \(X/);
+  const ofNames = { identifiers: ["dns"], extendedKeyUsage: ["serverAuth"] };
+  refused(
+    { ...ofNames, keyUsage: ["keyEncipherment"], keyKinds: ["rsa", "ec-p256"] },
+    /^profiles\.p\.keyUsage: \[keyEncipherment\]: a key of kind ec-p256 can have none of these uses$/,
+  );
+  refused(
+    { identifiers: ["dns"], extendedKeyUsage: ["codeSigning"], keyUsage: ["keyEncipherment"], keyKinds: ["rsa"] },
+    /^profiles\.p\.extendedKeyUsage: codeSigning: a key of kind rsa has no use for it/,
+  );
+  refused({ certificatePolicies: ["1.40.1"] }, /^profiles\.p\.certificatePolicies: 1\.40\.1: expected an object id/);
   refused({ subject: "commonName" }, /^profiles\.p\.subject: commonName: .* needs dns identifiers$/);
   t.ok(readProfile("p", { ...configuration, extendedKeyUsage: [] }));
 });
@@ -139,6 +151,8 @@ t.test("a profile's hash tells its name and content, not the order of its keys",
     { issuer: "west" },
     { subject: "commonName", identifiers: ["uri", "dns"] },
     { keyReuse: "never" },
+    { keyUsage: ["digitalSignature", "keyAgreement"] },
+    { certificatePolicies: ["1.2.3"] },
     { revocation: { shortLivedMaxSeconds: 60 } },
     { revocation: { crl: false } },
     { revocation: { ocsp: true } },

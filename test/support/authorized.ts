@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from "node:crypto";
 
 import { authorizeOrder, type Authorized, type Proof } from "../../src/authority/authorize.ts";
+import { parseGrantedIdentity } from "../../src/authority/grantedIdentity.ts";
 import type { Profile } from "../../src/authority/profile.ts";
 import { keyOf, type PublicKey } from "../../src/x509/publicKey.ts";
 import { serverProfile, workloadProfile } from "./issuers.ts";
@@ -17,7 +18,8 @@ export function authorizedWorkload(profile: Profile = workloadProfile(), spiffeI
     identifier: { type: "uri", value: spiffeId },
     proved: { by: "attestation", record: { grant: "dev", grantVersion: "v1" } },
   };
-  const dev = { name: "dev", version: "v1", origin: "configuration", profile: profile.name } as const;
+  const identity = parseGrantedIdentity("uri", "spiffe://mayfly.test/agent/{sub}");
+  const dev = { name: "dev", version: "v1", origin: "configuration", profile: profile.name, identity } as const;
   const grants = new Map([["dev", dev]]);
   return authorizeOrder({ id: "order", accountId: "account", validity: {} }, [proof], profile, grants);
 }

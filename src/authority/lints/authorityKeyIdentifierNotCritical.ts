@@ -1,3 +1,4 @@
+/** “Conforming CAs MUST mark this extension as non-critical.” */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const authorityKeyIdentifierNotCritical: CertificateLint = {
   name: "authorityKeyIdentifierNotCritical",
   about: "certificate",
   source: "RFC 5280 §4.2.1.1",
-  says: "“Conforming CAs MUST mark this extension as non-critical.”",
   holds: ({ byOid }) => byOid.get(oids.authorityKeyIdentifier)?.critical !== true,
 };

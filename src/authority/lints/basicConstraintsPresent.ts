@@ -1,3 +1,7 @@
+/**
+ * “Signing certificates MUST set the cA field to true, and leaf certificates MUST set the cA field to false.” There is an extension that
+ * says so.
+ */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,8 +9,5 @@ export const basicConstraintsPresent: CertificateLint = {
   name: "basicConstraintsPresent",
   about: "certificate",
   source: "X.509-SVID §4.1",
-  says:
-    "“Signing certificates MUST set the cA field to true, and leaf certificates MUST set the cA field to false.” " +
-    "There is an extension that says so.",
   holds: ({ byOid }) => byOid.has(oids.basicConstraints),
 };

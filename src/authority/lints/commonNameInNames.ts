@@ -1,3 +1,7 @@
+/**
+ * “If present, this attribute MUST contain exactly one entry that is one of the values contained in the Certificate's subjectAltName
+ * extension.”
+ */
 import { commonNameOf } from "../../x509/name.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,9 +9,6 @@ export const commonNameInNames: CertificateLint = {
   name: "commonNameInNames",
   about: "certificate",
   source: "CA/B BR §7.1.4.3",
-  says:
-    "“If present, this attribute MUST contain exactly one entry that is one of the values contained in the " +
-    "Certificate's subjectAltName extension.”",
   holds: ({ subject, values: { subjectAltName } }) => {
     if (subject.length === 2 || subjectAltName === undefined) return true;
     const commonName = commonNameOf(subject);

@@ -1,3 +1,4 @@
+/** A common name has at most 64 characters (ub-common-name). */
 import { commonNameOf } from "../../x509/name.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const commonNameLength: CertificateLint = {
   name: "commonNameLength",
   about: "certificate",
   source: "RFC 5280 appendix A.1",
-  says: "A common name has at most 64 characters (ub-common-name).",
   holds: ({ subject }) => subject.length === 2 || (commonNameOf(subject)?.length ?? 0) <= 64,
 };

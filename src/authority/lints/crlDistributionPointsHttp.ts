@@ -1,3 +1,4 @@
+/** “When present, DistributionPointName SHOULD include at least one LDAP or HTTP URI.” Ours are absolute, and http or https. */
 import { isHttpUrl } from "./names.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,8 +6,5 @@ export const crlDistributionPointsHttp: CertificateLint = {
   name: "crlDistributionPointsHttp",
   about: "certificate",
   source: "RFC 5280 §4.2.1.13",
-  says:
-    "“When present, DistributionPointName SHOULD include at least one LDAP or HTTP URI.” Ours are absolute, and " +
-    "http or https.",
   holds: ({ values: { crlDistributionPoints } }) => crlDistributionPoints?.every(isHttpUrl) ?? true,
 };

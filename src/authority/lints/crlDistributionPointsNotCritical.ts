@@ -1,3 +1,4 @@
+/** “The extension SHOULD be non-critical.” */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const crlDistributionPointsNotCritical: CertificateLint = {
   name: "crlDistributionPointsNotCritical",
   about: "certificate",
   source: "RFC 5280 §4.2.1.13",
-  says: "“The extension SHOULD be non-critical.”",
   holds: ({ byOid }) => byOid.get(oids.cRLDistributionPoints)?.critical !== true,
 };

@@ -1,3 +1,7 @@
+/**
+ * For every name the inventory will keep a proof: of the name itself, or of a domain above it where subdomains may be proved so. SPIFFE
+ * IDs and devices are proved by evidence that a grant accepted.
+ */
 import { provesAll } from "../proofs.ts";
 import type { DecisionLint } from "./lint.ts";
 
@@ -5,8 +9,5 @@ export const everyNameIsProved: DecisionLint = {
   name: "everyNameIsProved",
   about: "decision",
   source: "RFC 8555 §7.1.3; RFC 9444",
-  says:
-    "For every name the inventory will keep a proof: of the name itself, or of a domain above it where subdomains " +
-    "may be proved so. SPIFFE IDs and devices are proved by evidence that a grant accepted.",
   holds: (_, { authorized }) => provesAll(authorized.evidence, authorized),
 };

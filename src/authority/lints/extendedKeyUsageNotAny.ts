@@ -1,3 +1,4 @@
+/** No certificate is for any purpose whatsoever: anyExtendedKeyUsage is not there. */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const extendedKeyUsageNotAny: CertificateLint = {
   name: "extendedKeyUsageNotAny",
   about: "certificate",
   source: "CA/B BR §7.1.2.7.10",
-  says: "No certificate is for any purpose whatsoever: anyExtendedKeyUsage is not there.",
   holds: ({ values: { extendedKeyUsage } }) => extendedKeyUsage?.includes(oids.anyExtendedKeyUsage) !== true,
 };

@@ -1,3 +1,4 @@
+/** The purposes are those of the profile, and there is no extension where it has none. */
 import { oids } from "../../x509/oid.ts";
 import type { DecisionLint } from "./lint.ts";
 
@@ -5,7 +6,6 @@ export const extendedKeyUsageOfProfile: DecisionLint = {
   name: "extendedKeyUsageOfProfile",
   about: "decision",
   source: "Mayfly",
-  says: "The purposes are those of the profile, and there is no extension where it has none.",
   holds: ({ values: { extendedKeyUsage }, byOid }, { authorized: { profile } }) =>
     extendedKeyUsage === undefined
       ? byOid.has(oids.extendedKeyUsage) || profile.extendedKeyUsage.length === 0

@@ -1,3 +1,4 @@
+/** “When included, fields id-kp-serverAuth and id-kp-clientAuth MUST be set.” */
 import { isSvid } from "./names.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,7 +6,6 @@ export const extendedKeyUsageOfSvid: CertificateLint = {
   name: "extendedKeyUsageOfSvid",
   about: "certificate",
   source: "X.509-SVID §4.4",
-  says: "“When included, fields id-kp-serverAuth and id-kp-clientAuth MUST be set.”",
   holds: (read) => {
     const { extendedKeyUsage } = read.values;
     if (extendedKeyUsage === undefined || !isSvid(read)) return true;

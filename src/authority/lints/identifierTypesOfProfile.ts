@@ -1,10 +1,10 @@
+/** The names are of types that the profile has, and of one device at most. */
 import type { DecisionLint } from "./lint.ts";
 
 export const identifierTypesOfProfile: DecisionLint = {
   name: "identifierTypesOfProfile",
   about: "decision",
   source: "Mayfly",
-  says: "The names are of types that the profile has, and of one device at most.",
   holds: ({ values: { subjectAltName } }, { authorized: { profile } }) => {
     if (subjectAltName === undefined) return true;
     const { dns, ip, permanentIdentifiers: devices } = subjectAltName;

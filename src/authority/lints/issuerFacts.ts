@@ -1,4 +1,4 @@
-/** What lints need of an issuer, made once for each: its certificate does not change. */
+/** What lints need of an issuer, made once for each reading of it: its certificate does not change. */
 import { readCertificate } from "../../x509/certificate.ts";
 import { algorithmIdentifier } from "../../x509/signatureAlgorithm.ts";
 import type { Issuer } from "../issuer.ts";
@@ -14,9 +14,9 @@ export interface IssuerFacts {
   readonly notAfter: Date;
   /** Of its SPIFFE ID (X.509-SVID §3.2); undefined where it has none. */
   readonly trustDomain: string | undefined;
-  /** Where the list is that a certificate of this serial number would be in; undefined where there are no lists. */
-  readonly crlUrl: ((serial: Buffer) => string) | undefined;
-  readonly ocspUrl: string | undefined;
+  /** Where the list is that a certificate of this serial number would be in. */
+  readonly crlUrl: (serialNumber: Buffer) => string;
+  readonly ocspUrl: string;
 }
 
 const known = new WeakMap<Issuer, IssuerFacts>();
@@ -34,7 +34,7 @@ function makeFacts(issuer: Issuer): IssuerFacts {
     subject: issuer.subject,
     subjectKeyIdentifier: issuer.subjectKeyIdentifier,
     spki,
-    signatureIdentifier: algorithmIdentifier(issuer.signer.algorithm),
+    signatureIdentifier: algorithmIdentifier(issuer.key.algorithm),
     notAfter: issuer.notAfter,
     trustDomain: id?.slice("spiffe://".length),
     crlUrl: issuer.crlUrl,

@@ -1,9 +1,9 @@
+/** The key is of a kind that the profile takes. */
 import type { DecisionLint } from "./lint.ts";
 
 export const keyKindOfProfile: DecisionLint = {
   name: "keyKindOfProfile",
   about: "decision",
   source: "Mayfly",
-  says: "The key is of a kind that the profile takes.",
   holds: (_, { publicKey, authorized: { profile } }) => profile.keyKinds.includes(publicKey.kind),
 };

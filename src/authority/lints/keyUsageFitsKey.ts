@@ -1,3 +1,7 @@
+/**
+ * A key has no use that its algorithm cannot have: no encipherment with an elliptic-curve key, no agreement with an RSA key, neither
+ * with an Ed25519 key.
+ */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,9 +9,6 @@ export const keyUsageFitsKey: CertificateLint = {
   name: "keyUsageFitsKey",
   about: "certificate",
   source: "RFC 3279 §2.3; RFC 8813 §3; RFC 9295 §3",
-  says:
-    "A key has no use that its algorithm cannot have: no encipherment with an elliptic-curve key, no agreement " +
-    "with an RSA key, neither with an Ed25519 key.",
   holds: ({ values: { keyUsage }, key: { algorithm } }) => {
     if (keyUsage === undefined) return true;
     const agrees = keyUsage.includes("keyAgreement");

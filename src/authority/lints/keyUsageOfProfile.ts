@@ -1,3 +1,4 @@
+/** The key has the uses that the profile gives to keys of its kind, and none that it does not name. */
 import { keyUsesOf } from "../keyUses.ts";
 import type { DecisionLint } from "./lint.ts";
 
@@ -5,7 +6,8 @@ export const keyUsageOfProfile: DecisionLint = {
   name: "keyUsageOfProfile",
   about: "decision",
   source: "Mayfly",
-  says: "The key has the uses that the profile gives to keys of its kind, and no others.",
   holds: ({ values: { keyUsage } }, { authorized: { profile }, publicKey }) =>
-    keyUsage === undefined || keyUsage.join() === keyUsesOf(profile.keyUsage, publicKey.kind).join(),
+    keyUsage === undefined ||
+    (keyUsage.every((use) => profile.keyUsage.some((one) => one === use)) &&
+      keyUsesOf(profile.keyUsage, publicKey.kind).every((use) => keyUsage.includes(use))),
 };

@@ -1,3 +1,4 @@
+/** “Leaf SVIDs MUST set digitalSignature.” */
 import { isSvid } from "./names.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,7 +6,6 @@ export const keyUsageOfSvid: CertificateLint = {
   name: "keyUsageOfSvid",
   about: "certificate",
   source: "X.509-SVID §4.3",
-  says: "“Leaf SVIDs MUST set digitalSignature.”",
   holds: (read) => {
     const { keyUsage } = read.values;
     return keyUsage === undefined || !isSvid(read) || keyUsage.includes("digitalSignature");

@@ -1,3 +1,4 @@
+/** “The key usage extension MUST be set on all SVIDs, and MUST be marked critical.” It is on all our certificates. */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,8 +6,5 @@ export const keyUsagePresent: CertificateLint = {
   name: "keyUsagePresent",
   about: "certificate",
   source: "X.509-SVID §4.3",
-  says:
-    "“The key usage extension MUST be set on all SVIDs, and MUST be marked critical.” It is on all our " +
-    "certificates.",
   holds: ({ byOid }) => byOid.has(oids.keyUsage),
 };

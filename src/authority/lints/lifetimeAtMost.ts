@@ -1,3 +1,4 @@
+/** A certificate lives no longer than its profile allows. */
 import { lifetimeOf } from "./certificateReading.ts";
 import type { DecisionLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const lifetimeAtMost: DecisionLint = {
   name: "lifetimeAtMost",
   about: "decision",
   source: "Mayfly",
-  says: "A certificate lives no longer than its profile allows.",
   holds: (read, { authorized: { profile } }) => lifetimeOf(read) <= profile.lifetimeMaxSeconds,
 };

@@ -1,6 +1,6 @@
 /**
- * What a lint is: a rule that a certificate meets or does not, with the words of the standard it comes from. One file each in this
- * directory, all of them in `lintList.ts`, for people in docs/lints.md. All pure.
+ * What a lint is: a rule that a certificate meets or does not. One file each in this directory, which quotes the standard it comes from
+ * above it; all of them in `lintList.ts`, for people in docs/lints.md. All pure.
  */
 import type { PreparedCertificate } from "../prepare.ts";
 import type { CertificateReading } from "./certificateReading.ts";
@@ -11,8 +11,6 @@ interface Rule {
   readonly name: string;
   /** Where the rule is from: the standard and its section, or "Mayfly" for our own. */
   readonly source: string;
-  /** The rule: the standard's words in quotation marks, and ours around them. */
-  readonly says: string;
 }
 
 /** A rule about the bytes and their issuer: it holds for every certificate of that issuer, whoever wants it. */

@@ -28,7 +28,9 @@ import { extensionsOnce } from "./extensionsOnce.ts";
 import { extensionsReadable } from "./extensionsReadable.ts";
 import { identifierTypesOfProfile } from "./identifierTypesOfProfile.ts";
 import { issuerIsTheSubject } from "./issuerIsTheSubject.ts";
+import { issuerMayIssue } from "./issuerMayIssue.ts";
 import { issuerNotEmpty } from "./issuerNotEmpty.ts";
+import { issuerOfProfile } from "./issuerOfProfile.ts";
 import { issuerOutlivesLeaf } from "./issuerOutlivesLeaf.ts";
 import { keyAlgorithm } from "./keyAlgorithm.ts";
 import { keyIsTheApprovedOne } from "./keyIsTheApprovedOne.ts";
@@ -44,6 +46,7 @@ import { lifetimeAtLeast } from "./lifetimeAtLeast.ts";
 import { lifetimeAtMost } from "./lifetimeAtMost.ts";
 import { lifetimeWithinGrant } from "./lifetimeWithinGrant.ts";
 import { namesAreTheAuthorizedOnes } from "./namesAreTheAuthorizedOnes.ts";
+import { nameWithinGrant } from "./nameWithinGrant.ts";
 import { noRevAvailAlone } from "./noRevAvailAlone.ts";
 import { noRevAvailNotCritical } from "./noRevAvailNotCritical.ts";
 import { notAfterWithinEvidence } from "./notAfterWithinEvidence.ts";
@@ -168,4 +171,7 @@ export const lintList: readonly Lint[] = [
   keyIsTheApprovedOne,
   keyKindOfProfile,
   revocationOfProfile,
+  nameWithinGrant,
+  issuerOfProfile,
+  issuerMayIssue,
 ];

@@ -8,10 +8,14 @@ export const isSvid = ({ values: { subjectAltName } }: CertificateReading): bool
 
 /** Scheme and something behind it (RFC 3986 §3), in characters that a URI may have, with whole percent-encodings. */
 const absolute = /^[a-z][a-z0-9+.-]*:(?:[a-z0-9\-._~:/?#[\]@!$&'()*+,;=]|%[0-9a-f]{2})+$/i;
+
+/** True for a URI that is not relative. */
 export const isAbsoluteUri = (uri: string): boolean => absolute.test(uri);
 
+/** True for an absolute URL of http or https, with a host. */
 export const isHttpUrl = (url: string): boolean => /^https?:\/\/[^/?#]/.test(url) && isAbsoluteUri(url);
 
+/** True for the SPIFFE ID of a workload, to the letter. */
 export function isWorkloadId(uri: string): boolean {
   try {
     return parseSpiffeId(uri).segments.length > 0;

@@ -1,3 +1,4 @@
+/** “When present, conforming CAs MUST mark this extension as non-critical.” */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const noRevAvailNotCritical: CertificateLint = {
   name: "noRevAvailNotCritical",
   about: "certificate",
   source: "RFC 9608 §2",
-  says: "“When present, conforming CAs MUST mark this extension as non-critical.”",
   holds: ({ byOid }) => byOid.get(oids.noRevAvail)?.critical !== true,
 };

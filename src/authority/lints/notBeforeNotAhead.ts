@@ -1,3 +1,4 @@
+/** notBefore lies at most an hour ahead. */
 import { notBeforeAheadMaxSeconds } from "../profile.ts";
 import type { DecisionLint } from "./lint.ts";
 
@@ -5,7 +6,6 @@ export const notBeforeNotAhead: DecisionLint = {
   name: "notBeforeNotAhead",
   about: "decision",
   source: "Mayfly",
-  says: "notBefore lies at most an hour ahead.",
   holds: ({ notBefore }, { preparedAt }) =>
     notBefore.date.getTime() <= preparedAt.getTime() + 1000 * notBeforeAheadMaxSeconds,
 };

@@ -1,3 +1,4 @@
+/** The signature is of a closed list of algorithms, none of them with MD5 or SHA-1. */
 import { signatureAlgorithmOf } from "../../x509/signatureAlgorithm.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,6 +6,5 @@ export const signatureStrong: CertificateLint = {
   name: "signatureStrong",
   about: "certificate",
   source: "CA/B BR §7.1.3.2",
-  says: "The signature is of a closed list of algorithms, none of them with MD5 or SHA-1.",
   holds: ({ signature }) => signatureAlgorithmOf(signature) !== undefined,
 };

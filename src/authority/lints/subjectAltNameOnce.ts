@@ -1,3 +1,4 @@
+/** No name is there twice. */
 import type { CertificateLint } from "./lint.ts";
 
 const isOnce = (names: readonly string[]): boolean => names.length < 2 || new Set(names).size === names.length;
@@ -6,7 +7,6 @@ export const subjectAltNameOnce: CertificateLint = {
   name: "subjectAltNameOnce",
   about: "certificate",
   source: "Mayfly",
-  says: "No name is there twice.",
   holds: ({ values: { subjectAltName: names } }) =>
     names === undefined || [names.dns, names.ip, names.uri, names.permanentIdentifiers].every(isOnce),
 };

@@ -1,3 +1,8 @@
+/**
+ * “If subject naming information is present only in the subjectAltName extension (e.g., a key bound only to an email address or URI),
+ * then the subject name MUST be an empty sequence and the subjectAltName extension MUST be critical.” The subject is empty where the
+ * profile says so, and else one common name and nothing more.
+ */
 import { commonNameOf, encodeName } from "../../x509/name.ts";
 import type { DecisionLint } from "./lint.ts";
 
@@ -5,10 +10,6 @@ export const subjectOfProfile: DecisionLint = {
   name: "subjectOfProfile",
   about: "decision",
   source: "RFC 5280 §4.1.2.6",
-  says:
-    "“If subject naming information is present only in the subjectAltName extension (e.g., a key bound only to an " +
-    "email address or URI), then the subject name MUST be an empty sequence and the subjectAltName extension MUST " +
-    "be critical.” The subject is empty where the profile says so, and else one common name and nothing more.",
   holds: ({ subject }, { authorized: { profile } }) => {
     if (profile.subject === "empty") return subject.length === 2;
     const commonName = commonNameOf(subject);

@@ -1,3 +1,7 @@
+/**
+ * “If present, the SPIFFE ID of a signing certificate MUST NOT have a path component, and SHOULD reside in the trust domain of any leaf
+ * SVIDs it issues.”
+ */
 import { isWorkloadId } from "./names.ts";
 import type { CertificateLint } from "./lint.ts";
 
@@ -5,9 +9,6 @@ export const svidTrustDomain: CertificateLint = {
   name: "svidTrustDomain",
   about: "certificate",
   source: "X.509-SVID §3.2",
-  says:
-    "“If present, the SPIFFE ID of a signing certificate MUST NOT have a path component, and SHOULD reside in the " +
-    "trust domain of any leaf SVIDs it issues.”",
   holds: ({ values: { subjectAltName } }, { trustDomain }) =>
     subjectAltName === undefined ||
     trustDomain === undefined ||
