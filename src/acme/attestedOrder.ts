@@ -199,7 +199,7 @@ function intendBy(account: SigningAccount, attested: AttestedOrder, context: Acm
   return async (intent) => {
     for (let attempt = 1; attempt <= attempts; attempt++) {
       const outcome = await context.attestedOrders.intend(account, attested, intent);
-      if (outcome === "intended") return outcome;
+      if (outcome === "intended" || outcome === "notIssuing") return outcome;
       if (outcome !== "notIntended") throw usedUp(outcome);
       await requireAdmitted(account, attested, context, attested.key);
       const { replaces, identifiers } = attested.order;

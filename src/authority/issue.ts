@@ -3,6 +3,7 @@
  */
 import { randomBytes as systemRandomBytes } from "node:crypto";
 
+import { KeyUnavailable } from "../keys/signer.ts";
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
 import { identityNameOf } from "./identityName.ts";
@@ -16,7 +17,7 @@ import { signCertificate } from "./signCertificate.ts";
 
 export interface IssuingParts {
   readonly ledger: IssuanceLedger;
-  readonly issuers: Pick<Issuers, "active" | "byId">;
+  readonly issuers: Pick<Issuers, "active" | "byId" | "reread">;
   readonly now: () => Date;
   readonly randomBytes?: (size: number) => Buffer;
   /** Told of a failure after the intent; the settling job will finish it. */
@@ -28,7 +29,7 @@ export type IssueOutcome =
   /** The order was not `ready` any more: another request won, or an authorization ended. Nothing was changed. */
   | { readonly outcome: "notReady" }
   /** The identity is in quarantine, or the renewal is refused. */
-  | { readonly outcome: Exclude<NotIntended, "notReady"> }
+  | { readonly outcome: Exclude<NotIntended, "notReady" | "notIssuing"> }
   /** The intent is committed but no certificate is recorded yet (token or database away): it will be settled. */
   | { readonly outcome: "unfinished"; readonly serial: Buffer };
 
@@ -53,6 +54,9 @@ export interface Issuing {
   settle(before: Date): Promise<SettleCounts>;
 }
 
+/** How often an issuance is begun: the second time by the issuer that the database has. */
+const attempts = 2;
+
 /** How many intents settling takes from the ledger at a time. */
 const settleBatch = 100;
 
@@ -60,12 +64,26 @@ export function createIssuing(parts: IssuingParts): Issuing {
   const { ledger, now, onUnfinished } = parts;
   const randomBytes = parts.randomBytes ?? systemRandomBytes;
 
+  /** By what is active now. An issuer that another process has replaced a moment ago is another's turn: the next one signs. */
   async function issue(
     authorized: Authorized,
     publicKey: PublicKey,
     intend: Intend = (intent) => ledger.intend(intent),
   ): Promise<IssueOutcome> {
-    const issuer = parts.issuers.active(authorized.profile.issuer);
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await issueBy(parts.issuers.active(authorized.profile.issuer), authorized, publicKey, intend);
+      if (outcome.outcome !== "notIssuing") return outcome;
+      if (attempt === attempts) throw new KeyUnavailable("the issuers are changing at this moment");
+      await parts.issuers.reread();
+    }
+  }
+
+  async function issueBy(
+    issuer: Issuer,
+    authorized: Authorized,
+    publicKey: PublicKey,
+    intend: Intend,
+  ): Promise<IssueOutcome | { outcome: "notIssuing" }> {
     issuer.key.requireReady(); // While nothing is written, whoever asks may simply ask again.
     const linted = lint(
       prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),

@@ -50,7 +50,7 @@ export interface Renewal {
 }
 
 /** Why an intent was not written; nothing was changed, but that a refused renewal ends its order and marks its lineage. */
-export type NotIntended = "notReady" | "quarantined" | "cloned" | "revoked";
+export type NotIntended = "notReady" | "notIssuing" | "quarantined" | "cloned" | "revoked";
 
 /** One line of the inventory, before it has a signature: everything that will be recorded, and the bytes to be signed. */
 export interface Intent {
@@ -96,7 +96,8 @@ export interface IssuanceLedger {
   /**
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
    * its account valid, all its authorizations valid, its identity in no quarantine and `storedGrant` standing now: `notReady` or
-   * `quarantined` mean that one of these did not hold and nothing changed.
+   * `quarantined` mean that one of these did not hold and nothing changed. `notIssuing`: the issuer is not the one that issues any more,
+   * and nothing changed.
    * A renewal makes its certificate the newest of its lineage in the same statement, or is refused: `cloned` where the one shown is not the
    * newest any more, `revoked` where it is that.
    * @throws when the serial is intended already; one that was recorded is refused by `record`

@@ -4,7 +4,7 @@ import type { Identifier, Signer } from "../acme/ports.ts";
 import { isBlocked } from "./blockedKeys.ts";
 import { statement, violatedConstraint, type Database } from "./database.ts";
 import { pinConstraint, pinInstances, pinValues, usedValues } from "./instancePins.ts";
-import { insertIntent, intentParameters, intentValues, mayIntend } from "./intents.ts";
+import { insertIntent, intentParameters, intentValues, issuerIssues, mayIntend } from "./intents.ts";
 import { agreed, countFailure, forgetFailures, pausedOf, type OrderLimits } from "./orderLimits.ts";
 import { isQuarantined } from "./quarantines.ts";
 import { replacing } from "./replacement.ts";
@@ -73,6 +73,8 @@ const whyNotAdmitted = statement(
      ${isBlocked("$5")} as key_is_blocked, ${isAccountKey("$6")} as key_is_account_key`,
 );
 
+const issues = statement("attested_order_issuer", `select ${issuerIssues("$1")} as issues`);
+
 const refused = statement(
   "attested_order_refused",
   `with z as (
@@ -113,7 +115,9 @@ export function createAttestedOrderStore(
           replaces === null
             ? await db.runGrouped(intend, values)
             : await db.run(intendReplacing, [...values, replaces.serial, replaces.id, replaces.issuerIds]);
-        return rows.length === 1 ? "intended" : "notIntended";
+        if (rows.length === 1) return "intended";
+        const [issuer] = await db.run<{ issues: boolean }>(issues, [intent.issuerId]);
+        return issuer?.issues === true ? "notIntended" : "notIssuing";
       } catch (error) {
         const violated = violatedConstraint(error);
         if (violated === "evidence_use_pkey") return "replayed";

@@ -40,9 +40,17 @@ export const intentValues = (intent: Intent): unknown[] => [
   intent.permanentIdentifier,
 ];
 
+/**
+ * True where this issuer issues, as the database has it. A process is behind it by two seconds at most: what was active a moment ago still
+ * counts, and what was so for longer does not, whatever a process believes that was held up.
+ */
+export const issuerIssues = (id: string): string => `exists (
+       select from issuer
+       where id = ${id} and (state = 'active' or state = 'retiring' and retiring_at > now() - interval '10 seconds'))`;
+
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
 export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}
-       and not ${isQuarantined("$8")} and ${delegationLives("$15")}`;
+       and not ${isQuarantined("$8")} and ${delegationLives("$15")} and ${issuerIssues("$3")}`;
 
 /** True where all authorizations of the order `o` are valid now. */
 export const isAuthorized = (o: string): string => `not exists (
@@ -57,5 +65,5 @@ export const isAuthorized = (o: string): string => `not exists (
 export const insertIntent = (moved: string, also = { columns: "", values: "" }): string =>
   `insert into issuance_intent (${intentColumns}, replaces${also.columns})
    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, (select replaces from ${moved})${also.values}
-   where $5::uuid is null or exists (select from ${moved})
+   where $5::uuid is null and ${issuerIssues("$3")} or exists (select from ${moved})
    returning serial`;

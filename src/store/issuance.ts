@@ -2,7 +2,7 @@
 import type { IssuanceLedger, NotIntended, OpenIntent } from "../authority/ports.ts";
 import { recordDelegation } from "./delegations.ts";
 import { statement, type Database } from "./database.ts";
-import { insertIntent, intentValues, isAuthorized, mayIntend } from "./intents.ts";
+import { insertIntent, intentValues, isAuthorized, issuerIssues, mayIntend } from "./intents.ts";
 import {
   advance,
   giveBack,
@@ -41,6 +41,8 @@ const intendRenewal = statement(
    )
    select case when revoked then 'revoked' when exists (select from intended) then 'intended' else 'cloned' end as outcome from ready`,
 );
+
+const issues = statement("issuance_issuer", `select ${issuerIssues("$1")} as issues`);
 
 const record = statement(
   "issuance_record",
@@ -130,7 +132,9 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
               ...renewalValues(renewal),
             ]);
       if (rows[0] !== undefined) return rows[0].outcome;
-      return (await isIdentityQuarantined(db, intent.identityName)) ? "quarantined" : "notReady";
+      if (await isIdentityQuarantined(db, intent.identityName)) return "quarantined";
+      const [issuer] = await db.run<{ issues: boolean }>(issues, [intent.issuerId]);
+      return issuer?.issues === true ? "notReady" : "notIssuing";
     },
     record: async (serial, certificate) => (await db.runGrouped(record, [serial, certificate])).length === 1,
     async openIntents(before, limit): Promise<OpenIntent[]> {

@@ -14,7 +14,15 @@ import {
 import { createAccountStore } from "../../src/store/accounts.ts";
 import { createIssuanceLedger } from "../../src/store/issuance.ts";
 import { createOrderStore } from "../../src/store/orders.ts";
-import { intentFor, makeAccount, makeCertificate, migratedDatabase, orderFor, query } from "../support/database.ts";
+import {
+  intentFor,
+  makeAccount,
+  makeCertificate,
+  makeIssuer,
+  migratedDatabase,
+  orderFor,
+  query,
+} from "../support/database.ts";
 
 const orderStates: readonly OrderStatus[] = ["pending", "ready", "processing", "valid", "invalid"];
 const authorizationStates: readonly AuthorizationStatus[] = [
@@ -27,6 +35,7 @@ const authorizationStates: readonly AuthorizationStatus[] = [
 ];
 
 const db = await migratedDatabase(t);
+await makeIssuer(db);
 const [accounts, orders, ledger] = [createAccountStore(db), createOrderStore(db), createIssuanceLedger(db)];
 const hourAhead = (): Date => new Date(Date.now() + 3_600_000);
 const challenge = (status: Challenge["status"]): Challenge => ({ type: "http-01", token: "token", status });

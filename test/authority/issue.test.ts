@@ -57,9 +57,10 @@ function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => s
     },
     ...ledger,
   };
+  const reread = async (): Promise<void> => void events.push("reread");
   const parts: IssuingParts = {
     ledger: recording,
-    issuers: { active: () => watched, byId: (id) => (id === issuer.id ? watched : undefined) },
+    issuers: { active: () => watched, byId: (id) => (id === issuer.id ? watched : undefined), reread },
     now: () => now,
     onUnfinished: (_, error) => unfinished.push(error),
   };
@@ -117,6 +118,19 @@ t.test("an order that is not ready is not signed for", async (t) => {
   t.same(await createIssuing(parts).issue(authorizedWorkload(), p256()), { outcome: "notReady" });
   t.same(events, []);
 });
+
+t.test(
+  "an issuer that was replaced meanwhile is our own trouble: the issuers are read again, and the next one signs",
+  async (t) => {
+    let first = true;
+    const turned = scene({ intend: async () => (first ? ((first = false), "notIssuing") : "intended") });
+    t.match(await createIssuing(turned.parts).issue(authorizedWorkload(), p256()), { outcome: "issued" });
+    t.same(turned.events, ["reread", "sign", "record"]);
+    const never = scene({ intend: async () => "notIssuing" });
+    await t.rejects(createIssuing(never.parts).issue(authorizedWorkload(), p256()), { name: "KeyUnavailable" });
+    t.same(never.events, ["reread"]);
+  },
+);
 
 t.test("without a committed intent nothing is signed", async (t) => {
   const { events, parts } = scene({ intend: () => Promise.reject(new Error("database away")) });

@@ -12,7 +12,7 @@ import { acmeDriver } from "../support/acmeDriver.ts";
 import { attested } from "../support/acmeFlows.ts";
 import { p256 } from "../support/authorized.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
-import { migratedDatabase, openPool, query } from "../support/database.ts";
+import { makeIssuer, migratedDatabase, openPool, query } from "../support/database.ts";
 import { memoryHierarchy, serverProfile } from "../support/issuers.ts";
 
 t.setTimeout(240_000); // tap's own 30 seconds are too few for real processes on a busy machine.
@@ -23,7 +23,7 @@ const soon = (): Date => new Date(Date.now() + 60_000);
 function issuingOf(db: Database, issuer: Issuer): Issuing {
   return createIssuing({
     ledger: createIssuanceLedger(db),
-    issuers: { active: () => issuer, byId: () => issuer },
+    issuers: { active: () => issuer, byId: () => issuer, reread: async () => undefined },
     now: () => new Date(),
     onUnfinished(_serial, error) {
       throw error;
@@ -42,6 +42,7 @@ async function allOf(rounds: readonly Promise<unknown>[]): Promise<void> {
 t.test("forty issuances with the settling job at their heels", async (t) => {
   const db = await migratedDatabase(t);
   const { issuing: issuer, signer } = await memoryHierarchy(new Date());
+  await makeIssuer(db, issuer.id);
   const job = issuingOf(db, issuer);
   const rounds: Promise<unknown>[] = [];
   let signatures = 0;

@@ -7,6 +7,7 @@ import {
   intentFor,
   makeAccount,
   makeCertificate,
+  makeIssuer,
   makeReadyOrder,
   migratedDatabase,
   orderFor,
@@ -16,6 +17,7 @@ import { sha256 } from "../support/issuers.ts";
 
 const db = await migratedDatabase(t);
 const ledger = createIssuanceLedger(db);
+await makeIssuer(db);
 const orders = createOrderStore(db);
 const der = (serial: Buffer): Buffer => Buffer.concat([Buffer.from("der"), serial]);
 const orderState = async (id: string): Promise<object | undefined> => {
@@ -156,6 +158,38 @@ t.test("an abandoned intent ends its order and is not recorded any more", async 
   t.equal(await rows("certificate", intent.serial), 0);
   await ledger.abandon(intent.serial, "again");
   t.equal(await rows("audit_entry", intent.serial), 1, "and is abandoned once");
+});
+
+t.test("no intent by an issuer that issues nothing any more, for whoever believes that it does", async (t) => {
+  const issuerId = newId(new Date());
+  const set = (state: string, retiring: string) =>
+    query(db, `update issuer set state = $2, retiring_at = now() - $3::interval where id = $1`, [
+      issuerId,
+      state,
+      retiring,
+    ]);
+  await makeIssuer(db, issuerId);
+  const account = await makeAccount(db);
+  const tried = async (): Promise<string[]> => {
+    const order = await makeReadyOrder(db, account);
+    const ofOrder = intentFor({ door: "acme", issuerId, orderId: order.id, accountId: account.id });
+    const outcomes = [await ledger.intend(ofOrder), await ledger.intend(intentFor({ issuerId }))];
+    if (outcomes[0] !== "intended") t.match(await orderState(order.id), { status: "ready" }, "the order waits");
+    return outcomes;
+  };
+  t.same(await tried(), ["intended", "intended"]);
+  await set("retiring", "2 seconds");
+  t.same(await tried(), ["intended", "intended"], "a process may be two seconds behind");
+  for (const [state, since] of [
+    ["retiring", "11 seconds"],
+    ["retired", "2 seconds"],
+    ["published", "0"],
+    ["prepared", "0"],
+  ] as const) {
+    await set(state, since);
+    t.same(await tried(), ["notIssuing", "notIssuing"], state);
+  }
+  t.equal(await ledger.intend(intentFor({ issuerId: newId(new Date()) })), "notIssuing", "one that there is not");
 });
 
 t.test("open intents: the oldest first, those before a time, at most as many as asked for", async (t) => {

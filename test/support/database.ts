@@ -106,6 +106,20 @@ export async function makeReadyOrder(db: Database, signer: Signer, changes: Part
   return order;
 }
 
+/** The issuer of intents that name none. */
+const madeIssuerId = newId(new Date());
+
+/** An active issuing CA, as far as statements look at one. */
+export async function makeIssuer(db: Database, id = madeIssuerId): Promise<void> {
+  await query(
+    db,
+    `insert into issuer (id, kind, name, generation, state, certificate, not_after, key_label, spki_sha256, published_at, activated_at)
+     select $1::uuid, 'issuing', 'line-' || left(md5(($1::uuid)::text), 8), 1, 'active', $2, now() + interval '1 year', 'none', $2, now(), now()
+     where not exists (select from issuer where id = $1::uuid)`,
+    [id, sha256(id)],
+  );
+}
+
 /** An intent without an order, as the listener's own, with changes. */
 export function intentFor(changes: Partial<Intent> = {}): Intent {
   const serial = randomBytes(16);
@@ -113,7 +127,7 @@ export function intentFor(changes: Partial<Intent> = {}): Intent {
   return {
     serial,
     tbs: randomBytes(40),
-    issuerId: newId(new Date()),
+    issuerId: madeIssuerId,
     door: "listener",
     orderId: null,
     accountId: null,
@@ -138,6 +152,7 @@ export function intentFor(changes: Partial<Intent> = {}): Intent {
 export async function makeCertificate(db: Database, changes: Partial<Intent> = {}): Promise<Intent> {
   const intent = intentFor(changes);
   const ledger = createIssuanceLedger(db);
+  await makeIssuer(db, intent.issuerId);
   if ((await ledger.intend(intent)) !== "intended") throw new Error("the order is not ready");
   if (!(await ledger.record(intent.serial, Buffer.concat([Buffer.from("der"), intent.serial])))) {
     throw new Error("the certificate was not recorded");
