@@ -21,6 +21,7 @@ import { createOutbound } from "./outbound/outbound.ts";
 import { openExternalAccounts } from "./openExternalAccounts.ts";
 import { openIdentities } from "./openIdentities.ts";
 import { openLimits } from "./openLimits.ts";
+import { createPlainServer, openRevocation } from "./openRevocation.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
 import { instanceOctets } from "./acme/nonce.ts";
@@ -38,6 +39,8 @@ export interface Replacements {
 
 export interface Authority {
   readonly server: FastifyInstance;
+  /** The listener of plain HTTP for revocation, where one is configured. */
+  readonly plainServer: FastifyInstance | undefined;
   readonly issuers: Issuers;
   readonly configuration: Configuration;
   /** For people: where the keys are. */
@@ -79,7 +82,9 @@ async function build(
     buckets: () => limits.rates.sizes(),
     finalizesUnderWay: () => limits.finalizes.underWay(),
     tokens: () => keys.tokens?.() ?? [],
+    lists: () => revocation.lists.known(),
   });
+  const revocation = openRevocation(configuration, foundation, metrics, now);
   const limits = openLimits(configuration, now, (limit) => metrics.limitRefused(limit));
   const issuing = openIssuing(foundation, metrics, now, replacements);
   // What an earlier process left in the middle is finished before anything new begins; what a live one is at, it finishes itself.
@@ -110,6 +115,7 @@ async function build(
     externalAccounts: (await replacements.externalAccounts?.(externalAccounts)) ?? externalAccounts,
     surroundings,
     delegations: await openDelegations(configuration, foundation, surroundings),
+    revocation,
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };
@@ -118,6 +124,7 @@ async function build(
   const validations = await mountAcme(server, parts, replacements.acme);
   const operatorTokenFile = await mountOperatorRest(server, parts);
   await mountPublic(server, parts);
+  const plainServer = await createPlainServer(configuration, foundation, metrics, [revocation.routes]);
 
   await validations.resume(left.validations);
   const renewListener = (): Promise<void> => listener.renew(server);
@@ -128,6 +135,7 @@ async function build(
     db,
     rereadGrants,
     rereadIssuers,
+    makeLists: () => revocation.round(),
     issuing,
     validations,
     metrics,
@@ -139,6 +147,7 @@ async function build(
   });
   return {
     server,
+    plainServer,
     issuers,
     configuration,
     keys,
@@ -147,6 +156,7 @@ async function build(
     close: () =>
       stopInOrder(
         () => server.close(),
+        () => plainServer?.close(),
         () => validations.stop(),
         () => work.stop(),
         () => siblings.close(),

@@ -8,6 +8,7 @@ import { bindingValue } from "./acme/challenges/keyAuthorization.ts";
 import { newId } from "./acme/id.ts";
 import { blockedKeyRoutes } from "./administration/blockedKeys.ts";
 import { externalAccountRoutes } from "./administration/externalAccounts.ts";
+import { certificateListAdministration } from "./administration/certificateLists.ts";
 import { delegationRoutes, readDelegation } from "./administration/delegations.ts";
 import { explainRoutes } from "./administration/explain.ts";
 import { grantRoutes } from "./administration/grants.ts";
@@ -80,6 +81,10 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
   const policy = policyRoutes(parts, pins, quarantineStore);
   const instancePins = instancePinRoutes({ store: pins });
   const quarantines = quarantineRoutes({ store: quarantineStore, externalUrl, identityNameOf });
+  const certificateLists = certificateListAdministration({
+    all: () => parts.revocation.lists.all(),
+    urlOf: ({ issuerId, shard }) => foundation.issuers.byId(issuerId)?.listUrl(shard),
+  });
   const administered = [
     ...policy,
     incidents,
@@ -89,6 +94,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     instancePins,
     quarantines,
     ends,
+    certificateLists,
   ];
   await server.register(
     async (rest) => {
@@ -162,9 +168,11 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
         database: () => pingDatabase(db),
         key: () => ({ probe: () => testIssuingKeys(issuers) }),
       }),
+      warnings: () => parts.revocation.late(),
       developmentJwks: developmentKey && { keys: [developmentKey] },
     }),
   );
+  await server.register(parts.revocation.routes);
 }
 
 function describeRoot(der: Buffer): { name: string; fingerprint: string } {

@@ -9,6 +9,7 @@ import type { Limits } from "./openLimits.ts";
 import type { Issuing } from "./authority/issue.ts";
 import type { SourceSurroundings } from "./attestation/format.ts";
 import type { OpenDelegations } from "./openDelegations.ts";
+import type { OpenRevocation } from "./openRevocation.ts";
 import type { Siblings } from "./store/siblings.ts";
 
 /** Made once by `compose.ts`, handed to every mount. */
@@ -24,6 +25,7 @@ export interface Parts {
   /** What sources of evidence and delegations may use of the world. */
   readonly surroundings: SourceSurroundings;
   readonly delegations: OpenDelegations;
+  readonly revocation: OpenRevocation;
   /** Public JWK of the development evidence source, where there is one. */
   readonly developmentKey: Readonly<Record<string, string>> | undefined;
   readonly now: () => Date;

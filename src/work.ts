@@ -22,6 +22,8 @@ export interface WorkParts {
   readonly rereadGrants: () => Promise<void>;
   /** Looks whether issuers have changed. */
   readonly rereadIssuers: () => Promise<void>;
+  /** Makes the revocation lists that are due. */
+  readonly makeLists: () => Promise<void>;
   readonly issuing: Issuing;
   readonly validations: ValidationRunner;
   readonly metrics: Metrics;
@@ -67,6 +69,7 @@ export function startWork({
   db,
   rereadGrants,
   rereadIssuers,
+  makeLists,
   issuing,
   validations,
   metrics,
@@ -97,6 +100,7 @@ export function startWork({
     },
     { name: "grants", everyMs: 1_000, run: rereadGrants },
     { name: "issuers", everyMs: 1_000, run: rereadIssuers },
+    { name: "certificate-lists", everyMs: 1_000, run: makeLists },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
     {
       name: "prune",

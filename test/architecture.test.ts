@@ -17,6 +17,7 @@ const composition = [
   "openIdentities.ts",
   "openLimits.ts",
   "openNonces.ts",
+  "openRevocation.ts",
   "openValidations.ts",
   "parts.ts",
   "work.ts",

@@ -165,6 +165,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./quarantineLift.ts")).command,
   },
   {
+    name: "crl list",
+    summary: "show the revocation lists that stand",
+    load: async () => (await import("./crlList.ts")).command,
+  },
+  {
     name: "pins list",
     summary: "show to which accounts running instances belong",
     load: async () => (await import("./pinsList.ts")).command,

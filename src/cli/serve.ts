@@ -30,10 +30,16 @@ async function serve({ values, env, stdout }: CommandContext<typeof configOption
     // Named only where it is wanted: not every system has it.
     const shared: { reusePort?: boolean } = http.reusePort ? { reusePort: true } : {};
     await authority.server.listen({ host, port, ...shared });
+    const { listen } = configuration.revocation;
+    if (listen !== undefined) await authority.plainServer?.listen({ ...listen, ...shared });
   } catch (error) {
+    const { listening } = authority.server.server;
     await authority.close();
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    throw new Error(`${configuration.listen} is in use; set MAYFLY_LISTEN to another host:port`, { cause: error });
+    const inUse = listening
+      ? "the address of revocation.listen is in use; configure another host:port"
+      : `${configuration.listen} is in use; set MAYFLY_LISTEN to another host:port`;
+    throw new Error(inUse, { cause: error });
   }
   const { banner } = await import("./banner.ts");
   stdout.write(banner(authority));

@@ -12,6 +12,8 @@ export interface Metrics {
   keyTested(outcome: "passed" | "failed"): void;
   /** A request was over this limit. */
   limitRefused(limit: string): void;
+  /** A revocation list could not be made. */
+  certificateListFailed(): void;
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -27,15 +29,21 @@ export interface MetricsSources {
   readonly finalizesUnderWay: () => number;
   /** Tokens that keys are in, and whether each can sign now. */
   readonly tokens: () => readonly { readonly token: string; readonly usable: boolean }[];
+  /** The revocation lists that stand. */
+  readonly lists: () => readonly StandingListFacts[];
 }
 
-export function createMetrics({
-  statements,
-  siblingsConnected,
-  buckets,
-  finalizesUnderWay,
-  tokens,
-}: MetricsSources): Metrics {
+interface StandingListFacts {
+  readonly issuerId: string;
+  readonly shard: number;
+  readonly number: number;
+  readonly entries: number;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+}
+
+export function createMetrics(sources: MetricsSources): Metrics {
+  const { statements, siblingsConnected, buckets, finalizesUnderWay, tokens } = sources;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -119,6 +127,12 @@ export function createMetrics({
       },
     }),
   );
+  const listFailures = new Counter({
+    name: "mayfly_crl_failures_total",
+    help: "Revocation lists that could not be made, and were tried again later",
+    registers,
+  });
+  registerLists(registry, sources.lists);
   return {
     observeRequest: ({ route, method, status, seconds }) =>
       requests.observe({ route, method, status: String(status) }, seconds),
@@ -128,7 +142,41 @@ export function createMetrics({
     foreignNonce: (outcome) => foreignNonces.inc({ outcome }),
     keyTested: (outcome) => keyTests.inc({ outcome }),
     limitRefused: (limit) => refused.inc({ limit }),
+    certificateListFailed: () => listFailures.inc(),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+/** What is measured of each revocation list; times in seconds since 1970, as Prometheus has them. */
+const listFigures: readonly (readonly [name: string, help: string, of: (list: StandingListFacts) => number])[] = [
+  ["mayfly_crl_number", "Number of the revocation list that stands", ({ number }) => number],
+  ["mayfly_crl_entries", "Certificates on the revocation list", ({ entries }) => entries],
+  [
+    "mayfly_crl_this_update_seconds",
+    "When the revocation list was issued (thisUpdate)",
+    ({ thisUpdate }) => thisUpdate.getTime() / 1000,
+  ],
+  [
+    "mayfly_crl_next_update_seconds",
+    "When the revocation list ends (nextUpdate)",
+    ({ nextUpdate }) => nextUpdate.getTime() / 1000,
+  ],
+];
+
+function registerLists(registry: Registry, lists: MetricsSources["lists"]): void {
+  for (const [name, help, of] of listFigures) {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        labelNames: ["issuer", "shard"],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const list of lists()) this.set({ issuer: list.issuerId, shard: String(list.shard) }, of(list));
+        },
+      }),
+    );
+  }
 }

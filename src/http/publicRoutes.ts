@@ -2,6 +2,7 @@
 import type { FastifyInstance } from "fastify";
 
 import { problem } from "../problem/problem.ts";
+import { caCertificateRoutes, type FindCaCertificate } from "./caCertificates.ts";
 import { homePage, type HomeFacts } from "./home.ts";
 import { limitsPage, type LimitSentences } from "./limitsPage.ts";
 import type { Metrics } from "./metrics.ts";
@@ -15,13 +16,12 @@ export interface PublicRoutesOptions {
   readonly bundle: () => object;
   /** The same with the roots that have ML-DSA keys. */
   readonly postQuantum: { readonly rootPem: () => string; readonly bundle: () => object };
-  /** The CA certificate at a path, with the paths of those above it (RFC 8555 §7.4.2). */
-  readonly caCertificate: (
-    path: string,
-  ) => { readonly certificate: Buffer; readonly up: readonly string[] } | undefined;
+  readonly caCertificate: FindCaCertificate;
   readonly metrics: Metrics;
   /** Tries the database and the signing key for real. @throws when one of them does not answer */
   readonly ready: () => Promise<void>;
+  /** Sentences about what needs somebody, though requests can be answered. */
+  readonly warnings: () => readonly string[];
   /** Public key of the development evidence source, where there is one. */
   readonly developmentJwks: object | undefined;
 }
@@ -49,17 +49,7 @@ export function publicRoutes(options: PublicRoutesOptions) {
         reply.header("content-type", type).header("content-security-policy", pagePolicy).send(body()),
       );
     }
-    server.get<{ Params: { file: string } }>("/ca/:file", async ({ params }, reply) => {
-      const found = options.caCertificate(`/ca/${params.file}`);
-      if (found === undefined) throw problem("notFound", "there is no such CA certificate");
-      const links = found.up.map((above) => `<${options.home.externalUrl}${above}>;rel="up"`);
-      if (links.length > 0) reply.header("link", links);
-      return reply
-        .header("content-type", "application/pkix-cert")
-        .header("cache-control", `public, max-age=${caCertificateSeconds}`)
-        .header("access-control-allow-origin", "*")
-        .send(found.certificate);
-    });
+    await server.register(caCertificateRoutes(options.caCertificate, options.home.externalUrl));
     server.get("/readyz", async () => {
       try {
         await options.ready();
@@ -69,16 +59,14 @@ export function publicRoutes(options: PublicRoutesOptions) {
           cause,
         });
       }
-      return { status: "ready" };
+      const warnings = options.warnings();
+      return { status: "ready", ...(warnings.length > 0 && { warnings }) };
     });
     server.get("/metrics", async (_request, reply) =>
       reply.header("content-type", options.metrics.contentType).send(await options.metrics.text()),
     );
   };
 }
-
-/** A path stands for one certificate; it is not asked for again for a day. */
-const caCertificateSeconds = 86_400;
 
 const pagePolicy =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

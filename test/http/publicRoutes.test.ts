@@ -17,6 +17,16 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
     statements: () => 4711,
     siblingsConnected: () => true,
     buckets: () => [{ limit: "one", buckets: 5 }],
+    lists: () => [
+      {
+        issuerId: "i",
+        shard: 3,
+        number: 1_795_000_000,
+        entries: 12,
+        thisUpdate: new Date("2026-11-26T12:00:00Z"),
+        nextUpdate: new Date("2026-11-27T12:00:00Z"),
+      },
+    ],
     finalizesUnderWay: () => 3,
     tokens: () => [{ token: "mayfly (HSM)", usable: false }],
   });
@@ -37,6 +47,7 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
     postQuantum: { rootPem: () => "-----BEGIN CERTIFICATE-----\nall\n", bundle: () => ({ keys: [1] }) },
     metrics,
     ready: async () => undefined,
+    warnings: () => [],
     developmentJwks: undefined,
     ...changes,
   };
@@ -99,12 +110,19 @@ t.test("readyz is red without telling why; healthz does not care", async (t) => 
   t.equal((await server.inject("/healthz")).statusCode, 200);
 });
 
+t.test("readyz tells what needs somebody, and stays green", async (t) => {
+  const { server } = await serverWith({ warnings: () => ["revocation list 3 is late"] });
+  const reply = await server.inject("/readyz");
+  t.match(reply, { statusCode: 200, body: '{"status":"ready","warnings":["revocation list 3 is late"]}' });
+});
+
 t.test("metrics in Prometheus' text format, labelled by route and not by URL", async (t) => {
   const { server, metrics } = await serverWith();
   metrics.certificateIssued("workload", "acme");
   metrics.challengeAnswered({ type: "http-01", status: "valid" });
   metrics.issuanceUnfinished();
   metrics.limitRefused("ordersPerAccount");
+  metrics.certificateListFailed();
   await server.inject("/healthz?secret");
   await server.inject("/none/secret");
   const { headers, body } = await server.inject("/metrics");
@@ -118,6 +136,11 @@ t.test("metrics in Prometheus' text format, labelled by route and not by URL", a
     "mayfly_issuance_unfinished_total 1",
     'mayfly_limit_refused_total{limit="ordersPerAccount"} 1',
     'mayfly_limit_buckets{limit="one"} 5',
+    'mayfly_crl_number{issuer="i",shard="3"} 1795000000',
+    'mayfly_crl_entries{issuer="i",shard="3"} 12',
+    'mayfly_crl_this_update_seconds{issuer="i",shard="3"} 1795694400',
+    'mayfly_crl_next_update_seconds{issuer="i",shard="3"} 1795780800',
+    "mayfly_crl_failures_total 1",
     "mayfly_finalizes_under_way 3",
     "mayfly_sql_statements 4711",
     'mayfly_http_request_duration_seconds_count{route="/healthz",method="GET",status="200"} 1',
