@@ -5,7 +5,7 @@ import { pino, type Logger } from "pino";
 
 import type { ChainFile } from "./authority/alternateChains.ts";
 import { establishHierarchy } from "./authority/hierarchy.ts";
-import type { Issuers } from "./authority/issuer.ts";
+import { defaultIssuerName, type Issuers } from "./authority/issuer.ts";
 import { openIssuers } from "./authority/issuers.ts";
 import type { Configuration } from "./config/load.ts";
 import { openKeys, type KeysConfiguration } from "./keys/open.ts";
@@ -114,6 +114,7 @@ export async function openFoundation(
       ...common,
       keyLabel: configuration.keys.label,
       ...configuration.hierarchy,
+      ...firstIssuing(configuration),
       crlShards: configuration.revocation.crlShards,
       now: now(),
     });
@@ -132,6 +133,13 @@ export async function openFoundation(
     await close();
     throw error;
   }
+}
+
+/** The first issuing CA is one of the default line, as the ones that follow it. */
+function firstIssuing({ issuerLines, hierarchy }: Configuration) {
+  const { keyKind, lifetimeSeconds, nameConstraints } = issuerLines.issuing.get(defaultIssuerName) ?? issuerLines.root;
+  const issuingLifetimeDays = Math.min(lifetimeSeconds / 86_400, hierarchy.rootLifetimeDays);
+  return { issuingKeyKind: keyKind, issuingLifetimeDays, nameConstraints };
 }
 
 /** Octets of a file of an alternate chain; ten large certificates have less. */

@@ -6,6 +6,7 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 
 import { algorithmOfKind } from "../keys/keyAlgorithms.ts";
 import type { KeyKind, KeyProvider, Signer } from "../keys/signer.ts";
+import type { NameConstraints } from "../x509/nameConstraints.ts";
 import { encodeName } from "../x509/name.ts";
 import { caSerialRandomOctets, lintCaCertificate, prepareCaCertificate, type CaTemplate } from "./caCertificate.ts";
 import { defaultIssuerName } from "./issuer.ts";
@@ -19,10 +20,13 @@ export interface HierarchyOptions {
   readonly trustDomain: string;
   /** Label of the issuing key in the token; the root's is this with `-root` behind it. */
   readonly keyLabel: string;
-  /** Of the root's and the issuing key. */
+  /** Of the root's key, and of the issuing key where nothing else is said. */
   readonly keyKind: KeyKind;
+  readonly issuingKeyKind?: KeyKind;
   readonly rootLifetimeDays: number;
   readonly issuingLifetimeDays: number;
+  /** What the issuing CA's certificates may be about. */
+  readonly nameConstraints?: NameConstraints | undefined;
   /** In how many lists the issuing CA's revoked certificates are told. */
   readonly crlShards: number;
   readonly now: Date;
@@ -42,9 +46,9 @@ export async function establishHierarchy(options: HierarchyOptions): Promise<boo
 }
 
 async function makeHierarchy(options: HierarchyOptions): Promise<void> {
-  const { keys, store, keyLabel, keyKind, trustDomain, now } = options;
+  const { keys, store, keyLabel, keyKind, issuingKeyKind = keyKind, trustDomain, now } = options;
   const rootKey = await findOrGenerate(keys, `${keyLabel}-root`, keyKind);
-  const certifiedKey = await findOrGenerate(keys, keyLabel, keyKind);
+  const certifiedKey = await findOrGenerate(keys, keyLabel, issuingKeyKind);
   const start = new Date(Math.floor(now.getTime() / 1000) * 1000 - 60_000);
   const ends = (days: number): Date => new Date(start.getTime() + days * 86_400_000 - 1000);
 
@@ -70,6 +74,7 @@ async function makeHierarchy(options: HierarchyOptions): Promise<void> {
     notAfter: issuingNotAfter,
     pathLength: 0,
     trustDomain,
+    nameConstraints: options.nameConstraints,
   });
 
   const root = newIssuer("root", rootKey, rootCertificate, rootNotAfter, options);

@@ -94,6 +94,21 @@ for (const each of cases) {
   });
 }
 
+t.test("issuers.default.keyKind: an issuing CA of ML-DSA below a root that everybody reads", async (t) => {
+  const configuration = { issuers: { default: { keyKind: "ml-dsa-44", lifetimeDays: 30 } } };
+  const ca = await certificateAuthority(t, { configuration });
+  const { chain } = await issued(ca, await (await acmeDriver(t, ca)).account());
+  const [leaf, issuing] = pemDecode(chain, "CERTIFICATE").map((der) => readCertificate(der));
+  t.equal(leaf?.signatureAlgorithm, "ml-dsa-44");
+  t.equal(issuing?.signatureAlgorithm, "ecdsa-p256-sha256");
+  t.equal(Number(issuing?.notAfter) - Number(issuing?.notBefore), 30 * 86_400_000 - 1000);
+  const { keys } = JSON.parse(await document(ca, "/spiffe/bundle.json")) as { keys: { kty: string }[] };
+  t.same(
+    keys.map(({ kty }) => kty),
+    ["EC"],
+  );
+});
+
 t.test("a token without ML-DSA and without leave for key files makes no CA of ML-DSA", async (t) => {
   const { module, token, pinFile } = softhsmToken(t);
   const keys = { provider: "pkcs11", pkcs11: { module, token, pinFile } };
