@@ -11,6 +11,12 @@ import { join } from "node:path";
 /** What the tests call, with Debian's package for it. */
 const needs = [
   { package: "softhsm2", there: () => hasCommand("softhsm2-util") && softhsmModules.some((file) => existsSync(file)) },
+  { package: "libnss3", there: () => nssModules.some((file) => existsSync(file)) },
+  { package: "libnss3-tools", there: () => hasCommand("certutil") },
+  { package: "libtpm2-pkcs11-1", there: () => tpmModules.some((file) => existsSync(file)) },
+  { package: "tpm2-abrmd", there: () => existsSync("/usr/sbin/tpm2-abrmd") || hasCommand("tpm2-abrmd") },
+  { package: "libtss2-tcti-tabrmd0", there: () => tabrmdModules.some((file) => existsSync(file)) },
+  { package: "dbus-daemon", there: () => hasCommand("dbus-daemon") },
   { package: "certbot", there: () => hasCommand("certbot") },
   { package: "lego", there: () => hasCommand("lego") },
   { package: "uacme", there: () => hasCommand("uacme") && hasCommand("ualpn") },
@@ -41,6 +47,12 @@ const softhsmModules = [
   "/usr/lib/libsofthsm2.so",
   "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 ];
+
+/** Where Debian puts NSS softoken, tpm2-pkcs11, and what leads it to the TPM's resource manager. */
+const debianLibraries = (name) => ["x86_64", "aarch64"].map((machine) => `/usr/lib/${machine}-linux-gnu/${name}`);
+const nssModules = debianLibraries("libsoftokn3.so");
+const tpmModules = debianLibraries("libtpm2_pkcs11.so.1");
+const tabrmdModules = debianLibraries("libtss2-tcti-tabrmd.so.0");
 
 const testMsMax = 300_000;
 

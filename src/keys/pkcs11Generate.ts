@@ -29,9 +29,11 @@ interface Generation {
 
 const ecKeyPair: Mechanism = { name: "CKM_EC_KEY_PAIR_GEN", value: 0x1040 };
 
+const rsaPair: Mechanism = { name: "CKM_RSA_PKCS_KEY_PAIR_GEN", value: 0x0 };
+
 function rsaKeyPair(modulusBits: number): Generation {
   return {
-    mechanism: { name: "CKM_RSA_PKCS_KEY_PAIR_GEN", value: 0x0 },
+    mechanism: rsaPair,
     made: (ck) => [
       { type: ck.CKA_MODULUS_BITS, value: modulusBits },
       { type: ck.CKA_PUBLIC_EXPONENT, value: Buffer.of(1, 0, 1) },
@@ -137,7 +139,8 @@ function keyPairTemplates({ ck }: Pkcs11Module, label: string, kind: KeyKind) {
       ...both,
       ...made(ck),
       { type: ck.CKA_PRIVATE, value: false },
-      { type: ck.CKA_VERIFY, value: true },
+      // Signatures are verified here, not in the token; tpm2-pkcs11 takes no RSA key that may verify and not decrypt.
+      ...(mechanism === rsaPair ? [] : [{ type: ck.CKA_VERIFY, value: true }]),
     ],
     privateTemplate: [
       ...both,

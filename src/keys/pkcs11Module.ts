@@ -39,7 +39,8 @@ export interface Pkcs11Module {
 
 interface LoadedModule {
   readonly cryptoki: PKCS11;
-  readonly libraryParameters: string | undefined;
+  /** Those of its users; they cannot change while it has any. */
+  libraryParameters: string | undefined;
   /** Who uses it, each with whether it has given its sessions up and waits for the token to come back. */
   readonly users: Set<{ waits: boolean }>;
   /** True when our C_Initialize was the one that counted, so that C_Finalize is ours too. */
@@ -65,8 +66,9 @@ export async function openPkcs11Module(path: string, libraryParameters?: string)
     throw new Error(`there is no PKCS#11 module at ${path}; install the token's library or correct the path`);
   });
   const name = await realpath(path);
-  const loaded = loadedModules.get(name) ?? load(ck, name, libraryParameters);
-  if (loaded.libraryParameters !== libraryParameters)
+  const loaded = loadedModules.get(name) ?? load(ck, name);
+  if (loaded.users.size === 0 && !loaded.initialized) loaded.libraryParameters = libraryParameters;
+  else if (loaded.libraryParameters !== libraryParameters)
     throw new Error(`the PKCS#11 module ${path} is in use with other library parameters`);
   loadedModules.set(name, loaded);
   const user = { waits: false };
@@ -140,9 +142,9 @@ async function logInApart(login: PinLogin): Promise<string> {
   });
 }
 
-function load(ck: Binding, path: string, libraryParameters: string | undefined): LoadedModule {
+function load(ck: Binding, path: string): LoadedModule {
   try {
-    return { cryptoki: new ck.PKCS11(path), libraryParameters, users: new Set(), initialized: false };
+    return { cryptoki: new ck.PKCS11(path), libraryParameters: undefined, users: new Set(), initialized: false };
   } catch {
     throw new Error(`${path} is not a PKCS#11 module that can be loaded here`);
   }

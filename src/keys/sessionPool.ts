@@ -47,6 +47,8 @@ export interface SessionPool<Session> {
 interface Lease<Session> {
   readonly session: Session;
   readonly generation: number;
+  /** Set when its operation found it lost. */
+  lost?: true;
 }
 
 interface Waiter<Session> {
@@ -66,6 +68,8 @@ interface Job<Session> {
 const newestShare = 0.1;
 
 const drainPollMs = 5;
+/** How long sessions that are out are waited for before others are opened. */
+const comeBackMs = 250;
 
 /** Opens the sessions. @throws what `open` throws */
 export async function openSessionPool<Session>(options: SessionPoolOptions<Session>): Promise<SessionPool<Session>> {
@@ -73,6 +77,8 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
   /** In order of arrival; a Set because a deadline takes a waiter out of the middle. */
   const waiting = new Set<Waiter<Session>>();
   let generation = 0;
+  /** The generation that was last begun; as `generation`, but while it is being opened. */
+  let opened = 0;
   let usable = false;
   let busy = 0;
   let closed = false;
@@ -113,17 +119,22 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
   function release(lease: Lease<Session>): void {
     busy -= 1;
     hanging.delete(lease);
-    if (closed || !usable || lease.generation !== generation) options.close(lease.session);
-    else handOut(lease);
+    if (usable && !closed && lease.generation === generation) handOut(lease);
+    // Some modules give the handle of a session that is gone to the next one: what was found lost is not closed under its successor.
+    else if (!lease.lost || lease.generation === opened) options.close(lease.session);
   }
 
   async function fill(): Promise<void> {
+    // Those that are out are waited for a little, so that they are closed before their handles can be given out again.
+    const end = performance.now() + comeBackMs;
+    while (isOut() && performance.now() < end) await sleep(drainPollMs);
+    opened += 1;
     const sessions = await options.open(busy === 0);
     if (closed) {
       for (const session of sessions) options.close(session);
       return;
     }
-    generation += 1;
+    generation = opened;
     usable = true;
     size = sessions.length;
     hanging.clear(); // What still hangs is of an earlier opening, and none of these.
@@ -167,7 +178,8 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
       if (job.expired) throw new KeyUnavailable("the deadline passed");
       return { result: await operation(lease.session) };
     } catch (error) {
-      if (last || job.expired || !options.isLost(error)) throw error;
+      if (options.isLost(error)) lease.lost = true;
+      if (last || job.expired || !lease.lost) throw error;
     } finally {
       delete job.lease;
       averageMs += (performance.now() - began - averageMs) * newestShare;
@@ -198,8 +210,12 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
       throw new KeyUnavailable("the token is too slow for the operations that wait for it");
   }
 
+  function isOut(): boolean {
+    return busy > 0;
+  }
+
   function isQuiet(): boolean {
-    return busy === 0 && !reopening;
+    return !isOut() && !reopening;
   }
 
   await fill();

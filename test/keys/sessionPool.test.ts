@@ -124,8 +124,7 @@ t.test(
     // One runs, one is given the dead session after it, one is still in the queue when the reopening fails.
     const outcomes = await Promise.allSettled([pool.run(dieOnFirst), pool.run(dieOnFirst), pool.run(dieOnFirst)]);
     const away = { status: "rejected", reason: { name: "KeyUnavailable", message: /opened again: token away/ } };
-    const pausing = { status: "rejected", reason: { name: "KeyUnavailable", message: /a moment ago/ } };
-    t.match(outcomes, [away, pausing, away]);
+    t.match(outcomes, [away, away, away], "all that came before it had failed share it");
     await t.rejects(
       pool.run(async (session) => session),
       { name: "KeyUnavailable", message: /a moment ago/ },
@@ -300,7 +299,39 @@ t.test("requireReady of lost sessions refuses, and brings them back for whoever 
   t.throws(() => pool.requireReady(), KeyUnavailable, "not yet: it was tried a moment ago");
   await sleep(40);
   t.throws(() => pool.requireReady(), KeyUnavailable, "this one has it opened");
-  await sleep(10);
+  await sleep(20);
   t.doesNotThrow(() => pool.requireReady());
   t.equal(opened, 2);
 });
+
+t.test(
+  "a lost session is never closed once its successors are being opened, whose handles may be the same",
+  async (t) => {
+    const open = new Set<number>();
+    const closedAlive: number[] = [];
+    const { pool } = await numberedPool({
+      // Handles are given out again at once, as tpm2-pkcs11 does.
+      async open() {
+        open.clear();
+        await sleep(30);
+        for (const handle of [1, 2]) open.add(handle);
+        return [1, 2];
+      },
+      close: (session) => {
+        if (open.has(session) && opening) closedAlive.push(session);
+      },
+    });
+    let opening = false;
+    const held = gate();
+    // Longer than the others are waited for: a call that hangs in the module while it is opened again.
+    const hanging = pool.run(() => held.promise.then(() => Promise.reject(lost)));
+    await t.rejects(
+      pool.run(() => Promise.reject(lost)),
+      lost,
+    );
+    opening = true;
+    held.resolve();
+    await t.rejects(hanging, lost);
+    t.same(closedAlive, []);
+  },
+);
