@@ -21,6 +21,7 @@ import { createOutbound } from "./outbound/outbound.ts";
 import { openExternalAccounts } from "./openExternalAccounts.ts";
 import { openIdentities } from "./openIdentities.ts";
 import { openLimits } from "./openLimits.ts";
+import { openOcsp } from "./openOcsp.ts";
 import { createPlainServer, openRevocation } from "./openRevocation.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
@@ -83,10 +84,12 @@ async function build(
     finalizesUnderWay: () => limits.finalizes.underWay(),
     tokens: () => keys.tokens?.() ?? [],
     lists: () => revocation.lists.known(),
+    ocspRemembered: () => ocsp.remembered(),
   });
   const revocation = openRevocation(configuration, foundation, metrics, now);
   const limits = openLimits(configuration, now, (limit) => metrics.limitRefused(limit));
   const issuing = openIssuing(foundation, metrics, now, replacements);
+  const ocsp = openOcsp(configuration, foundation, metrics, now);
   // What an earlier process left in the middle is finished before anything new begins; what a live one is at, it finishes itself.
   const left = siblings.alone ? { intents: now(), validations: now() } : leftBehind(now(), configuration);
   await issuing.settle(left.intents);
@@ -124,7 +127,8 @@ async function build(
   const validations = await mountAcme(server, parts, replacements.acme);
   const operatorTokenFile = await mountOperatorRest(server, parts);
   await mountPublic(server, parts);
-  const plainServer = await createPlainServer(configuration, foundation, metrics, [revocation.routes]);
+  const plainServer = await createPlainServer(configuration, foundation, metrics, [revocation.routes, ocsp.routes]);
+  await server.register(ocsp.routes);
 
   await validations.resume(left.validations);
   const renewListener = (): Promise<void> => listener.renew(server);
@@ -136,6 +140,7 @@ async function build(
     rereadGrants,
     rereadIssuers,
     makeLists: () => revocation.round(),
+    ocsp,
     issuing,
     validations,
     metrics,

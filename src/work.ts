@@ -9,6 +9,7 @@ import type { Configuration } from "./config/load.ts";
 import type { Issuing } from "./authority/issue.ts";
 import { relayOutbox, type OutboxEvent } from "./events/outbox.ts";
 import type { Metrics } from "./http/metrics.ts";
+import type { Ocsp } from "./openOcsp.ts";
 import { startJobs, type RunningJobs } from "./jobs/jobs.ts";
 import type { Database } from "./store/database.ts";
 import { createOutboxStore, prune } from "./store/maintenance.ts";
@@ -24,6 +25,7 @@ export interface WorkParts {
   readonly rereadIssuers: () => Promise<void>;
   /** Makes the revocation lists that are due. */
   readonly makeLists: () => Promise<void>;
+  readonly ocsp: Pick<Ocsp, "catchUp" | "keepUp">;
   readonly issuing: Issuing;
   readonly validations: ValidationRunner;
   readonly metrics: Metrics;
@@ -70,6 +72,7 @@ export function startWork({
   rereadGrants,
   rereadIssuers,
   makeLists,
+  ocsp,
   issuing,
   validations,
   metrics,
@@ -101,6 +104,8 @@ export function startWork({
     { name: "grants", everyMs: 1_000, run: rereadGrants },
     { name: "issuers", everyMs: 1_000, run: rereadIssuers },
     { name: "certificate-lists", everyMs: 1_000, run: makeLists },
+    { name: "ocsp-revoked", everyMs: 1_000, run: () => ocsp.catchUp() },
+    { name: "ocsp-responses", everyMs: 5_000, run: () => ocsp.keepUp() },
     { name: "outbox", everyMs: 1_000, run: () => relayOutbox(outbox, [observe]) },
     {
       name: "prune",

@@ -17,6 +17,7 @@ const composition = [
   "openIdentities.ts",
   "openLimits.ts",
   "openNonces.ts",
+  "openOcsp.ts",
   "openRevocation.ts",
   "openValidations.ts",
   "parts.ts",
@@ -32,7 +33,7 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   x509: ["keys/signer.ts"], // Types: which signature algorithms there are.
   keys: ["x509"],
   attestation: ["cache", "encoding", "x509"],
-  authority: ["attestation", "keys", "x509"],
+  authority: ["attestation", "cache", "keys", "x509"],
   acme: ["attestation", "authority", "cache", "encoding", "outbound", "problem", "x509"],
   outbound: [],
   access: ["problem"],

@@ -12,6 +12,7 @@ import type { LintedCaRequest } from "./caRequest.ts";
 import type { LintedCertificate } from "./lint.ts";
 import type { IntendedCertificate } from "./lintIntent.ts";
 import type { LintedCertificateList } from "./revocation/lintList.ts";
+import type { LintedOcspResponse } from "./revocation/lintResponse.ts";
 
 /** What a CA's key may sign. */
 export type ToBeSigned =
@@ -19,7 +20,8 @@ export type ToBeSigned =
   | IntendedCertificate
   | LintedCaCertificate
   | LintedCaRequest
-  | LintedCertificateList;
+  | LintedCertificateList
+  | LintedOcspResponse;
 
 /** A signature of our own that does not verify: never released. */
 export class BadSignature extends Error {

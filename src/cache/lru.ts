@@ -16,17 +16,33 @@ export interface LRU<Key, Value> {
   entries(): Iterable<readonly [Key, Value]>;
 }
 
-/** @param limit the most entries it keeps, at least 1; of these the half that was used last for sure */
-export function createLru<Key, Value extends {}>(limit: number): LRU<Key, Value> {
+/**
+ * @param limit the most entries it keeps, at least 1; of these the half that was used last for sure
+ * @param weigh what an entry counts of the limit where that is not 1, octets for instance: then it keeps that much, and two entries over it at most
+ */
+export function createLru<Key, Value extends {}>(
+  limit: number,
+  weigh: (value: Value) => number = () => 1,
+): LRU<Key, Value> {
   const generation = Math.max(1, Math.ceil(limit / 2));
   let young = new Map<Key, Value>();
   let old = new Map<Key, Value>();
+  let weight = 0; // Of the young ones.
   function use(key: Key, value: Value): void {
     old.delete(key);
+    const before = young.get(key);
+    weight += weigh(value) - (before === undefined ? 0 : weigh(before));
     young.set(key, value);
-    if (young.size < generation) return;
+    if (weight < generation) return;
     old = young;
     young = new Map();
+    weight = 0;
+  }
+  function remove(key: Key): boolean {
+    const value = young.get(key);
+    if (value === undefined) return old.delete(key);
+    weight -= weigh(value);
+    return young.delete(key);
   }
   return {
     get size() {
@@ -40,10 +56,11 @@ export function createLru<Key, Value extends {}>(limit: number): LRU<Key, Value>
       return value;
     },
     set: use,
-    delete: (key) => young.delete(key) || old.delete(key),
+    delete: remove,
     clear() {
       young = new Map();
       old = new Map();
+      weight = 0;
     },
     entries: () => [...young, ...old],
   };

@@ -1,6 +1,7 @@
 /** The section `revocation`: where relying parties learn of revocation, and how long what they are told stands. */
 import { Type, type Static } from "typebox";
 
+import { ocspKeys } from "./ocsp.ts";
 import { integer, section } from "./sections.ts";
 
 export const revocationSection = section({
@@ -25,6 +26,7 @@ export const revocationSection = section({
   }),
   crlCacheSeconds: integer("How long proxies and clients may keep a list without asking again.", 0, 86_400, 300),
   crlMemoryBytes: integer("Lists that are kept in memory.", 1_048_576, 17_179_869_184, 134_217_728),
+  ...ocspKeys,
 });
 
 /** The section with what it leaves open filled in. */

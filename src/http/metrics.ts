@@ -14,6 +14,10 @@ export interface Metrics {
   limitRefused(limit: string): void;
   /** A revocation list could not be made. */
   certificateListFailed(): void;
+  /** A request for the status of a certificate was answered (RFC 6960). */
+  ocspAnswered(outcome: string, method: string): void;
+  /** An OCSP response was signed. */
+  ocspSigned(why: string): void;
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -31,6 +35,8 @@ export interface MetricsSources {
   readonly tokens: () => readonly { readonly token: string; readonly usable: boolean }[];
   /** The revocation lists that stand. */
   readonly lists: () => readonly StandingListFacts[];
+  /** OCSP responses in memory. */
+  readonly ocspRemembered: () => number;
 }
 
 interface StandingListFacts {
@@ -133,6 +139,19 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registers,
   });
   registerLists(registry, sources.lists);
+  const ocspAnswers = new Counter({
+    name: "mayfly_ocsp_responses_total",
+    help: "OCSP requests answered, by what was said and by method",
+    labelNames: ["outcome", "method"],
+    registers,
+  });
+  const ocspSignatures = new Counter({
+    name: "mayfly_ocsp_signed_total",
+    help: "OCSP responses signed: asked, nonce, or ahead of requests",
+    labelNames: ["why"],
+    registers,
+  });
+  measured("mayfly_ocsp_remembered", "OCSP responses in memory", sources.ocspRemembered);
   return {
     observeRequest: ({ route, method, status, seconds }) =>
       requests.observe({ route, method, status: String(status) }, seconds),
@@ -143,6 +162,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
     keyTested: (outcome) => keyTests.inc({ outcome }),
     limitRefused: (limit) => refused.inc({ limit }),
     certificateListFailed: () => listFailures.inc(),
+    ocspAnswered: (outcome, method) => ocspAnswers.inc({ outcome, method }),
+    ocspSigned: (why) => ocspSignatures.inc({ why }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

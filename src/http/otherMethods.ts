@@ -26,6 +26,8 @@ export function refuseOtherMethods(server: FastifyInstance): void {
 }
 
 function fits(pattern: readonly string[], path: readonly string[]): boolean {
+  if (pattern.at(-1) === "*")
+    return path.length >= pattern.length && fits(pattern.slice(0, -1), path.slice(0, pattern.length - 1));
   return (
     pattern.length === path.length &&
     pattern.every((segment, index) => (segment.startsWith(":") ? path[index] !== "" : path[index] === segment))

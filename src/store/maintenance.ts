@@ -5,6 +5,7 @@
 import type { OutboxEvent, OutboxStore } from "../events/outbox.ts";
 import { statement, type Database } from "./database.ts";
 import { pruneLineages } from "./lineages.ts";
+import { pruneOcspResponses } from "./ocspResponses.ts";
 import { pruneFailures, releasePlaces } from "./orderLimits.ts";
 
 const take = statement(
@@ -75,6 +76,7 @@ export async function prune(db: Database, now: Date, oldestId: string): Promise<
     [pruneOrders, oldestId],
     [pruneAuthorizations, oldestId],
     [pruneReplacements, oldestId],
+    [pruneOcspResponses, now],
   ] as const) {
     let gone = pruneBatch;
     while (gone === pruneBatch) gone = (await db.run(statementOf, [bound, pruneBatch])).length;

@@ -145,10 +145,15 @@ function ia5(name: string): Buffer {
   return Buffer.from(name, "latin1");
 }
 
+/** The content of the BIT STRING of a SubjectPublicKeyInfo: what key identifiers and hashes of keys are made of. @throws {DerError} */
+export function contentOfPublicKey(spki: Uint8Array): Buffer {
+  const [, key] = membersOf(readDer(spki), tags.sequence, "The public key");
+  return octetAlignedBitsOf(key, "The public key's value");
+}
+
 /** The key identifier of a SubjectPublicKeyInfo: the leftmost 160 bits of SHA-256 of its bit string (RFC 7093 §2, method 1). */
 export function keyIdentifier(spki: Uint8Array): Buffer {
-  const [, key] = membersOf(readDer(spki), tags.sequence, "The public key");
-  return hash("sha256", octetAlignedBitsOf(key, "The public key's value"), "buffer").subarray(0, 20);
+  return hash("sha256", contentOfPublicKey(spki), "buffer").subarray(0, 20);
 }
 
 /** RFC 5280 §4.2.1.2; not critical. @throws {DerError} when `spki` is not one */

@@ -29,6 +29,7 @@ async function serverWith(changes: Partial<PublicRoutesOptions> = {}) {
     ],
     finalizesUnderWay: () => 3,
     tokens: () => [{ token: "mayfly (HSM)", usable: false }],
+    ocspRemembered: () => 5,
   });
   const server = createServer({
     tls: undefined,
@@ -142,6 +143,7 @@ t.test("metrics in Prometheus' text format, labelled by route and not by URL", a
     'mayfly_crl_next_update_seconds{issuer="i",shard="3"} 1795780800',
     "mayfly_crl_failures_total 1",
     "mayfly_finalizes_under_way 3",
+    "mayfly_ocsp_remembered 5",
     "mayfly_sql_statements 4711",
     'mayfly_http_request_duration_seconds_count{route="/healthz",method="GET",status="200"} 1',
     'mayfly_http_request_duration_seconds_count{route="none",method="GET",status="404"} 1',

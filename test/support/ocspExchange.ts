@@ -1,6 +1,7 @@
 /** OCSP as OpenSSL speaks it: requests of its client, responses of its responder, and its judgement of ours. */
 import { createHash, sign } from "node:crypto";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { text } from "node:stream/consumers";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,6 +47,22 @@ export function opensslOcsp<T>(
     for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content, { mode: 0o600 });
     const { status, stdout, stderr } = spawnSync("openssl", ["ocsp", ...args], { cwd: directory, encoding: "utf8" });
     return read({ status, stdout, stderr }, (name) => readFileSync(join(directory, name)));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** The same against a server in this very process, which must not wait for it. */
+export async function opensslClient(files: Readonly<Record<string, string>>, args: readonly string[]): Promise<Ran> {
+  const directory = mkdtempSync(join(tmpdir(), "ocsp-"));
+  try {
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content, { mode: 0o600 });
+    const child = spawn("openssl", ["ocsp", ...args], { cwd: directory, stdio: ["ignore", "pipe", "pipe"] });
+    const ended = Promise.withResolvers<number | null>();
+    child.once("close", ended.resolve);
+    child.once("error", ended.reject);
+    const [stdout, stderr, status] = await Promise.all([text(child.stdout), text(child.stderr), ended.promise]);
+    return { status, stdout, stderr };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -1,0 +1,30 @@
+/**
+ * How many signatures strangers may have: so many a second, as many of them at once, and never more under way than that. What is over it is not
+ * queued, so that a flood of requests neither fills memory nor keeps the token from issuing. Pure but for the promise it waits for.
+ */
+export interface SignatureBudget {
+  /** Runs `sign` where there is room. Undefined where there is none: then nothing was run. */
+  take<T>(nowMs: number, sign: () => Promise<T>): Promise<T> | undefined;
+}
+
+/** Milliseconds: sums of fractions come out a little over. */
+const rounding = 0.001;
+
+/** @param perSecond at least 1 */
+export function createSignatureBudget(perSecond: number): SignatureBudget {
+  const each = 1000 / perSecond;
+  // As a token bucket of `perSecond` tokens, kept as the time at which it will be full again.
+  let fullAt = 0;
+  let underWay = 0;
+  return {
+    take(nowMs, sign) {
+      const next = Math.max(fullAt, nowMs) + each;
+      if (next - nowMs > 1000 + rounding || underWay >= perSecond) return undefined;
+      fullAt = next;
+      underWay++;
+      return sign().finally(() => {
+        underWay--;
+      });
+    },
+  };
+}
