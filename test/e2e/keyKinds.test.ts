@@ -1,16 +1,27 @@
 /** A whole server whose CA has keys of each family, in a token or beside it: what it issues, and what it publishes for whom. */
-import { X509Certificate } from "node:crypto";
+// oxlint-disable-next-line import/no-unassigned-import -- the witness needs its side effect
+import "reflect-metadata";
+import { webcrypto, X509Certificate } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as witness from "@peculiar/x509";
 import t, { type Test } from "tap";
+import { isPostQuantum } from "../../src/keys/keyAlgorithms.ts";
 import { readCertificate } from "../../src/x509/certificate.ts";
-import { pemDecode } from "../../src/x509/pem.ts";
+import { readDistributedList } from "../../src/x509/certificateList.ts";
+import { pemDecode, pemEncode } from "../../src/x509/pem.ts";
+import { signatureAlgorithmOf, verifySignature } from "../../src/x509/signatureAlgorithm.ts";
 import type { KeyKind, SignatureAlgorithm } from "../../src/keys/signer.ts";
 import { acmeDriver } from "../support/acmeDriver.ts";
 import { issued, leafOf } from "../support/acmeFlows.ts";
 import { certificateAuthority, type TestAuthority } from "../support/certificateAuthority.ts";
 import { opensslVerify } from "../support/opensslVerify.ts";
+import { run } from "../support/program.ts";
 import { softhsmToken } from "../support/softhsm.ts";
+
+witness.cryptoProvider.set(webcrypto);
+const none = Buffer.alloc(0);
 
 interface Case {
   readonly keyKind: KeyKind;
@@ -53,6 +64,42 @@ function requireChain(t: Test, chain: string, rootPem: string, algorithm: Signat
   }
 }
 
+/** The list that says of the leaf of this chain that it is revoked, as soon as there is one. */
+async function listOf({ authority }: TestAuthority, leaf: Buffer): Promise<Buffer> {
+  const { serialNumber } = readCertificate(leaf);
+  const { pathname } = new URL(authority.issuers.active("default").crlUrl(serialNumber));
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    const reply = await authority.server.inject(pathname);
+    if (reply.statusCode === 200 && reply.rawPayload.includes(serialNumber)) return reply.rawPayload;
+    await sleep(100);
+  }
+  throw new Error("there is no list with the certificate");
+}
+
+/** OpenSSL and @peculiar/x509 verify it where they know the algorithm; we do in any case, and not when it is bent. */
+async function requireList(
+  t: Test,
+  { dataDir }: TestAuthority,
+  [list, issuing]: readonly [Buffer, Buffer],
+  algorithm: SignatureAlgorithm,
+): Promise<void> {
+  const read = readDistributedList(list);
+  const { publicKey } = new X509Certificate(issuing);
+  t.equal(signatureAlgorithmOf(read.signatureIdentifier), algorithm);
+  t.ok(verifySignature(algorithm, publicKey, read.tbs, read.signature));
+  const bent = Buffer.from(read.signature);
+  bent[8] = (bent[8] ?? 0) ^ 1;
+  t.notOk(verifySignature(algorithm, publicKey, read.tbs, bent));
+  if (isPostQuantum(algorithm)) return;
+  const [listFile = "", caFile = ""] = ["list.crl", "issuing.pem"].map((name) => path.join(dataDir, name));
+  await writeFile(listFile, list);
+  await writeFile(caFile, pemEncode("CERTIFICATE", issuing));
+  const judged = await run("openssl", ["crl", "-inform", "der", "-noout", "-in", listFile, "-CAfile", caFile]);
+  t.match(judged, { status: 0, stderr: /verify OK/ });
+  const crl = new witness.X509Crl(list);
+  t.ok(await crl.verify({ publicKey: new witness.X509Certificate(issuing).publicKey }), "@peculiar/x509");
+}
+
 for (const each of cases) {
   const { keyKind, algorithm } = each;
   t.test(`hierarchy.keyKind ${keyKind}: issues before and after a restart, revokes, publishes`, async (t) => {
@@ -70,6 +117,8 @@ for (const each of cases) {
     const { chain } = await issued(ca, alice);
     requireChain(t, chain, ca.root, algorithm);
     t.equal((await alice.post(acme.directory.revokeCert, { certificate: leafOf(chain) })).status, 200);
+    const [leaf = none, issuing = none] = pemDecode(chain, "CERTIFICATE");
+    await requireList(t, ca, [await listOf(ca, leaf), issuing], algorithm);
 
     const [bundle, everyRoot] = await Promise.all(
       ["/spiffe/bundle.json", "/spiffe/bundle-post-quantum.json"].map(
