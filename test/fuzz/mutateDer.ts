@@ -19,6 +19,8 @@ function read(bytes: Buffer): Node[] {
     let start = at + 2;
     if (length > 0x80) {
       const octets = length & 0x7f;
+      // Octets that are no DER may come here as well: what stands in an OCTET STRING, say. They end where nobody would read on.
+      if (octets > 6 || start + octets > bytes.length) return nodes;
       length = bytes.readUIntBE(start, octets);
       start += octets;
     }
@@ -51,6 +53,7 @@ export function bendDer(random: Random, der: Buffer, changes = 1 + random.below(
   let nodes: readonly Node[] = read(der);
   for (let round = 0; round < changes; round++) {
     const count = nodes.reduce((sum, node) => sum + size(node), 0);
+    if (count === 0) return bendBytes(random, der);
     const chosen = random.below(count);
     let seen = 0;
     const visit = (node: Node): readonly Node[] => {
