@@ -91,12 +91,21 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
       return same;
     }
     const { spki } = readCertificate(stored.certificate);
-    const signer = await options.keys.find({
-      spki,
-      ...(stored.signatureAlgorithm !== null && { algorithm: stored.signatureAlgorithm }),
-    });
+    const { signatureAlgorithm: algorithm } = stored;
+    // One key that may not be used, or not with its issuer's algorithm, must not take the other issuers with it.
+    const signer = await options.keys
+      .find({ spki, ...(algorithm !== null && { algorithm }) })
+      .catch((error: unknown) => {
+        if (error instanceof KeyUnavailable || !(error instanceof Error)) throw error;
+        complain(stored, `the key of the issuing CA (label ${stored.keyLabel}) cannot be used: ${error.message}`);
+        return undefined;
+      });
     if (signer === undefined) {
-      complain(stored);
+      complain(
+        stored,
+        `the key of the issuing CA (label ${stored.keyLabel}) is not among the ${options.keys.description}; ` +
+          "start with the key provider that made this CA, or with an empty database",
+      );
       return undefined;
     }
     const issuer = issuerOf(stored, issuingKey(signer), chainPem, options.publicUrl);
@@ -104,12 +113,10 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     return issuer;
   }
 
-  function complain(stored: StoredIssuer): void {
+  /** Once for each issuer. */
+  function complain(stored: StoredIssuer, reason: string): void {
     if (complained.has(stored.id)) return;
     complained.add(stored.id);
-    const reason =
-      `the key of the issuing CA (label ${stored.keyLabel}) is not among the ${options.keys.description}; ` +
-      "start with the key provider that made this CA, or with an empty database";
     if (stored.name === defaultIssuerName && stored.state === "active") unusable = reason;
     options.onUnusable?.(stored, reason);
   }

@@ -1,7 +1,9 @@
+import { createPublicKey } from "node:crypto";
 import t from "tap";
 import { openIssuers } from "../../src/authority/issuers.ts";
 import type { StoredIssuer } from "../../src/authority/ports.ts";
-import { KeyUnavailable } from "../../src/keys/signer.ts";
+import { chosenAlgorithm } from "../../src/keys/keyAlgorithms.ts";
+import { KeyUnavailable, type KeyProvider } from "../../src/keys/signer.ts";
 import { otherCa, subjectOf } from "../support/crossSigned.ts";
 import { memoryHierarchy, memoryKeys, trustDomain } from "../support/issuers.ts";
 import { selfSigned } from "../support/selfSigned.ts";
@@ -134,6 +136,31 @@ t.test(
     t.equal(issuers.rootPem(), pemEncode("CERTIFICATE", certificate));
   },
 );
+
+t.test("an issuer whose key cannot sign with its algorithm is told of, and takes no other with it", async (t) => {
+  const { keys, store, row } = await opened();
+  const { certificate, privateKey } = selfSigned("ed25519");
+  const first = row("issuing");
+  store.issuers.push({ ...first, id: "odd", name: "odd", certificate, signatureAlgorithm: "ml-dsa-44" });
+  const key = createPublicKey(privateKey);
+  const strict: KeyProvider = {
+    ...keys,
+    async find(wanted) {
+      if (!Buffer.from(wanted.spki ?? []).equals(key.export({ type: "spki", format: "der" }))) return keys.find(wanted);
+      chosenAlgorithm(key, wanted.algorithm, 'the key "odd"');
+      return undefined;
+    },
+  };
+  const unusable: string[] = [];
+  const options = { keys: strict, store, trustDomain, publicUrl: "https://ca.test", now: () => now };
+  const issuers = await openIssuers({ ...options, onUnusable: (_, reason) => unusable.push(reason) });
+  await issuers.reread();
+  t.same(unusable, [
+    `the key of the issuing CA (label ${first.keyLabel}) cannot be used: the key "odd" signs with ed25519, and not with ml-dsa-44 as it should`,
+  ]);
+  t.equal(issuers.active("default").id, first.id);
+  t.throws(() => issuers.active("odd"), KeyUnavailable);
+});
 
 t.test("pointers in certificates: the list by the serial number's first random octet", async (t) => {
   const issuer = (await opened()).issuers.active("default");
