@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { httpsTransport, type HttpsTransport } from "../src/client/http.ts";
 import type { ObservedExchange } from "../src/client/session.ts";
 import { algorithmCosts } from "./algorithms.ts";
+import type { KeyKind } from "../src/keys/signer.ts";
 import { compare } from "./compare.ts";
 import {
   attestedFlow,
@@ -41,6 +42,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --attestations N  memory over N inline attestations, in place of a measured part
   --algorithms      what a signature costs and weighs, by kind of CA key, without a server
   --formats         what verifying one piece of evidence costs, format by format, without a server
+  --crl N           a revocation list of N entries, from rows to publication, without a server; --key-kind KIND of the issuer
   --json            one JSON object instead of tables
 `;
 
@@ -58,6 +60,8 @@ const { values } = parseArgs({
     "http01-port": { type: "string", default: "5002" },
     attestations: { type: "string" },
     algorithms: { type: "boolean", default: false },
+    crl: { type: "string" },
+    "key-kind": { type: "string", default: "ec-p256" },
     formats: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
@@ -72,8 +76,16 @@ const plan = {
 if (values.help) process.stdout.write(help);
 else if (values.algorithms) process.stdout.write(await algorithmCosts());
 else if (values.formats) process.stdout.write(await formatCosts());
+else if (values.crl !== undefined) await benchLists(Number(values.crl));
 else if (values.directory === undefined) await benchOwn();
 else await benchOther(values.directory);
+
+async function benchLists(count: number): Promise<void> {
+  if (values.keys !== "softhsm" && values.keys !== "development") throw new Error("--keys is softhsm or development");
+  // Loaded for this alone: the memory that is measured is that of this process.
+  const { measureLists } = await import("./certificateLists.ts");
+  process.stdout.write(await measureLists(count, values.keys, values["key-kind"] as KeyKind));
+}
 
 async function benchOwn(): Promise<void> {
   if (values.keys !== "softhsm" && values.keys !== "development") throw new Error("--keys is softhsm or development");

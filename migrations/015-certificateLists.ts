@@ -10,7 +10,9 @@ const statements = [
      add constraint revocation_reason_check check (reason between 0 and 10 and reason not in (7, 8))`,
   `drop index revocation_unpublished`,
   `create index revocation_unpublished on revocation (issuer_id, shard) where published_at is null`,
-  `create index revocation_listed on revocation (issuer_id, shard, serial)`,
+  // With all that an entry is made from: a large list is read from this index alone.
+  `create index revocation_listed on revocation (issuer_id, shard, serial)
+     include (revoked_at, reason, list_number, published_at, not_after)`,
 
   // A row for each list that there is to be, made when its issuer is published. Every attempt at a list takes a number of its own, which nobody
   // gets again; only the newest attempt can be published.

@@ -50,6 +50,13 @@ export type VisitRevoked = (
   reason: number | undefined,
 ) => void;
 
+/** What is left out of a list: certificates that ended before a time. */
+export interface ListBounds {
+  readonly expiredBefore: Date;
+  /** Serial numbers of certificates that end then or later are above it, octet by octet. */
+  readonly firstSerial: Buffer;
+}
+
 export interface CertificateListStore {
   /** Makes the places of issuers that have been published: all of them, so that no URL in a certificate leads nowhere. */
   makePlaces(): Promise<void>;
@@ -61,11 +68,10 @@ export interface CertificateListStore {
   /** The list was not made: it is due again in a while. */
   giveBack(turn: ListTurn): Promise<void>;
   /**
-   * Settles what the list will have, and shows it in the order of serial numbers, octet by octet: what was revoked and not expired before
-   * `expiredBefore`, or was on no list yet. Of what is new not more than one statement can publish; the rest makes the list due again.
-   * Resolves to how many it showed.
+   * Settles what the list will have, and shows it in the order of serial numbers, octet by octet: what did not expire before these bounds, or was on
+   * no list yet. Of what is new not more than one statement can publish; the rest makes the list due again. Resolves to how many it showed.
    */
-  readRevoked(turn: ListTurn, expiredBefore: Date, visit: VisitRevoked): Promise<number>;
+  readRevoked(turn: ListTurn, bounds: ListBounds, visit: VisitRevoked): Promise<number>;
   /**
    * Atomic: the list stands, what it has is published by it, audit entry and event, or nothing. False where another attempt came between: then
    * that one counts, and this list is never shown to anybody.

@@ -21,3 +21,10 @@ export function serialNumber(notAfter: Date, random: Buffer): Buffer {
   prefix.writeUInt16BE(day);
   return Buffer.concat([prefix, random]);
 }
+
+/** What serial numbers of certificates that end on this day or later are above, octet by octet. */
+export function firstSerialOf(day: Date): Buffer {
+  const prefix = Buffer.alloc(serialDayOctets);
+  prefix.writeUInt16BE(Math.min(Math.max(dayOf(day), 0), 0x7fff));
+  return prefix;
+}

@@ -50,17 +50,31 @@ const settle = statement(
 );
 
 /** Rows in one answer, which is one value: a row of its own for each would cost more than all else. */
-const pageSize = 50_000;
+const pageSize = 20_000;
 
+/** Of rows `page` in their order: how many they are, and each one's serial number, time and reason; -1 where it has none, -2 where it is not listed. */
+const packed = (listed: string): string =>
+  `count(*)::integer as count, string_agg(
+     int2send(length(serial)::smallint) || serial || timestamptz_send(revoked_at)
+       || int2send(case when ${listed} then coalesce(reason, -1::smallint) else -2::smallint end), ''::bytea order by serial) as packed`;
+
+// By the index alone, which has all of this, from the day on that certificates end which may be listed: those of years before are not looked at.
 const readPage = statement(
   "certificate_list_page",
-  `select count(*)::integer as count, string_agg(
-     int2send(length(serial)::smallint) || serial || int8send(extract(epoch from revoked_at)::bigint)
-       || int2send(coalesce(reason, -1::smallint)), ''::bytea order by serial) as packed
+  `select ${packed("list_number <= $4 and (published_at is null or not_after >= $5)")}
    from (
-     select serial, revoked_at, reason from revocation
-     where issuer_id = $1 and shard = $2 and serial > $3 and list_number <= $4 and (published_at is null or not_after >= $5)
-     order by serial limit ${pageSize}
+     select serial, revoked_at, reason, list_number, published_at, not_after from revocation
+     where issuer_id = $1 and shard = $2 and serial > $3 order by serial limit ${pageSize}
+   ) page`,
+);
+
+// And what was revoked after it had ended long ago.
+const readLate = statement(
+  "certificate_list_late",
+  `select ${packed("list_number = $4")}
+   from (
+     select serial, revoked_at, reason, list_number from revocation
+     where issuer_id = $1 and shard = $2 and published_at is null and serial > $3 and serial < $5 order by serial limit ${pageSize}
    ) page`,
 );
 
@@ -139,18 +153,25 @@ export function createCertificateListStore(db: Database): CertificateListStore {
     async giveBack({ issuerId, shard, number }) {
       await db.run(giveBack, [issuerId, shard, number]);
     },
-    async readRevoked({ issuerId, shard, number }, expiredBefore, visit) {
+    async readRevoked(turn, { firstSerial, expiredBefore }, visit) {
+      const { issuerId, shard, number } = turn;
       await db.run(settle, [issuerId, shard, number, newMax]);
-      let [shown, page] = [0, pageSize];
-      let last = Buffer.alloc(0);
-      while (page === pageSize) {
-        const values = [issuerId, shard, last, number, expiredBefore];
-        const [row] = await db.run<{ count: number; packed: Buffer | null }>(readPage, values);
-        page = row?.count ?? 0;
-        shown += page;
-        if (row?.packed) last = unpack(row.packed, visit);
-      }
-      return shown;
+      const pages = async (read: typeof readPage, from: Buffer, bound: unknown): Promise<number> => {
+        let [shown, last, size] = [0, from, pageSize];
+        while (size === pageSize) {
+          type Page = { count: number; packed: Buffer | null };
+          const [page] = await db.run<Page>(read, [issuerId, shard, last, number, bound]);
+          size = page?.count ?? 0;
+          if (page?.packed) {
+            const unpacked = unpack(page.packed, visit);
+            shown += unpacked.shown;
+            last = unpacked.last;
+          }
+        }
+        return shown;
+      };
+      const late = await pages(readLate, Buffer.alloc(0), firstSerial);
+      return late + (await pages(readPage, firstSerial, expiredBefore));
     },
     async publish({ turn, der, sha256, entries, thisUpdate, nextUpdate, dueAt }) {
       const { issuerId, shard, number, newest } = turn;
@@ -171,14 +192,20 @@ export function createCertificateListStore(db: Database): CertificateListStore {
   };
 }
 
-/** Shows what `readPage` packed. Returns the last serial number. */
-function unpack(packed: Buffer, visit: VisitRevoked): Buffer<ArrayBuffer> {
-  let [start, end] = [0, 0];
-  for (let at = 0; at < packed.length; at = end + 10) {
+/** Seconds from 1970 to 2000, which Postgres counts microseconds from. */
+const postgresEpoch = 946_684_800;
+
+/** Shows what was packed. */
+function unpack(page: Buffer, visit: VisitRevoked): { shown: number; last: Buffer } {
+  let [start, end, shown] = [0, 0, 0];
+  for (let at = 0; at < page.length; at = end + 10) {
     start = at + 2;
-    end = start + packed.readInt16BE(at);
-    const reason = packed.readInt16BE(end + 8);
-    visit(packed, start, end, Number(packed.readBigInt64BE(end)), reason < 0 ? undefined : reason);
+    end = start + page.readInt16BE(at);
+    const reason = page.readInt16BE(end + 8);
+    if (reason === -2) continue;
+    const microseconds = page.readInt32BE(end) * 0x1_0000_0000 + page.readUInt32BE(end + 4);
+    visit(page, start, end, Math.floor(microseconds / 1e6) + postgresEpoch, reason === -1 ? undefined : reason);
+    shown += 1;
   }
-  return Buffer.from(packed.subarray(start, end));
+  return { shown, last: Buffer.from(page.subarray(start, end)) };
 }

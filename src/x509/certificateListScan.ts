@@ -109,32 +109,33 @@ function requireInteger(bytes: Buffer, { tag, contentStart, end }: Span): void {
     throw new DerError("The serial number of an entry is not an INTEGER in its shortest form");
 }
 
-const daySeconds = 86_400;
+/** Days that are known at a time. */
+const daysMax = 1000;
 
-/** Reads times of entries: seconds since 1970. A day is looked at once, for neighbours mostly share theirs. */
+/** Reads times of entries: seconds since 1970. The date of a day is looked at once. */
 function timeReader(bytes: Buffer): (span: Span) => number {
-  let known: Buffer = Buffer.alloc(0);
-  let midnight = 0;
+  const midnights = new Map<number, number>();
   return (span) => {
     const { tag, contentStart, end } = span;
     const clock = end - 7; // HHMMSSZ
-    const sized =
-      (tag === tags.utcTime && end - contentStart === 13) ||
-      (tag === tags.generalizedTime && end - contentStart === 15);
-    if (!sized || bytes[end - 1] !== 0x5a) throw new DerError("The date of an entry is not a time");
-    if (known.length !== clock - contentStart || known.compare(bytes, contentStart, clock) !== 0) {
-      const day = Buffer.concat([elementIn(bytes, { ...span, end: clock }), Buffer.from("000000Z")]);
-      midnight = timeOf(readDer(day), "The date of an entry").getTime() / 1000;
-      known = bytes.subarray(contentStart, clock);
+    const century = tag === tags.generalizedTime && end - contentStart === 15;
+    if ((!century && (tag !== tags.utcTime || end - contentStart !== 13)) || bytes[end - 1] !== 0x5a)
+      throw new DerError("The date of an entry is not a time");
+    let day = century ? 1 : 0; // So that the year 0026 is not taken for 26.
+    for (let at = contentStart; at < clock; at += 2) day = day * 101 + digits(at);
+    let midnight = midnights.get(day);
+    if (midnight === undefined) {
+      const first = Buffer.concat([elementIn(bytes, { ...span, end: clock }), Buffer.from("000000Z")]);
+      midnight = timeOf(readDer(first), "The date of an entry").getTime() / 1000;
+      if (midnights.size === daysMax) midnights.clear();
+      midnights.set(day, midnight);
     }
     const [hours, minutes, seconds] = [digits(clock), digits(clock + 2), digits(clock + 4)];
     if (hours > 23 || minutes > 59 || seconds > 59) throw new DerError("The date of an entry is not a time");
-    const instant = midnight + hours * 3600 + minutes * 60 + seconds;
-    if (instant >= midnight + daySeconds) throw new DerError("The date of an entry is not a time");
-    return instant;
+    return midnight + hours * 3600 + minutes * 60 + seconds;
   };
 
-  /** Two decimal digits; what is none becomes more than any part of a time. */
+  /** Two decimal digits; 100 for what is none. */
   function digits(at: number): number {
     const [tens, ones] = [(bytes[at] ?? 0) - 0x30, (bytes[at + 1] ?? 0) - 0x30];
     return tens < 0 || tens > 9 || ones < 0 || ones > 9 ? 100 : tens * 10 + ones;
@@ -145,7 +146,7 @@ function timeReader(bytes: Buffer): (span: Span) => number {
 const reasonHead = Buffer.from("300c300a0603551d1504030a01", "hex");
 
 function reasonIn(bytes: Buffer, at: number, end: number): number | undefined {
-  const plain = end - at === reasonHead.length + 1 && reasonHead.compare(bytes, at, end - 1) === 0;
+  const plain = compareSpans(reasonHead, 0, reasonHead.length, bytes, at, end - 1) === 0;
   return plain ? listed(bytes[end - 1] ?? 0) : reasonAmong(bytes, spanAt(bytes, at, end), end);
 }
 
@@ -165,6 +166,16 @@ function reasonAmong(bytes: Buffer, span: Span, end: number): number | undefined
 function listed(reason: number): number {
   if (reason > 10 || reason === 7) throw new DerError("The reason of an entry is not one of RFC 5280");
   return reason;
+}
+
+/** Below, at or above 0, as the octets are in their order; of so few, a call out of JavaScript would cost more. */
+export function compareSpans(a: Buffer, aStart: number, aEnd: number, b: Buffer, bStart: number, bEnd: number): number {
+  const shared = Math.min(aEnd - aStart, bEnd - bStart);
+  for (let index = 0; index < shared; index += 1) {
+    const difference = (a[aStart + index] ?? 0) - (b[bStart + index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return aEnd - aStart - (bEnd - bStart);
 }
 
 const elementIn = (bytes: Buffer, { start, end }: Span): Buffer => bytes.subarray(start, end);

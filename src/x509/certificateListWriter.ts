@@ -3,6 +3,7 @@
  * into flat memory as they come, and no object stands for any of them.
  */
 import type { SignatureAlgorithm } from "../keys/signer.ts";
+import { compareSpans } from "./certificateListScan.ts";
 import { requireOneElement, tags } from "./der.ts";
 import { bitString, constructed, encodeDer, sequence, smallInteger, time } from "./derWriter.ts";
 import { authorityKeyIdentifier, encodeExtension } from "./extensions.ts";
@@ -19,6 +20,8 @@ const slabSize = 1_048_576;
 /** An entry with 20 octets of serial number, GeneralizedTime and reason has 57. */
 const entryMax = 64;
 const daySeconds = 86_400;
+/** Days whose dates are kept: more than certificates live. */
+const daysMax = 1000;
 
 /** The extensions of an entry that has a reason and nothing else (RFC 5280 §5.3.1), up to the reason itself. */
 const reasonHead = Buffer.from("300c300a0603551d1504030a01", "hex");
@@ -51,20 +54,23 @@ export function createRevokedEntries(): RevokedEntries {
   let used = 0;
   let fullSize = 0;
   let count = 0;
-  let last = Buffer.alloc(0);
-  const day = { number: NaN, text: Buffer.alloc(0) };
+  /** Where the last serial number is, in the slab of the last entry. */
+  let last = { octets: slab, start: 0, end: 0 };
+  const days = new Map<number, Buffer>();
 
-  /** Writes the time's TLV; the date is formatted once for each day. */
+  /** Writes the time's TLV; the date of a day is formatted once. */
   function writeTime(at: number, seconds: number): number {
     const number = Math.floor(seconds / daySeconds);
-    if (number !== day.number) {
-      day.number = number;
-      day.text = Buffer.from(formatTime(new Date(number * daySeconds * 1000)).slice(0, -7), "latin1");
+    let day = days.get(number);
+    if (day === undefined) {
+      day = Buffer.from(formatTime(new Date(number * daySeconds * 1000)).slice(0, -7), "latin1");
+      if (days.size === daysMax) days.clear();
+      days.set(number, day);
     }
-    const size = day.text.length + 7;
+    const size = day.length + 7;
     slab[at] = size === 13 ? tags.utcTime : tags.generalizedTime;
     slab[at + 1] = size;
-    const behind = at + 2 + day.text.copy(slab, at + 2);
+    const behind = copySpan(day, 0, day.length, slab, at + 2);
     const ofDay = seconds - number * daySeconds;
     writeDigits(behind, Math.floor(ofDay / 3600));
     writeDigits(behind + 2, Math.floor(ofDay / 60) % 60);
@@ -87,7 +93,7 @@ export function createRevokedEntries(): RevokedEntries {
     },
     add(octets, start, end, revokedAt, reason) {
       requireSerialNumber(octets, start, end);
-      if (count > 0 && octets.compare(last, 0, last.length, start, end) <= 0)
+      if (count > 0 && compareSpans(octets, start, end, last.octets, last.start, last.end) <= 0)
         throw new RangeError("The serial numbers of a list are not in their order");
       if (!Number.isInteger(revokedAt)) throw new RangeError("The time of a revocation has whole seconds");
       if (reason !== undefined && reason !== 0 && !isListedReason(reason))
@@ -102,10 +108,11 @@ export function createRevokedEntries(): RevokedEntries {
       const from = used;
       slab[from + 2] = tags.integer;
       slab[from + 3] = end - start;
-      last = slab.subarray(from + 4, from + 4 + octets.copy(slab, from + 4, start, end));
-      let at = writeTime(from + 4 + last.length, revokedAt);
+      let at = copySpan(octets, start, end, slab, from + 4);
+      last = { octets: slab, start: from + 4, end: at };
+      at = writeTime(at, revokedAt);
       if (reason !== undefined && reason !== 0) {
-        at += reasonHead.copy(slab, at);
+        at = copySpan(reasonHead, 0, reasonHead.length, slab, at);
         slab[at++] = reason;
       }
       slab[from] = tags.sequence;
@@ -118,6 +125,13 @@ export function createRevokedEntries(): RevokedEntries {
       for (const each of [...full, slab.subarray(0, used)]) next += each.copy(target, next);
     },
   };
+}
+
+/** Octet by octet: of so few, a call out of JavaScript would cost more. Returns where it ended. */
+function copySpan(octets: Buffer, start: number, end: number, target: Buffer, at: number): number {
+  let next = at;
+  for (let index = start; index < end; index += 1) target[next++] = octets[index] ?? 0;
+  return next;
 }
 
 /** RFC 5280 §4.1.2.2: positive, in its shortest form, at most 20 octets. @throws {RangeError} */

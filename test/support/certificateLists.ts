@@ -5,6 +5,7 @@ import type { PublishedList } from "../../src/authority/certificateListPorts.ts"
 import { establishHierarchy } from "../../src/authority/hierarchy.ts";
 import { defaultIssuerName, type Issuer, type Issuers } from "../../src/authority/issuer.ts";
 import { openIssuers } from "../../src/authority/issuers.ts";
+import { serialNumber, serialRandomOctets } from "../../src/authority/serialNumber.ts";
 import { makeDueLists, type MakingLists } from "../../src/authority/revocation/makeLists.ts";
 import { createCertificateListStore } from "../../src/store/certificateLists.ts";
 import { createCertificateStore } from "../../src/store/certificates.ts";
@@ -70,8 +71,7 @@ export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<
         ...changes,
       }),
     async revoke(shard, { reason, notAfter = new Date(clock.now.getTime() + 3_600_000) } = {}) {
-      const serial = randomBytes(16);
-      serial[0] = 0x4f;
+      const serial = serialNumber(notAfter, randomBytes(serialRandomOctets));
       serial[2] = Math.floor(Math.random() * (256 / crlShards)) * crlShards + shard;
       await makeCertificate(db, { serial, issuerId: issuer.id, notAfter });
       await createCertificateStore(db).revoke({ serial, reason, revokedBy: "operator", requireAccount: undefined });

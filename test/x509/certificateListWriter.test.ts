@@ -267,6 +267,16 @@ t.test("entries that are not DER are refused where OpenSSL may not mind", async 
   t.throws(bend("0603551d1504030a0101", "0603551d1504030a0107"), DerError, "reason 7");
   t.throws(bend("0603551d1504030a0101", "0603551d1504030a010b"), DerError, "reason 11");
   t.throws(bend("300c300a0603551d15", "300b300a0603551d15"), DerError, "a length");
+  // The year 0026 behind the year 26: both have the day that was looked at before.
+  const [first, last] = ["170d261126120001Z", "180f20500301235959Z"].map((text) =>
+    Buffer.concat([Buffer.from(text.slice(0, 4), "hex"), Buffer.from(text.slice(4))]).toString("hex"),
+  );
+  t.ok(octets.toString("hex").includes(first ?? ""));
+  t.throws(
+    bend(last ?? "", `180f${Buffer.from("00261126235959Z").toString("hex")}`),
+    { message: /GeneralizedTime before 2050/ },
+    "a year of four digits",
+  );
   for (let cut = 0; cut < octets.length; cut += 1)
     t.throws(() => readDistributedList(octets.subarray(0, cut)), DerError);
   t.throws(() => readDistributedList(Buffer.concat([octets, Buffer.alloc(1)])), DerError, "trailing octets");

@@ -3,7 +3,7 @@
  * `LintedCertificateList`, and only that can be signed.
  */
 import { distributedContent, type DistributedContent } from "../../x509/certificateList.ts";
-import { scanTbsCertificateList, type ScannedTbs } from "../../x509/certificateListScan.ts";
+import { compareSpans, scanTbsCertificateList, type ScannedTbs } from "../../x509/certificateListScan.ts";
 import { algorithmIdentifier } from "../../x509/signatureAlgorithm.ts";
 import type { PreparedList } from "./prepareList.ts";
 
@@ -96,7 +96,7 @@ function readBack({ tbs, issuer, turn }: PreparedList): ReadBack {
   let [ascending, ofThisShard] = [true, true];
   let [lastStart, lastEnd] = [0, 0];
   const scanned = scanTbsCertificateList(tbs, (octets, start, end) => {
-    ascending &&= lastEnd === 0 || octets.compare(octets, lastStart, lastEnd, start, end) > 0;
+    ascending &&= lastEnd === 0 || compareSpans(octets, start, end, octets, lastStart, lastEnd) > 0;
     ofThisShard &&= (octets[start + listOctet] ?? 0) % issuer.crlShards === turn.shard;
     [lastStart, lastEnd] = [start, end];
   });

@@ -9,7 +9,7 @@ import { assembleCertificateList, createRevokedEntries } from "../../x509/certif
 import type { CertificateListStore, ListTurn } from "../certificateListPorts.ts";
 import type { Issuer, Issuers } from "../issuer.ts";
 import { lintList } from "./lintList.ts";
-import { expiredBefore, prepareList, type ListTimes } from "./prepareList.ts";
+import { boundsOf, prepareList, type ListTimes } from "./prepareList.ts";
 
 export interface MakingLists {
   readonly store: Pick<CertificateListStore, "makePlaces" | "takeTurn" | "giveBack" | "readRevoked" | "publish">;
@@ -59,7 +59,7 @@ async function makeList(turn: ListTurn, { store, issuers, times, now }: MakingLi
   if (issuer === undefined) throw new KeyUnavailable("the issuer is not in use any more");
   const entries = createRevokedEntries();
   // After what is new has been settled: whatever was revoked before this time and is to be on the list, is.
-  const count = await store.readRevoked(turn, expiredBefore(turn, times, now()), (octets, start, end, at, reason) =>
+  const count = await store.readRevoked(turn, boundsOf(turn, times, now()), (octets, start, end, at, reason) =>
     entries.add(octets, start, end, at, reason),
   );
   const linted = lintList(prepareList(issuer, turn, { entries, count }, times, now()));

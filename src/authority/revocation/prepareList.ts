@@ -1,7 +1,8 @@
 /** Prepares a revocation list (RFC 5280 §5.1.2): what is on it and how long it stands → the bytes to be signed. Pure. */
 import { encodeTbsCertificateList, type RevokedEntries } from "../../x509/certificateListWriter.ts";
-import type { ListTurn } from "../certificateListPorts.ts";
+import type { ListBounds, ListTurn } from "../certificateListPorts.ts";
 import type { Issuer } from "../issuer.ts";
+import { firstSerialOf } from "../serialNumber.ts";
 
 /** How long lists stand; seconds. */
 export interface ListTimes {
@@ -55,7 +56,8 @@ export function prepareList(
  * What expired before this time is left out: an entry stays for a list's lifetime after the certificate's end, so that whoever fetches a list
  * only when the one before ends sees it on one that was issued beyond the end, and in any case until there was such a list (RFC 5280 §3.3).
  */
-export function expiredBefore({ newest }: ListTurn, { lifetimeSeconds }: ListTimes, now: Date): Date {
+export function boundsOf({ newest }: ListTurn, { lifetimeSeconds }: ListTimes, now: Date): ListBounds {
   const settled = now.getTime() - lifetimeSeconds * 1000;
-  return new Date(Math.min(settled, newest?.thisUpdate.getTime() ?? settled));
+  const expiredBefore = new Date(Math.min(settled, newest?.thisUpdate.getTime() ?? settled));
+  return { expiredBefore, firstSerial: firstSerialOf(expiredBefore) };
 }

@@ -391,3 +391,26 @@ t.test("octets of a list that is gone are none, and large ones come in parts", a
   );
   t.ok((await store.readOctets({ issuerId: issuer.id, shard: 0 }, row.number + 1))?.equals(large));
 });
+
+t.test("of very many at once one list has a hundred thousand, and the next one the rest", async (t) => {
+  const { make, list, clock, issuer, failures } = await listGround(db, { crlShards: 1 });
+  await make();
+  await query(db, "alter table revocation drop constraint revocation_serial_fkey"); // Their certificates are not what is tested.
+  const day = Math.floor(clock.now.getTime() / 86_400_000) + 30;
+  await query(
+    db,
+    `insert into revocation (serial, issuer_id, not_after, revoked_at, revoked_by, shard)
+     select int2send($2::smallint) || substring(decode(md5(n::text), 'hex') for 14), $1, now() + interval '30 days',
+            date_trunc('second', now()), 'operator', 0
+     from generate_series(1, 100003) n`,
+    [issuer.id, day],
+  );
+  for (const entries of [100_000, 100_003]) {
+    clock.now = seconds(clock.now, 1);
+    t.equal(await make(), 1);
+    t.equal((await list(0)).row.entries, entries);
+    t.equal((await query(db, "select from revocation where published_at is null")).length, 100_003 - entries);
+  }
+  t.equal(await make(), 0);
+  t.same(failures, []);
+});
