@@ -161,7 +161,8 @@ async function readChainFiles({ hierarchy }: Configuration): Promise<ChainFile[]
 /** Where the root certificate is put for people and clients. */
 export const rootFileOf = ({ dataDir }: Configuration): string => path.join(dataDir, "root.pem");
 
-function keysOf({ keys, dataDir }: Configuration): KeysConfiguration {
+/** Which keys, and where. */
+export function keysOf({ keys, dataDir }: Configuration): KeysConfiguration {
   if (keys.provider === "development") {
     return {
       provider: "development",

@@ -33,3 +33,11 @@ export interface ChainStore {
   /** False where it is there already. */
   insertChain(chain: StoredChain, actor: string): Promise<boolean>;
 }
+
+export interface FirstActivation {
+  /**
+   * Lets an issuing CA that has its certificate issue, where its line has no active one: audit entry and event with it. False where it is
+   * not so any more, and nothing changed.
+   */
+  activateFirst(id: string, actor: string): Promise<boolean>;
+}

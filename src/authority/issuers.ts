@@ -10,10 +10,11 @@ import { pemEncode } from "../x509/pem.ts";
 import { readAlternateChains, type ChainFile, type OwnCertificates } from "./alternateChains.ts";
 import { keyIdentifierIn } from "./caCertificate.ts";
 import type { ChainStore } from "./ceremonyPorts.ts";
-import { chainOf, publishedCertificates, type Chain, type PublishedCertificate } from "./chain.ts";
+import { publishedCertificates, type Chain, type PublishedCertificate } from "./chain.ts";
 import { issuingKey } from "./issuingKey.ts";
 import { defaultIssuerName, type Issuer, type Issuers, type IssuerState, type TrustAnchor } from "./issuer.ts";
 import type { IssuerStore, StoredIssuer } from "./ports.ts";
+import { standardChains, type CertifiedIssuer } from "./standardChains.ts";
 
 export interface IssuersOptions {
   readonly keys: KeyProvider;
@@ -32,8 +33,7 @@ export interface IssuersOptions {
   readonly onUnusable?: (issuer: StoredIssuer, reason: string) => void;
 }
 
-/** An issuer that has its certificate. */
-type Certified = StoredIssuer & { readonly certificate: Buffer };
+type Certified = CertifiedIssuer;
 
 /** Everything that is answered from, replaced as a whole. */
 interface View {
@@ -163,23 +163,6 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
   };
   await options.onChange?.(issuers);
   return issuers;
-}
-
-/** From an issuing CA up to below its root, which relying parties have. */
-function standardChains(certified: readonly Certified[]): Map<string, Chain> {
-  const byId = new Map(certified.map((one) => [one.id, one]));
-  const chains = new Map<string, Chain>();
-  for (const issuing of certified.filter(({ kind }) => kind === "issuing")) {
-    const certificates: Buffer[] = [];
-    for (
-      let at: Certified | undefined = issuing;
-      at !== undefined && at.kind !== "root";
-      at = byId.get(at.parentId ?? "")
-    )
-      certificates.push(at.certificate);
-    chains.set(issuing.id, chainOf(certificates));
-  }
-  return chains;
 }
 
 function viewOf(

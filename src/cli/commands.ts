@@ -15,6 +15,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./init.ts")).command,
   },
   {
+    name: "ceremony",
+    summary: "make roots and issuing CAs step by step: root in a token, offline, or another PKI's; cross-signing",
+    load: async () => (await import("./ceremony.ts")).command,
+  },
+  {
     name: "migrate",
     summary: "bring the database schema up to date",
     load: async () => (await import("./migrate.ts")).command,

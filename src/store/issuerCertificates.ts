@@ -1,5 +1,5 @@
-/** Certificates that come in for issuers: implements `CertificateStore` and `ChainStore` of the authority. */
-import type { CertificateStore, ChainStore, StoredChain } from "../authority/ceremonyPorts.ts";
+/** What ceremonies write: implements `CertificateStore`, `ChainStore` and `FirstActivation` of the authority. */
+import type { CertificateStore, ChainStore, FirstActivation, StoredChain } from "../authority/ceremonyPorts.ts";
 import { statement, type Database } from "./database.ts";
 import { issuerColumns, issuerRows, issuerValues } from "./issuers.ts";
 
@@ -26,6 +26,24 @@ const certify = statement(
    select id from certified`,
 );
 
+// What comes later in a line takes over from the one before it, which is the rotation's affair.
+const activateFirst = statement(
+  "issuer_activate_first",
+  `with activated as (
+     update issuer i set state = 'active', published_at = coalesce(published_at, now()), activated_at = now()
+     where id = $1 and kind = 'issuing' and state in ('prepared', 'published') and certificate is not null
+       and not exists (select from issuer o where o.kind = i.kind and o.name = i.name and o.state in ('active', 'retiring'))
+     returning id, name, generation
+   ), audit as (
+     insert into audit_entry (event, actor, subject, detail)
+     select 'issuer.activated', $2, 'issuer:' || id, jsonb_build_object('name', name, 'generation', generation) from activated
+   ), event as (
+     insert into outbox (topic, payload)
+     select 'issuer.activated', jsonb_build_object('id', id, 'name', name, 'generation', generation) from activated
+   )
+   select id from activated`,
+);
+
 const readChains = statement(
   "alternate_chain_read",
   "select id, certificates from alternate_chain order by created_at, id",
@@ -44,13 +62,14 @@ const insertChain = statement(
    select id from made`,
 );
 
-/** Implements `CertificateStore` and `ChainStore`. */
-export function createIssuerCertificates(db: Database): CertificateStore & ChainStore {
+/** Implements `CertificateStore`, `ChainStore` and `FirstActivation`. */
+export function createIssuerCertificates(db: Database): CertificateStore & ChainStore & FirstActivation {
   return {
     async certify({ id, certificate, notAfter, parentId, above, actor }) {
       const rows = await db.run(certify, [...issuerValues(above), id, certificate, notAfter, parentId, actor]);
       return rows.length > 0;
     },
+    activateFirst: async (id, actor) => (await db.run(activateFirst, [id, actor])).length > 0,
     readChains: () => db.run<StoredChain & object>(readChains, []),
     async insertChain({ id, certificates }, actor) {
       return (await db.run(insertChain, [id, certificates, actor])).length > 0;
