@@ -1,17 +1,16 @@
 /** The documentation against the program: examples load or run, commands, links, names and tables are right. */
-import { execFile } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import t, { type Test } from "tap";
 import { evidenceFormats, formatNamed } from "../src/attestation/registry.ts";
 import { commands } from "../src/cli/commands.ts";
 import { loadConfiguration } from "../src/config/load.ts";
 import { problems } from "../src/problem/problem.ts";
 import { certificateAuthority, type TestAuthority } from "./support/certificateAuthority.ts";
+import { runInShell } from "./support/inShell.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const filesIn = (folder: string): string[] =>
@@ -54,7 +53,11 @@ t.test("the pages are found, and every mark on a fence means something", async (
     t.ok(pages.has(name), name);
   }
   for (const { page: name, info } of fences)
-    t.match(info, /^(sh( run( softhsm| tpm( certify)?)?)?|yaml configuration|json|ts|text)$/, `${name}: ${info}`);
+    t.match(
+      info,
+      /^(sh( ceremony| run( softhsm| tpm( certify)?)?)?|yaml configuration|json|ts|text)$/,
+      `${name}: ${info}`,
+    );
 });
 
 t.test("README: the two commands, each in one line", async (t) => {
@@ -212,31 +215,4 @@ async function temporaryFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-docs-"));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   return folder;
-}
-
-const script = (line: string): string => `#!/bin/sh\n${line}\n`;
-
-/** Runs lines as a person would in `folder`, with `npx mayfly` and `curl` at hand. @returns standard output; rejects unless it ends with 0 */
-async function runInShell(folder: string, lines: string, env: Readonly<Record<string, string>>): Promise<string> {
-  const programs = join(folder, "programs");
-  await mkdir(programs, { recursive: true });
-  const mode = 0o755;
-  await writeFile(
-    join(programs, "npx"),
-    script(
-      `[ "$1" = mayfly ] || exit 1; shift; exec '${process.execPath}' '${join(repository, "bin/mayfly.js")}' "$@"`,
-    ),
-    { mode },
-  );
-  await writeFile(
-    join(programs, "curl"),
-    script(`exec '${process.execPath}' '${join(repository, "test/support/curl.ts")}' "$@"`),
-    { mode },
-  );
-  const { stdout } = await promisify(execFile)("/bin/sh", ["-ec", lines], {
-    cwd: folder,
-    env: { PATH: `${programs}:${process.env["PATH"] ?? ""}`, HOME: folder, ...env },
-    timeout: 60_000,
-  });
-  return stdout;
 }

@@ -16,6 +16,7 @@ import { CeremonyStopped, type CeremonyGround, type Standing } from "./ground.ts
 import { ceremonyKey, constraintsOf, shortName, subjectName } from "./signing.ts";
 import type { RequestIssuing } from "./steps.ts";
 
+/** How the step stands, and how it is done. */
 export async function requestIssuing(step: RequestIssuing, ground: CeremonyGround): Promise<Standing> {
   const { line = defaultIssuerName, requestFile } = step;
   const own = (await (await ground.store()).readIssuers()).filter((one) => one.kind === "issuing" && one.name === line);

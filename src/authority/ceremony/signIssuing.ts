@@ -14,6 +14,7 @@ import type { SignIssuing } from "./steps.ts";
 
 const lifetimeDaysDefault = 1825;
 
+/** How the step stands, and how it is done. */
 export async function signIssuing(step: SignIssuing, ground: CeremonyGround): Promise<Standing> {
   const {
     requestFile,
