@@ -5,6 +5,8 @@ import type { FastifyInstance } from "fastify";
 import type { SourceSurroundings } from "./attestation/format.ts";
 import { createIssuing, type Issuing } from "./authority/issue.ts";
 import type { Issuers } from "./authority/issuer.ts";
+import { lintOf } from "./authority/lint.ts";
+import { profileJson } from "./authority/profile.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
 import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
 import type { Configuration } from "./config/load.ts";
@@ -12,7 +14,7 @@ import { openDevIssuer } from "./development/devIssuer.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { createServer } from "./http/server.ts";
 import { openFoundation, stopInOrder, type Foundation } from "./foundation.ts";
-import { createListener } from "./listener.ts";
+import { createListener, listenerProfile } from "./listener.ts";
 import { mountAcme, type AcmeReplacements } from "./mountAcme.ts";
 import { mountOperatorRest, mountPublic } from "./mountRest.ts";
 import { openDelegations } from "./openDelegations.ts";
@@ -26,6 +28,7 @@ import { createPlainServer, openRevocation } from "./openRevocation.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
 import { instanceOctets } from "./acme/nonce.ts";
+import { createProfileStore } from "./store/profiles.ts";
 import { createIssuanceLedger } from "./store/issuance.ts";
 import { joinSiblings, type Siblings } from "./store/siblings.ts";
 
@@ -33,6 +36,8 @@ import { joinSiblings, type Siblings } from "./store/siblings.ts";
 export interface Replacements {
   readonly ledger?: (ledger: IssuanceLedger) => IssuanceLedger;
   readonly now?: () => Date;
+  /** Of serial numbers. */
+  readonly randomBytes?: (size: number) => Buffer;
   readonly acme?: AcmeReplacements;
   /** May put keys in before anybody can ask for one. */
   readonly externalAccounts?: (keys: Parts["externalAccounts"]) => Promise<Parts["externalAccounts"]>;
@@ -92,6 +97,7 @@ async function build(
   const ocsp = openOcsp(configuration, foundation, metrics, now);
   // What an earlier process left in the middle is finished before anything new begins; what a live one is at, it finishes itself.
   const left = siblings.alone ? { intents: now(), validations: now() } : leftBehind(now(), configuration);
+  await rememberProfiles(db, configuration);
   await issuing.settle(left.intents);
 
   const listener = createListener(configuration, issuers, issuing, now);
@@ -170,6 +176,14 @@ async function build(
   };
 }
 
+/** Before anything is issued under them, so that the hash in every certificate can be read. */
+async function rememberProfiles(db: Foundation["db"], { profiles }: Configuration): Promise<void> {
+  const all = [...profiles.values(), listenerProfile];
+  await createProfileStore(db).remember(
+    all.map((profile) => ({ hash: profile.hash, name: profile.name, json: profileJson(profile) })),
+  );
+}
+
 /** What sources of evidence use. By the system's resolver: issuers have names that only this network knows. */
 function openSurroundings(
   { attestation: { allowPrivate }, externalUrl, trustDomain }: Configuration,
@@ -189,15 +203,24 @@ function openIssuing(
   { db, issuers, log }: Foundation,
   metrics: Metrics,
   now: () => Date,
-  { ledger = (real) => real }: Replacements,
+  { ledger = (real) => real, randomBytes }: Replacements,
 ): Issuing {
   return createIssuing({
     ledger: ledger(createIssuanceLedger(db)),
     issuers,
     now,
+    ...(randomBytes !== undefined && { randomBytes }),
     onUnfinished(serial, error) {
       metrics.issuanceUnfinished();
       log.error({ err: error, serial: serial.toString("hex") }, "an issuance is unfinished and will be settled");
+    },
+    onRefused({ findings, serial, tbsSha256, identityName, profile }) {
+      for (const finding of findings) metrics.lintFailed(lintOf(finding));
+      const hashes = { serial: serial.toString("hex"), tbsSha256: tbsSha256.toString("hex") };
+      log.error(
+        { findings, ...hashes, identity: identityName, profile },
+        "a certificate broke lints and was not signed",
+      );
     },
   });
 }

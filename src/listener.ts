@@ -16,7 +16,7 @@ import { pemEncode } from "./x509/pem.ts";
 import { keyOf } from "./x509/publicKey.ts";
 
 /** The built-in profile of the listener's certificate; not on offer to clients. */
-const listenerProfile = readProfile("listener", {
+export const listenerProfile = readProfile("listener", {
   description: "TLS certificate of this server's own listener",
   identifiers: ["dns", "ip"],
   lifetimeDefaultSeconds: 30 * 86_400,

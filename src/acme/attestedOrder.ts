@@ -25,7 +25,14 @@ import { authorizedBy, issueOrder } from "./issueOrder.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { countedUnlessOurs, failuresOf, limitOrder, overLimit } from "./limits/orderLimits.ts";
 import { newAuthorization } from "./newAuthorization.ts";
-import { keyIsAccountKey, keyIsBlocked, readOrderCsr, requireAllowedKey, requireSameNames } from "./orderCsr.ts";
+import {
+  keyIsAccountKey,
+  keyIsBlocked,
+  keyIsUsed,
+  readOrderCsr,
+  requireAllowedKey,
+  requireSameNames,
+} from "./orderCsr.ts";
 import { orderEnd, readOrderRequest, type OrderRequest } from "./orderRequest.ts";
 import type { SigningAccount } from "./pipeline.ts";
 import type { Authorization, Challenge, Identifier, NewAuthorization, Order } from "./ports.ts";
@@ -200,6 +207,7 @@ function intendBy(account: SigningAccount, attested: AttestedOrder, context: Acm
     for (let attempt = 1; attempt <= attempts; attempt++) {
       const outcome = await context.attestedOrders.intend(account, attested, intent);
       if (outcome === "intended" || outcome === "notIssuing") return outcome;
+      if (outcome === "keyIsUsed") throw keyIsUsed(intent.keyReuse);
       if (outcome !== "notIntended") throw usedUp(outcome);
       await requireAdmitted(account, attested, context, attested.key);
       const { replaces, identifiers } = attested.order;

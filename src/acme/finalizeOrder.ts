@@ -13,6 +13,7 @@ import {
   attempt,
   keyIsAccountKey,
   keyIsBlocked,
+  keyIsUsed,
   readOrderCsr,
   requireAllowedKey,
   requireSameNames,
@@ -79,6 +80,8 @@ async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<R
     throw problem("orderNotReady", "the order is not ready any more");
   }
   if (outcome.outcome === "quarantined") throw quarantined();
+  if (outcome.outcome === "keyIsBlocked") throw keyIsBlocked();
+  if (outcome.outcome === "keyIsUsed") throw keyIsUsed(finalizing.profile.keyReuse);
   if (outcome.outcome === "cloned" || outcome.outcome === "revoked") throw notRenewed(outcome.outcome);
   const { order } = finalizing;
   const issued: Order =

@@ -1,4 +1,5 @@
 /** The certification request of an order (RFC 8555 §7.4): read, and held against what was ordered. */
+import type { KeyReuse } from "../authority/ports.ts";
 import type { Profile } from "../authority/profile.ts";
 import { decodeBase64url } from "../encoding/base64url.ts";
 import type { JsonValue } from "../encoding/json.ts";
@@ -98,6 +99,15 @@ export const keyIsAccountKey = () => problem("badCSR", "the certificate's key is
 
 /** Nobody may have a certificate for a blocked key. */
 export const keyIsBlocked = () => problem("badCSR", "the certificate's key is blocked");
+
+/** A profile may want every identity to have keys of its own, or every certificate. */
+export const keyIsUsed = (rule: KeyReuse) =>
+  problem(
+    "badCSR",
+    rule === "never"
+      ? "the certificate's key was certified before, and the profile wants a new one each time"
+      : "the certificate's key was certified for another identity; make a new one",
+  );
 
 /** @throws {Problem} badCSR for a kind of key that the profile does not have */
 export function requireAllowedKey({ publicKey }: CertificationRequest, profile: Profile): void {

@@ -1,17 +1,17 @@
 /**
  * Issue: the one way to a signature on a certificate, for every door. Intent before signature, record before release.
  */
-import { randomBytes as systemRandomBytes } from "node:crypto";
+import { hash, randomBytes as systemRandomBytes } from "node:crypto";
 
 import { KeyUnavailable } from "../keys/signer.ts";
 import type { PublicKey } from "../x509/publicKey.ts";
 import type { Authorized } from "./authorize.ts";
 import { identityNameOf } from "./identityName.ts";
 import type { Issuer, Issuers } from "./issuer.ts";
-import { lint, type LintedCertificate } from "./lint.ts";
-import { lintIntent } from "./lintIntent.ts";
-import type { Intent, IssuanceLedger, NotIntended, OpenIntent } from "./ports.ts";
-import { prepare } from "./prepare.ts";
+import { lint, LintFailed, type LintedCertificate } from "./lint.ts";
+import { type IntendedCertificate, lintIntent } from "./lintIntent.ts";
+import type { Intent, IssuanceLedger, NotIntended, OpenIntent, RefusedIssuance } from "./ports.ts";
+import { prepare, type PreparedCertificate } from "./prepare.ts";
 import { serialRandomOctets } from "./serialNumber.ts";
 import { signCertificate } from "./signCertificate.ts";
 
@@ -22,13 +22,18 @@ export interface IssuingParts {
   readonly randomBytes?: (size: number) => Buffer;
   /** Told of a failure after the intent; the settling job will finish it. */
   readonly onUnfinished: (serial: Buffer, error: unknown) => void;
+  /** Told of what the lints stopped, whether it could be written down or not. */
+  readonly onRefused: (refused: Refused) => void;
 }
+
+/** An issuance that lints stopped; of an intent that was there before, what is known without reading it. */
+export type Refused = Pick<RefusedIssuance, "serial" | "findings" | "tbsSha256"> & Partial<RefusedIssuance>;
 
 export type IssueOutcome =
   | { readonly outcome: "issued"; readonly serial: Buffer; readonly certificate: Buffer; readonly issuer: Issuer }
   /** The order was not `ready` any more: another request won, or an authorization ended. Nothing was changed. */
   | { readonly outcome: "notReady" }
-  /** The identity is in quarantine, or the renewal is refused. */
+  /** The identity is in quarantine, the key is blocked or used already, or the renewal is refused. */
   | { readonly outcome: Exclude<NotIntended, "notReady" | "notIssuing"> }
   /** The intent is committed but no certificate is recorded yet (token or database away): it will be settled. */
   | { readonly outcome: "unfinished"; readonly serial: Buffer };
@@ -47,7 +52,8 @@ export interface Issuing {
   /**
    * @param intend in place of the ledger's own, where one statement does more than move an order that is `ready`. What it throws is the
    *   outcome, and nothing is signed.
-   * @throws {KeyUnavailable} where no signature can be had now; nothing was written
+   * @throws {KeyUnavailable} where no signature can be had now; nothing was written · {LintFailed} which was written down; the order is
+   *   invalid
    */
   issue(authorized: Authorized, publicKey: PublicKey, intend?: Intend): Promise<IssueOutcome>;
   /** Finishes or abandons intents older than `before`; resolves to how many of each. */
@@ -85,7 +91,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
     intend: Intend,
   ): Promise<IssueOutcome | { outcome: "notIssuing" }> {
     issuer.key.requireReady(); // While nothing is written, whoever asks may simply ask again.
-    const linted = lint(
+    const linted = await lintOrRefuse(
       prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),
     );
     const intended = await intend(intentOf(linted));
@@ -99,6 +105,23 @@ export function createIssuing(parts: IssuingParts): Issuing {
     } catch (error) {
       onUnfinished(serial, error);
       return { outcome: "unfinished", serial };
+    }
+  }
+
+  /** Our own fault, and told as such: by an event and an audit entry, in the log and in the metrics. */
+  async function lintOrRefuse(prepared: PreparedCertificate): Promise<LintedCertificate> {
+    try {
+      return lint(prepared);
+    } catch (error) {
+      if (!(error instanceof LintFailed)) throw error;
+      const refused: RefusedIssuance = {
+        ...intentOf(prepared),
+        findings: error.findings,
+        tbsSha256: hash("sha256", prepared.tbs, "buffer"),
+      };
+      parts.onRefused(refused);
+      await ledger.refuse(refused);
+      throw error;
     }
   }
 
@@ -136,15 +159,30 @@ export function createIssuing(parts: IssuingParts): Issuing {
       await ledger.abandon(intent.serial, reason ?? "its issuer is not here any more");
       return "abandoned";
     }
+    const linted = await lintIntentOrRefuse(intent, issuer);
+    if (linted === undefined) return "abandoned";
     // The same bytes are signed again: whatever became of an earlier signature, the serial stands for one content only.
-    await ledger.record(intent.serial, await signCertificate(lintIntent(intent, issuer), issuer.key));
+    await ledger.record(intent.serial, await signCertificate(linted, issuer.key));
     return "recorded";
+  }
+
+  async function lintIntentOrRefuse(intent: OpenIntent, issuer: Issuer): Promise<IntendedCertificate | undefined> {
+    try {
+      return lintIntent(intent, issuer);
+    } catch (error) {
+      if (!(error instanceof LintFailed)) throw error;
+      const { serial, tbs } = intent;
+      const refused = { serial, findings: error.findings, tbsSha256: hash("sha256", tbs, "buffer") };
+      parts.onRefused(refused);
+      await ledger.refuseIntent(serial, refused);
+      return undefined;
+    }
   }
 
   return { issue, settle };
 }
 
-function intentOf(linted: LintedCertificate): Intent {
+function intentOf(linted: PreparedCertificate): Intent {
   const { authorized, issuer, publicKey } = linted;
   const { names, profile } = authorized;
   const spiffeId = names.uri[0] ?? null;
@@ -165,6 +203,7 @@ function intentOf(linted: LintedCertificate): Intent {
     profile: profile.name,
     profileHash: profile.hash,
     spkiSha256: publicKey.sha256,
+    keyReuse: profile.keyReuse,
     evidence: authorized.evidence,
     storedGrant: authorized.storedGrant,
     renewal: authorized.renewal,

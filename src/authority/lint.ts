@@ -25,6 +25,9 @@ export class LintFailed extends Error {
   }
 }
 
+/** The name of the lint in a finding. */
+export const lintOf = (finding: string): string => finding.split(" ", 1)[0] ?? finding;
+
 /** What stands before all lints: bytes of which nothing can be said. */
 const unreadable =
   "tbsCertificate (RFC 5280 §4.1: “the data that is to be signed is encoded using the ASN.1 distinguished encoding rules”)";

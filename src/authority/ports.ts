@@ -50,7 +50,17 @@ export interface Renewal {
 }
 
 /** Why an intent was not written; nothing was changed, but that a refused renewal ends its order and marks its lineage. */
-export type NotIntended = "notReady" | "notIssuing" | "quarantined" | "cloned" | "revoked";
+export type NotIntended =
+  | "notReady"
+  | "notIssuing"
+  | "quarantined"
+  | "keyIsBlocked"
+  | "keyIsUsed"
+  | "cloned"
+  | "revoked";
+
+/** How often a profile lets a key be certified: without a rule, for one identity only, or once. */
+export type KeyReuse = "any" | "identity" | "never";
 
 /** One line of the inventory, before it has a signature: everything that will be recorded, and the bytes to be signed. */
 export interface Intent {
@@ -70,6 +80,7 @@ export interface Intent {
   readonly profile: string;
   readonly profileHash: Buffer;
   readonly spkiSha256: Buffer;
+  readonly keyReuse: KeyReuse;
   /** What proved the identity: attestation record or validated challenges, as the inventory shows it. */
   readonly evidence: unknown;
   /** Null where no grant of the database gave the identity. */
@@ -91,13 +102,31 @@ export interface OpenIntent {
   readonly quarantined: boolean;
 }
 
+/** An issuance that lints stopped, before its intent: what somebody needs to look into it, and nothing secret. */
+export interface RefusedIssuance extends Pick<
+  Intent,
+  "serial" | "issuerId" | "door" | "orderId" | "accountId" | "identityName" | "profile" | "profileHash" | "spkiSha256"
+> {
+  /** Each the name of a lint, and its source. */
+  readonly findings: readonly string[];
+  /** SHA-256 of the bytes that would have been signed. */
+  readonly tbsSha256: Buffer;
+}
+
+/** Where profiles are kept, so that a certificate's hash can be read later on. */
+export interface ProfileLedger {
+  /** Done before anything is issued under them. @param profiles - with the JSON that was hashed */
+  remember(profiles: readonly { readonly hash: Buffer; readonly name: string; readonly json: string }[]): Promise<void>;
+}
+
 /** Where issuance is recorded. */
 export interface IssuanceLedger {
   /**
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
    * its account valid, all its authorizations valid, its identity in no quarantine and `storedGrant` standing now: `notReady` or
    * `quarantined` mean that one of these did not hold and nothing changed. `notIssuing`: the issuer is not the one that issues any more,
-   * and nothing changed.
+   * and nothing changed. `keyIsBlocked`: nobody may have a certificate for the key. `keyIsUsed`: it was certified before, and `keyReuse` says
+   * no; of two intents at the same time the second is told so.
    * A renewal makes its certificate the newest of its lineage in the same statement, or is refused: `cloned` where the one shown is not the
    * newest any more, `revoked` where it is that.
    * @throws when the serial is intended already; one that was recorded is refused by `record`
@@ -112,6 +141,10 @@ export interface IssuanceLedger {
   openIntents(before: Date, limit: number): Promise<OpenIntent[]>;
   /** Ends an intent that cannot be finished; its serial stays used, its order becomes invalid. */
   abandon(serial: Buffer, reason: string): Promise<void>;
+  /** Atomic: an audit entry and an event about an issuance that lints stopped; its order, where there is one, becomes invalid. */
+  refuse(refused: RefusedIssuance): Promise<void>;
+  /** The same for an intent whose bytes break lints, in place of `abandon`. */
+  refuseIntent(serial: Buffer, refused: Pick<RefusedIssuance, "findings" | "tbsSha256">): Promise<void>;
 }
 
 /** An issuer as the database has it. */

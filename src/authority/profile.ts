@@ -7,6 +7,7 @@ import { type Static, Type } from "typebox";
 
 import { keyPurposes } from "../x509/extensions.ts";
 import { encodeOid } from "../x509/oid.ts";
+import type { KeyReuse } from "./ports.ts";
 import { keyUsesOf, type LeafKeyUsage, leafKeyUsages, usesOfPurpose } from "./keyUses.ts";
 
 export const keyKinds = ["ec-p256", "ec-p384", "rsa", "ed25519"] as const;
@@ -15,7 +16,7 @@ export const identifierTypes = ["uri", "dns", "ip", "permanent-identifier"] as c
 /** Whether a certificate has a subject beside its names. */
 const subjectRules = ["empty", "commonName"] as const;
 /** How often a key may be certified. */
-const keyReuseRules = ["any", "identity", "never"] as const;
+const keyReuseRules = ["any", "identity", "never"] as const satisfies KeyReuse[];
 
 const oneOf = <const T extends readonly string[]>(values: T, description?: string) =>
   Type.Unsafe<T[number]>(Type.Enum([...values], description === undefined ? {} : { description }));

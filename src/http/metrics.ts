@@ -6,6 +6,8 @@ export interface Metrics {
   certificateIssued(profile: string, door: string): void;
   challengeAnswered(outcome: { type: string; status: string }): void;
   issuanceUnfinished(): void;
+  /** A certificate broke this lint and was not signed. */
+  lintFailed(lint: string): void;
   /** A nonce of another server process was shown here. */
   foreignNonce(outcome: string): void;
   /** An issuing key was tried. */
@@ -75,6 +77,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const unfinished = new Counter({
     name: "mayfly_issuance_unfinished_total",
     help: "Issuances that stopped between intent and record and were left to the settling job",
+    registers,
+  });
+  const lintFailures = new Counter({
+    name: "mayfly_lint_failures_total",
+    help: "Certificates that broke a lint and were not signed, by lint: every one is a fault of the server's own",
+    labelNames: ["lint"],
     registers,
   });
   const foreignNonces = new Counter({
@@ -158,6 +166,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     certificateIssued: (profile, door) => issued.inc({ profile, door }),
     challengeAnswered: ({ type, status }) => challenges.inc({ type, status }),
     issuanceUnfinished: () => unfinished.inc(),
+    lintFailed: (lint) => lintFailures.inc({ lint }),
     foreignNonce: (outcome) => foreignNonces.inc({ outcome }),
     keyTested: (outcome) => keyTests.inc({ outcome }),
     limitRefused: (limit) => refused.inc({ limit }),

@@ -2,6 +2,7 @@
 import type { Admission, AttestedOrder, AttestedOrderStore } from "../acme/attestedOrderPorts.ts";
 import type { Identifier, Signer } from "../acme/ports.ts";
 import { isBlocked } from "./blockedKeys.ts";
+import { byKeyReuse, keyConstraint } from "./certificateKeys.ts";
 import { statement, violatedConstraint, type Database } from "./database.ts";
 import { pinConstraint, pinInstances, pinValues, usedValues } from "./instancePins.ts";
 import { insertIntent, intentParameters, intentValues, issuerIssues, mayIntend } from "./intents.ts";
@@ -20,10 +21,14 @@ const $ = (n: number): string => `$${intentParameters + n}`;
 
 // The intent's, then 1-5 see `isAdmitted` · 6 thumbprint of the certificate's key · 7 authorization · 8 its end · 9 challenges ·
 // 10 attestation · 11 identifiers · 12 13 validity · 14 the order's end · 15-17 evidence · 18-22 instances
-const intention = (owner: (signer: string) => string, also: { columns: string; values: string }): string => {
+const intention = (
+  owner: (signer: string) => string,
+  keyed: string,
+  also: { columns: string; values: string },
+): string => {
   const admitted = isAdmitted(intentParameters + 1, "'uri'", "$9");
   const signer = `select a.id from account a
-     where ${admitted} and not ${isBlocked("$14")} and not ${isAccountKey($(6))} and ${mayIntend}`;
+     where ${admitted} and not ${isAccountKey($(6))} and ${mayIntend}`;
   return `with ${owner(signer)}, z as (
      insert into acme_authorization
        (id, account_id, order_id, identifier_type, identifier_value, profile, status, expires_at, challenges, attestation)
@@ -39,18 +44,16 @@ const intention = (owner: (signer: string) => string, also: { columns: string; v
                              not_before, not_after, expires_at${also.columns})
      select $5, z.account_id, 'processing', ${$(11)}, array[z.id], 0, $12, $13, ${$(12)}, ${$(13)}, ${$(14)}${also.values} from z
      returning id, replaces
-   )
+   )${keyed}
    ${insertIntent("moved")}`;
 };
 
-const intend = statement(
-  "attested_order_intend",
-  intention((signer) => `owner as (${signer})`, { columns: "", values: "" }),
+const intend = byKeyReuse("attested_order_intend", (keyed) =>
+  intention((signer) => `owner as (${signer})`, keyed, { columns: "", values: "" }),
 );
 
 /** 23 serial · 24 its id · 25 issuers */
-const intendReplacing = statement(
-  "attested_order_intend_replacing",
+const intendReplacing = byKeyReuse("attested_order_intend_replacing", (keyed) =>
   intention(
     (signer) =>
       replacing(signer, {
@@ -62,6 +65,7 @@ const intendReplacing = statement(
         uri: "array[$9]",
         devices: "'{}'",
       }),
+    keyed,
     { columns: ", replaces, replaces_id", values: `, ${$(23)}, ${$(24)}` },
   ),
 );
@@ -113,8 +117,13 @@ export function createAttestedOrderStore(
       try {
         const rows =
           replaces === null
-            ? await db.runGrouped(intend, values)
-            : await db.run(intendReplacing, [...values, replaces.serial, replaces.id, replaces.issuerIds]);
+            ? await db.runGrouped(intend[intent.keyReuse], values)
+            : await db.run(intendReplacing[intent.keyReuse], [
+                ...values,
+                replaces.serial,
+                replaces.id,
+                replaces.issuerIds,
+              ]);
         if (rows.length === 1) return "intended";
         const [issuer] = await db.run<{ issues: boolean }>(issues, [intent.issuerId]);
         return issuer?.issues === true ? "notIntended" : "notIssuing";
@@ -122,6 +131,7 @@ export function createAttestedOrderStore(
         const violated = violatedConstraint(error);
         if (violated === "evidence_use_pkey") return "replayed";
         if (violated === pinConstraint) return "pinned";
+        if (violated === keyConstraint) return "keyIsUsed";
         throw error;
       }
     },

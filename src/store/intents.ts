@@ -3,6 +3,7 @@
  * must hold of an intent stands here once.
  */
 import type { Intent } from "../authority/ports.ts";
+import { isBlocked } from "./blockedKeys.ts";
 import { delegationLives } from "./delegations.ts";
 import { grantStands } from "./grantStands.ts";
 import { isQuarantined } from "./quarantines.ts";
@@ -50,7 +51,7 @@ export const issuerIssues = (id: string): string => `exists (
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
 export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}
-       and not ${isQuarantined("$8")} and ${delegationLives("$15")} and ${issuerIssues("$3")}`;
+       and not ${isQuarantined("$8")} and not ${isBlocked("$14")} and ${delegationLives("$15")} and ${issuerIssues("$3")}`;
 
 /** True where all authorizations of the order `o` are valid now. */
 export const isAuthorized = (o: string): string => `not exists (

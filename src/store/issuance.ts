@@ -1,7 +1,9 @@
 /** The ledger of issuance: implements `IssuanceLedger` of the authority. Two statements per certificate. */
-import type { IssuanceLedger, NotIntended, OpenIntent } from "../authority/ports.ts";
+import type { IssuanceLedger, NotIntended, OpenIntent, RefusedIssuance } from "../authority/ports.ts";
+import { isKeyBlocked } from "./blockedKeys.ts";
+import { byKeyReuse, keyConstraint } from "./certificateKeys.ts";
 import { recordDelegation } from "./delegations.ts";
-import { statement, type Database } from "./database.ts";
+import { statement, violatedConstraint, type Database } from "./database.ts";
 import { insertIntent, intentValues, isAuthorized, issuerIssues, mayIntend } from "./intents.ts";
 import {
   advance,
@@ -15,28 +17,28 @@ import {
 import { isIdentityQuarantined, isQuarantined } from "./quarantines.ts";
 import { isOf } from "./signer.ts";
 
-const intend = statement(
+const intend = byKeyReuse(
   "issuance_intend",
-  `with moved as (
+  (keyed) => `with moved as (
      update acme_order o set status = 'processing'
      where o.id = $5 and ${isOf("o", "$6")} and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
        and ${isAuthorized("o")}
      returning o.id, o.replaces
-   )
+   )${keyed}
    ${insertIntent("moved")}`,
 );
 
 // The same for a renewal by possession. The order's row is locked first and moved only where the lineage's row lets this certificate be its
 // newest; no row where the order is not ready.
-const intendRenewal = statement(
+const intendRenewal = byKeyReuse(
   "issuance_intend_renewal",
-  `with ready as (
+  (keyed) => `with ready as (
      select o.id, o.replaces, p.not_after as previous_ends, ${isRevoked} as revoked
      from acme_order o join certificate p on p.serial = ${shownSerial}
      where o.id = $5 and ${isOf("o", "$6")} and o.status = 'ready' and o.expires_at > now() and ${mayIntend}
        and ${platformStands} and ${isAuthorized("o")}
      for update of o
-   ), ${advance}, intended as (
+   ), ${advance}${keyed}, intended as (
      ${insertIntent("moved", renewedColumns)}
    )
    select case when revoked then 'revoked' when exists (select from intended) then 'intended' else 'cloned' end as outcome from ready`,
@@ -110,6 +112,59 @@ const abandon = statement(
    from ended`,
 );
 
+const refuse = statement(
+  "issuance_refuse",
+  `with orders as (
+     update acme_order set status = 'invalid', error = $3 where id = $1 and account_id = $2 and status in ('ready', 'processing')
+   ), audit as (
+     insert into audit_entry (event, actor, subject, detail)
+     values ('issuance.refused', $5, 'certificate:' || encode($4::bytea, 'hex'), $6::jsonb)
+   )
+   insert into outbox (topic, payload)
+   values ('issuance.refused', $6::jsonb || jsonb_build_object('serial', encode($4::bytea, 'hex')))`,
+);
+
+const refuseIntent = statement(
+  "issuance_refuse_intent",
+  `with ended as (
+     update issuance_intent set abandoned_at = now() where serial = $1 and abandoned_at is null returning *
+   ), orders as (
+     update acme_order o set status = 'invalid', error = $2 from ended where o.id = ended.order_id and o.status = 'processing'
+   ), lineages as (
+     ${giveBack("ended")}
+   ), facts as (
+     select serial, $3::jsonb || jsonb_build_object('identity', identity_name, 'profile', profile, 'profileHash', encode(profile_hash, 'hex'),
+       'issuer', issuer_id, 'door', door, 'order', order_id, 'account', account_id, 'key', encode(spki_sha256, 'hex')) as detail
+     from ended
+   ), audit as (
+     insert into audit_entry (event, actor, subject, detail)
+     select 'issuance.refused', 'job:settle', 'certificate:' || encode(serial, 'hex'), detail from facts
+   )
+   insert into outbox (topic, payload)
+   select 'issuance.refused', detail || jsonb_build_object('serial', encode(serial, 'hex')) from facts`,
+);
+
+/** What the order says: our own fault, and no detail that would help whoever provoked it. */
+const stopped = {
+  type: "urn:ietf:params:acme:error:serverInternal",
+  status: 500,
+  detail: "the certificate could not be issued",
+};
+
+const detailOf = ({ findings, tbsSha256, ...facts }: RefusedIssuance): string =>
+  JSON.stringify({
+    findings,
+    tbsSha256: tbsSha256.toString("hex"),
+    identity: facts.identityName,
+    profile: facts.profile,
+    profileHash: facts.profileHash.toString("hex"),
+    issuer: facts.issuerId,
+    door: facts.door,
+    order: facts.orderId,
+    account: facts.accountId,
+    key: facts.spkiSha256.toString("hex"),
+  });
+
 interface IntentRow {
   serial: Buffer;
   tbs: Buffer;
@@ -123,16 +178,22 @@ interface IntentRow {
 export function createIssuanceLedger(db: Database): IssuanceLedger {
   return {
     async intend(intent) {
-      const { renewal } = intent;
-      const rows =
-        renewal === null || renewal === undefined
-          ? (await db.run(intend, intentValues(intent))).map(() => ({ outcome: "intended" }) as const)
-          : await db.run<{ outcome: "intended" | NotIntended }>(intendRenewal, [
-              ...intentValues(intent),
-              ...renewalValues(renewal),
-            ]);
-      if (rows[0] !== undefined) return rows[0].outcome;
+      const { renewal, keyReuse } = intent;
+      try {
+        const rows =
+          renewal === null || renewal === undefined
+            ? (await db.run(intend[keyReuse], intentValues(intent))).map(() => ({ outcome: "intended" }) as const)
+            : await db.run<{ outcome: "intended" | NotIntended }>(intendRenewal[keyReuse], [
+                ...intentValues(intent),
+                ...renewalValues(renewal),
+              ]);
+        if (rows[0] !== undefined) return rows[0].outcome;
+      } catch (error) {
+        if (violatedConstraint(error) === keyConstraint) return "keyIsUsed";
+        throw error;
+      }
       if (await isIdentityQuarantined(db, intent.identityName)) return "quarantined";
+      if (await isKeyBlocked(db, intent.spkiSha256)) return "keyIsBlocked";
       const [issuer] = await db.run<{ issues: boolean }>(issues, [intent.issuerId]);
       return issuer?.issues === true ? "notReady" : "notIssuing";
     },
@@ -155,6 +216,20 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
         detail: `issuance was interrupted and could not be finished: ${reason}`,
       };
       await db.run(abandon, [serial, reason, JSON.stringify(error)]);
+    },
+    async refuse(refused) {
+      await db.run(refuse, [
+        refused.orderId,
+        refused.accountId,
+        JSON.stringify(stopped),
+        refused.serial,
+        refused.accountId === null ? `door:${refused.door}` : `account:${refused.accountId}`,
+        detailOf(refused),
+      ]);
+    },
+    async refuseIntent(serial, { findings, tbsSha256 }) {
+      const detail = JSON.stringify({ findings, tbsSha256: tbsSha256.toString("hex") });
+      await db.run(refuseIntent, [serial, JSON.stringify(stopped), detail]);
     },
   };
 }

@@ -1,5 +1,5 @@
 import t from "tap";
-import { createIssuing, type IssuingParts } from "../../src/authority/issue.ts";
+import { createIssuing, type IssuingParts, type Refused } from "../../src/authority/issue.ts";
 import { BadSignature, issuingKey } from "../../src/authority/issuingKey.ts";
 import type { Issuer } from "../../src/authority/issuer.ts";
 import type { Intent, IssuanceLedger, OpenIntent } from "../../src/authority/ports.ts";
@@ -21,6 +21,7 @@ interface Scene {
   readonly intents: Intent[];
   readonly recorded: { serial: Buffer; certificate: Buffer }[];
   readonly unfinished: unknown[];
+  readonly refused: Refused[];
   readonly parts: IssuingParts;
 }
 
@@ -30,6 +31,7 @@ function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => s
   const intents: Intent[] = [];
   const recorded: Scene["recorded"] = [];
   const unfinished: unknown[] = [];
+  const refused: Refused[] = [];
   const watched: Issuer = {
     ...issuer,
     key: issuingKey({
@@ -55,6 +57,12 @@ function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => s
     async abandon(_, reason) {
       events.push(`abandon: ${reason}`);
     },
+    async refuse({ findings }) {
+      events.push(`refuse: ${findings.join()}`);
+    },
+    async refuseIntent(_, { findings }) {
+      events.push(`refuse intent: ${findings.join()}`);
+    },
     ...ledger,
   };
   const reread = async (): Promise<void> => void events.push("reread");
@@ -63,8 +71,9 @@ function scene(ledger: Partial<IssuanceLedger> = {}, sign: Sign = (message) => s
     issuers: { active: () => watched, byId: (id) => (id === issuer.id ? watched : undefined), reread },
     now: () => now,
     onUnfinished: (_, error) => unfinished.push(error),
+    onRefused: (one) => refused.push(one),
   };
-  return { events, intents, recorded, unfinished, parts };
+  return { events, intents, recorded, unfinished, refused, parts };
 }
 
 t.test("intent before signature, record before release", async (t) => {
@@ -138,11 +147,47 @@ t.test("without a committed intent nothing is signed", async (t) => {
   t.same(events, []);
 });
 
-t.test("what the lints refuse reaches neither ledger nor token", async (t) => {
-  const { events, parts } = scene();
+t.test("what the lints refuse is written down, and reaches neither the intents nor the token", async (t) => {
+  const { events, refused, parts } = scene();
   const wrongKey = authorizedWorkload(workloadProfile({ keyKinds: ["ed25519"] }));
-  await t.rejects(createIssuing(parts).issue(wrongKey, p256()), { name: "LintFailed" });
-  t.same(events, []);
+  const publicKey = p256();
+  await t.rejects(createIssuing(parts).issue(wrongKey, publicKey), { name: "LintFailed" });
+  t.same(events, ["refuse: keyKindOfProfile (Mayfly)"]);
+  t.match(refused, [
+    {
+      findings: ["keyKindOfProfile (Mayfly)"],
+      identityName: agentOne,
+      profile: "workload",
+      orderId: "order",
+      spkiSha256: publicKey.sha256,
+    },
+  ]);
+  t.equal(refused[0]?.tbsSha256.length, 32);
+
+  const away = scene({ refuse: () => Promise.reject(new Error("database away")) });
+  await t.rejects(createIssuing(away.parts).issue(wrongKey, publicKey), { message: "database away" });
+  t.equal(away.refused.length, 1, "and is told where it cannot be written down");
+  t.same(away.events, []);
+});
+
+t.test("an intent that was changed in the database is not signed, whoever changed it", async (t) => {
+  const { intents, parts } = scene();
+  await createIssuing(parts).issue(authorizedWorkload(), p256());
+  const [made] = intents;
+  if (made === undefined) return t.fail("no intent");
+  const changed = Buffer.from(made.tbs);
+  changed[changed.indexOf(Buffer.from("550403", "hex")) + 5] = 0x21; // A letter of the issuer's name.
+  const open = { ...made, tbs: changed, quarantined: false };
+  const {
+    events,
+    refused,
+    parts: settling,
+  } = scene({
+    openIntents: async () => [open],
+  });
+  t.same(await createIssuing(settling).settle(now), { recorded: 0, abandoned: 1, open: 0 });
+  t.same(events, ["refuse intent: issuerIsTheSubject (RFC 5280 §6.1.3 (a)(4))"]);
+  t.match(refused, [{ serial: made.serial }]);
 });
 
 t.test("H-28 a signature that does not verify is never recorded", async (t) => {

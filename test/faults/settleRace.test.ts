@@ -28,6 +28,9 @@ function issuingOf(db: Database, issuer: Issuer): Issuing {
     onUnfinished(_serial, error) {
       throw error;
     },
+    onRefused({ findings }) {
+      throw new Error(findings.join());
+    },
   });
 }
 

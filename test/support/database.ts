@@ -138,6 +138,7 @@ export function intentFor(changes: Partial<Intent> = {}): Intent {
     ipAddresses: [],
     profile: "server",
     profileHash: sha256("server"),
+    keyReuse: "any",
     spkiSha256: sha256(serial),
     evidence: [{ proved: { by: "configuration" } }],
     storedGrant: null,

@@ -37,7 +37,9 @@ export function lintsText(): string {
   return `# Lints
 
 What a CA key signs was held against these rules before: the bytes that will be signed are read back, and every rule is asked. One that is
-not met stops the issuance. [Decision 0013](decisions/0013-lints-and-profiles.md) has the reasons.
+not met stops the issuance. The client gets 500 \`serverInternal\` without a detail, the order becomes invalid, what was found is recorded
+(audit entry \`issuance.refused\`, event of the same name, a line in the log) and counted (\`mayfly_lint_failures_total\`): it is our
+own fault, and somebody should look. [Decision 0013](decisions/0013-lints-and-profiles.md) has the reasons.
 
 This page is written from the code by \`npm run lints:table\`; a test compares them. Words in quotation marks are those of the source. BR are
 the Baseline Requirements of the CA/Browser Forum, of which the rules are taken that make sense for private certificates.
