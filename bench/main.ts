@@ -41,6 +41,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --http01-port N   where our responder listens for --directory (default 5002)
   --attestations N  memory over N inline attestations, in place of a measured part
   --algorithms      what a signature costs and weighs, by kind of CA key, without a server
+  --ocsp            OCSP responses per second of one server, over --certificates N (default 10000), 64 connections
   --formats         what verifying one piece of evidence costs, format by format, without a server
   --crl N           a revocation list of N entries, from rows to publication, without a server; --key-kind KIND of the issuer
   --json            one JSON object instead of tables
@@ -62,6 +63,8 @@ const { values } = parseArgs({
     algorithms: { type: "boolean", default: false },
     crl: { type: "string" },
     "key-kind": { type: "string", default: "ec-p256" },
+    ocsp: { type: "boolean", default: false },
+    certificates: { type: "string", default: "10000" },
     formats: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
@@ -75,22 +78,32 @@ const plan = {
 
 if (values.help) process.stdout.write(help);
 else if (values.algorithms) process.stdout.write(await algorithmCosts());
+else if (values.ocsp) process.stdout.write(await benchOcsp());
 else if (values.formats) process.stdout.write(await formatCosts());
 else if (values.crl !== undefined) await benchLists(Number(values.crl));
 else if (values.directory === undefined) await benchOwn();
 else await benchOther(values.directory);
 
 async function benchLists(count: number): Promise<void> {
-  if (values.keys !== "softhsm" && values.keys !== "development") throw new Error("--keys is softhsm or development");
   // Loaded for this alone: the memory that is measured is that of this process.
   const { measureLists } = await import("./certificateLists.ts");
-  process.stdout.write(await measureLists(count, values.keys, values["key-kind"] as KeyKind));
+  process.stdout.write(await measureLists(count, keysWanted(), values["key-kind"] as KeyKind));
+}
+
+function keysWanted(): "softhsm" | "development" {
+  if (values.keys !== "softhsm" && values.keys !== "development") throw new Error("--keys is softhsm or development");
+  return values.keys;
+}
+
+async function benchOcsp(): Promise<string> {
+  const { ocspFigures } = await import("./ocsp.ts");
+  return await ocspFigures({ ...plan, connections: 64, certificates: Number(values.certificates), keys: keysWanted() });
 }
 
 async function benchOwn(): Promise<void> {
-  if (values.keys !== "softhsm" && values.keys !== "development") throw new Error("--keys is softhsm or development");
-  process.stderr.write(`Starting a server (embedded PostgreSQL, ${values.keys} key) …\n`);
-  const server = await startServer(values.keys);
+  const keys = keysWanted();
+  process.stderr.write(`Starting a server (embedded PostgreSQL, ${keys} key) …\n`);
+  const server = await startServer(keys);
   const responder = values.flow === "http-01" ? await http01Responder(server.http01Port) : undefined;
   const transport = leanTransport(server.url, server.root);
   try {

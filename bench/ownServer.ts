@@ -129,7 +129,7 @@ export async function metricsOf({ url, root }: ServerUnderTest): Promise<string>
 }
 
 /** The embedded server's address, as the server itself finds it. */
-function embeddedUrl({ dataDir }: ServerUnderTest): string {
+export function embeddedUrl({ dataDir }: ServerUnderTest): string {
   const directory = path.join(dataDir, "postgres");
   const [, , , port, socket] = readFileSync(path.join(directory, "cluster/postmaster.pid"), "utf8").split("\n");
   const password = readFileSync(path.join(directory, "password"), "utf8").trim();

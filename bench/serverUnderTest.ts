@@ -1,6 +1,6 @@
 /** A server of our own as a child process: embedded Postgres with full durability, keys in SoftHSM2 or development files. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,17 +22,22 @@ export interface ServerUnderTest {
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const startTimeoutMs = 60_000;
 
-export async function startServer(keys: "softhsm" | "development"): Promise<ServerUnderTest> {
+/** @param configuration what the file says that it is started with; without one it has none */
+export async function startServer(keys: "softhsm" | "development", configuration?: object): Promise<ServerUnderTest> {
   const clean: (() => void)[] = [];
   const dataDir = mkdtempSync(path.join(os.tmpdir(), "mayfly-bench-"));
   clean.push(() => rmSync(dataDir, { recursive: true, force: true }));
+  const file = path.join(dataDir, "mayfly.yaml");
+  const provider = { provider: keys === "softhsm" ? "pkcs11" : "development" };
+  // JSON is YAML.
+  if (configuration !== undefined) writeFileSync(file, JSON.stringify({ keys: provider, ...configuration }));
   const token = keys === "softhsm" ? softhsmToken({ teardown: (action) => clean.push(action) }) : undefined;
   const port = await freePort();
   const http01Port = await freePort();
   const child = spawn(process.execPath, [path.join(repository, "bin/mayfly.js"), "serve"], {
     env: {
       ...process.env,
-      MAYFLY_CONFIG: "",
+      MAYFLY_CONFIG: configuration === undefined ? "" : file,
       MAYFLY_DATA_DIR: dataDir,
       MAYFLY_LISTEN: `localhost:${port}`,
       MAYFLY_HTTP01_PORT: String(http01Port),

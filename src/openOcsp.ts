@@ -28,8 +28,12 @@ export interface Ocsp {
   keepUp(): Promise<void>;
 }
 
+/** Added to what a statement may take. */
+const graceSeconds = 60;
+
+/** Opens it; responses ahead of requests are made from the first round of `keepUp` on. */
 export function openOcsp(
-  { revocation, profiles }: Configuration,
+  { revocation, profiles, database }: Configuration,
   { db, issuers, log }: Foundation,
   metrics: OcspMetrics,
   now: () => Date,
@@ -44,6 +48,7 @@ export function openOcsp(
   const responder = createOcspResponder({
     ...common,
     issuers: () => issuers.all(),
+    lookBackSeconds: Math.ceil(database.statementTimeoutMs / 1000) + graceSeconds,
     cacheBytes: revocation.ocspMemoryBytes,
     answersNonces: revocation.ocspNonce === "answer",
     budget: createSignatureBudget(revocation.ocspSignaturesPerSecond),

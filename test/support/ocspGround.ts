@@ -20,7 +20,8 @@ export interface Recorded {
   revocation: RecordedRevocation | null;
 }
 
-export interface OcspGround extends MemoryHierarchy {
+export interface OcspGround extends Omit<MemoryHierarchy, "store"> {
+  readonly store: OcspResponseStore;
   readonly responder: OcspResponder;
   readonly records: Map<string, Recorded>;
   readonly kept: Map<string, MadeResponse>;
@@ -74,6 +75,7 @@ export async function ocspGround(changes: Partial<OcspResponderParts> = {}): Pro
     issuers: () => [issuing],
     now: () => clock.now,
     lifetimeSeconds: 14_400,
+    lookBackSeconds: 60,
     cacheBytes: 1_000_000,
     answersNonces: false,
     budget: createSignatureBudget(100),
@@ -84,6 +86,7 @@ export async function ocspGround(changes: Partial<OcspResponderParts> = {}): Pro
   });
   return {
     ...hierarchy,
+    store,
     responder,
     records,
     kept,

@@ -19,6 +19,8 @@ export interface OcspResponderParts {
   readonly issuers: () => readonly ResponseIssuer[];
   readonly now: () => Date;
   readonly lifetimeSeconds: number;
+  /** How far back revocations are looked for, each second: what a statement that revokes may take before it is committed, and more. */
+  readonly lookBackSeconds: number;
   /** Octets of responses that are remembered. */
   readonly cacheBytes: number;
   /** Whether a request with a nonce gets a response of its own. */
@@ -52,11 +54,13 @@ export interface OcspResponder {
   readonly remembered: () => number;
 }
 
-/** A remembered response counts so long before it is looked up again: what bounds a revocation where `catchUp` does not come through. */
-const rememberedMs = 30_000;
+/** Nothing that is remembered counts any more where `catchUp` has not come through for so long: the database is away. */
+const trustedMs = 30_000;
+/** And no response counts longer than that without a look at the database: in case a revocation took longer than any is let. */
+const rememberedMs = 300_000;
+/** One that is due for another is looked up again soon: the other one may be there. */
+const dueMs = 5_000;
 
-/** How far back revocations are looked for, each second: a statement that revokes may take so long before it is committed. */
-const lookBackSeconds = 60;
 /** With more revocations than that all is forgotten. */
 const revokedMax = 1_000;
 
@@ -87,6 +91,7 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
   const underWay = new Map<string, Promise<OcspAnswer>>();
   let listed: readonly ResponseIssuer[] = parts.issuers();
   let issuers = answerableIssuers(listed);
+  let trustedUntilMs = now().getTime() + trustedMs;
   let lookups = 0;
 
   function answer(request: Uint8Array, issuerId?: string): OcspAnswer | Promise<OcspAnswer> {
@@ -111,7 +116,8 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
   function remembered(asked: Asked): OcspAnswer | Promise<OcspAnswer> {
     const key = keyOf(asked);
     const known = memory.get(key);
-    if (known !== undefined && known.untilMs > now().getTime())
+    const nowMs = now().getTime();
+    if (known !== undefined && known.untilMs > nowMs && trustedUntilMs > nowMs)
       return asked.meant.has(known.issuerId) ? known.answer : failed("unauthorized");
     // Many may ask for one at the same moment: one looks it up, with room or without.
     const running = underWay.get(key);
@@ -196,7 +202,11 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
   function remember(key: string, { status }: Found, response: StoredResponse, at: Date): OcspAnswer {
     const { der, ...freshness } = response;
     const kept: OcspAnswer = { der, outcome: status.revocation === null ? "good" : "revoked", freshness };
-    const untilMs = Math.min(at.getTime() + rememberedMs, status.notAfter.getTime() + 1, response.nextUpdate.getTime());
+    const atMs = at.getTime();
+    // When another one is due all processes look for it at the same time, so that they go on saying the same.
+    const dueAtMs = response.refreshAt > at ? response.refreshAt.getTime() : atMs + dueMs;
+    const lastMs = Math.min(status.notAfter.getTime() + 1, response.nextUpdate.getTime());
+    const untilMs = Math.min(atMs + rememberedMs, dueAtMs, lastMs);
     memory.set(key, { answer: kept, issuerId: status.issuerId, untilMs });
     return kept;
   }
@@ -211,10 +221,12 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
         issuers = answerableIssuers(present);
         listed = present;
       }
-      const revoked = await store.revokedLately(lookBackSeconds, revokedMax);
+      const startedMs = now().getTime();
+      const revoked = await store.revokedLately(parts.lookBackSeconds, revokedMax);
       if (revoked.length >= revokedMax) memory.clear();
       for (const serial of revoked)
         for (const hash of ["sha1", "sha256"] as const) memory.delete(keyOf({ serial, hash }));
+      trustedUntilMs = startedMs + trustedMs;
     },
   };
 }

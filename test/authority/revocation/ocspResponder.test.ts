@@ -91,6 +91,42 @@ t.test("signed once, remembered, and renewed when it is due", async (t) => {
   t.equal(ground.count.signed.length, 2);
 });
 
+t.test("what is remembered counts while revocations are heard of, and no longer than five minutes", async (t) => {
+  let away = false;
+  const ground = await ocspGround();
+  const { store } = ground;
+  const request = ground.ask(ground.record());
+  const later = (seconds: number): void =>
+    void (ground.clock.now = new Date(ground.clock.now.getTime() + seconds * 1000));
+  const revokedLately = store.revokedLately.bind(store);
+  const find = store.find.bind(store);
+  const lost = async (): Promise<never> => Promise.reject(new KeyUnavailable("the database is away"));
+  Object.assign(store, {
+    revokedLately: async (...of: Parameters<typeof revokedLately>) => (away ? lost() : revokedLately(...of)),
+    find: async (...of: Parameters<typeof find>) => (away ? lost() : find(...of)),
+  });
+  t.equal(await answered(ground, request), "good");
+  for (let second = 0; second < 299; second++) {
+    later(1);
+    await ground.responder.catchUp();
+    await ground.responder.answer(request);
+  }
+  t.equal(ground.count.finds, 1);
+  later(1);
+  await ground.responder.answer(request);
+  t.equal(ground.count.finds, 2);
+  away = true;
+  for (let second = 0; second < 28; second++) {
+    later(1);
+    await t.rejects(ground.responder.catchUp());
+    t.equal(await answered(ground, request), "good");
+  }
+  later(1);
+  t.equal(await answered(ground, request), "tryLater", "who does not hear of revocations says nothing");
+  away = false;
+  t.equal(await answered(ground, request), "good");
+});
+
 t.test("many questions about one certificate at the same moment are one look and one signature", async (t) => {
   const ground = await ocspGround();
   const request = ground.ask(ground.record());
