@@ -10,12 +10,14 @@ import t, { type Test } from "tap";
 import { isPostQuantum } from "../../src/keys/keyAlgorithms.ts";
 import { readCertificate } from "../../src/x509/certificate.ts";
 import { readDistributedList } from "../../src/x509/certificateList.ts";
+import { readOcspResponse, type BasicOcspResponse } from "../../src/x509/ocspResponse.ts";
 import { pemDecode, pemEncode } from "../../src/x509/pem.ts";
 import { signatureAlgorithmOf, verifySignature } from "../../src/x509/signatureAlgorithm.ts";
 import type { KeyKind, SignatureAlgorithm } from "../../src/keys/signer.ts";
 import { acmeDriver } from "../support/acmeDriver.ts";
 import { issued, leafOf } from "../support/acmeFlows.ts";
 import { certificateAuthority, type TestAuthority } from "../support/certificateAuthority.ts";
+import { opensslRequest, opensslVerdict } from "../support/ocspExchange.ts";
 import { opensslVerify } from "../support/opensslVerify.ts";
 import { run } from "../support/program.ts";
 import { softhsmToken } from "../support/softhsm.ts";
@@ -100,6 +102,31 @@ async function requireList(
   t.ok(await crl.verify({ publicKey: new witness.X509Certificate(issuing).publicKey }), "@peculiar/x509");
 }
 
+/** OpenSSL asks, and judges the answer where it knows the algorithm; we do in any case. */
+async function requireResponse(
+  t: Test,
+  ca: TestAuthority,
+  chain: string,
+  algorithm: SignatureAlgorithm,
+): Promise<void> {
+  const [leaf = none, issuing = none] = pemDecode(chain, "CERTIFICATE");
+  const [certificate, issuer] = [leaf, issuing].map((der) => pemEncode("CERTIFICATE", der)) as [string, string];
+  const reply = await ca.authority.server.inject({
+    method: "POST",
+    url: "/ocsp",
+    headers: { "content-type": "application/ocsp-request" },
+    payload: opensslRequest(issuer, [certificate], "-no_nonce"),
+  });
+  t.equal(reply.statusCode, 200);
+  const { basic } = readOcspResponse(reply.rawPayload) as { basic: BasicOcspResponse };
+  t.equal(signatureAlgorithmOf(basic.signatureIdentifier), algorithm);
+  t.ok(verifySignature(algorithm, new X509Certificate(issuing).publicKey, basic.tbs, basic.signature));
+  t.equal(basic.responses[0]?.status, "revoked");
+  if (isPostQuantum(algorithm)) return;
+  const judged = opensslVerdict({ root: ca.root, issuer, certificate }, reply.rawPayload);
+  t.match(judged, { stderr: /verify OK/, stdout: /: revoked/ });
+}
+
 for (const each of cases) {
   const { keyKind, algorithm } = each;
   t.test(`hierarchy.keyKind ${keyKind}: issues before and after a restart, revokes, publishes`, async (t) => {
@@ -118,6 +145,7 @@ for (const each of cases) {
     requireChain(t, chain, ca.root, algorithm);
     t.equal((await alice.post(acme.directory.revokeCert, { certificate: leafOf(chain) })).status, 200);
     const [leaf = none, issuing = none] = pemDecode(chain, "CERTIFICATE");
+    await requireResponse(t, ca, chain, algorithm);
     await requireList(t, ca, [await listOf(ca, leaf), issuing], algorithm);
 
     const [bundle, everyRoot] = await Promise.all(
