@@ -25,6 +25,7 @@ import { openIdentities } from "./openIdentities.ts";
 import { openLimits } from "./openLimits.ts";
 import { openOcsp } from "./openOcsp.ts";
 import { createPlainServer, openRevocation } from "./openRevocation.ts";
+import { openRevocationActions } from "./openRevocationActions.ts";
 import type { Parts } from "./parts.ts";
 import { leftBehind, startWork } from "./work.ts";
 import { instanceOctets } from "./acme/nonce.ts";
@@ -125,6 +126,7 @@ async function build(
     surroundings,
     delegations: await openDelegations(configuration, foundation, surroundings),
     revocation,
+    revocationActions: openRevocationActions(configuration, foundation, siblings, now),
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };
@@ -170,6 +172,7 @@ async function build(
         () => plainServer?.close(),
         () => validations.stop(),
         () => work.stop(),
+        () => parts.revocationActions.stop(),
         () => siblings.close(),
         () => foundation.close(),
       ),

@@ -17,6 +17,8 @@ import { instancePinRoutes } from "./administration/instancePins.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
 import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
+import { revocationRoutes } from "./administration/revocations.ts";
+import { suspensionRoutes } from "./administration/suspensions.ts";
 import { identityNameOf } from "./authority/identityName.ts";
 import { postQuantumBundle, spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
@@ -36,6 +38,7 @@ import type { InstancePinStore } from "./administration/pinPorts.ts";
 import type { QuarantineStore } from "./administration/quarantinePorts.ts";
 import { createProfileStore } from "./store/profiles.ts";
 import { createQuarantineStore } from "./store/quarantines.ts";
+import { createSuspensionStore } from "./store/suspensions.ts";
 
 /** Grants that may stand in the database at the same time. */
 const grantsMax = 10_000;
@@ -64,7 +67,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     now,
     newId: () => newId(now()),
   });
-  const ends = delegationRoutes({ ...delegations.administration, now });
+  const ends = delegationRoutes({ ...delegations.administration, now, newId: () => newId(now()) });
   const limitAdministration = limitRoutes({
     rates: administrationOf(limits),
     pauses: createPauseStore(foundation.db),
@@ -79,6 +82,17 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     now,
     newId: () => newId(now()),
   });
+  const revocations = revocationRoutes({
+    ...parts.revocationActions,
+    pseudonym: delegations.administration.pseudonym,
+    delegationSources: delegations.administration.sources,
+    hasSource: (ref) => parts.identities.verifier.sources.has(ref),
+    informationLifetimeMs: parts.configuration.revocation.crlLifetimeSeconds * 1000,
+    externalUrl,
+    now,
+    newId: () => newId(now()),
+  });
+  const suspensions = suspensionRoutes({ store: createSuspensionStore(foundation.db) });
   const pins = createInstancePinStore(foundation.db);
   const quarantineStore = createQuarantineStore(foundation.db);
   const policy = policyRoutes(parts, pins, quarantineStore);
@@ -93,6 +107,8 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     incidents,
     limitAdministration,
     blockedKeys,
+    revocations,
+    suspensions,
     externalAccountKeys,
     instancePins,
     quarantines,

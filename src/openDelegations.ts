@@ -13,7 +13,7 @@ import { countMadeOtherwise, createDelegationStore, knowDelegation } from "./sto
 export interface OpenDelegations {
   /** Undefined where no source is configured. */
   readonly acme: Delegations | undefined;
-  readonly administration: Omit<DelegationRoutesOptions, "now">;
+  readonly administration: Omit<DelegationRoutesOptions, "now" | "newId">;
 }
 
 /** No key is made where no source is configured. Says it loudly where the key is not the one that pseudonyms were made with. */

@@ -10,6 +10,7 @@ import type { Issuing } from "./authority/issue.ts";
 import type { SourceSurroundings } from "./attestation/format.ts";
 import type { OpenDelegations } from "./openDelegations.ts";
 import type { OpenRevocation } from "./openRevocation.ts";
+import type { RevocationActions } from "./openRevocationActions.ts";
 import type { Siblings } from "./store/siblings.ts";
 
 /** Made once by `compose.ts`, handed to every mount. */
@@ -26,6 +27,7 @@ export interface Parts {
   readonly surroundings: SourceSurroundings;
   readonly delegations: OpenDelegations;
   readonly revocation: OpenRevocation;
+  readonly revocationActions: RevocationActions;
   /** Public JWK of the development evidence source, where there is one. */
   readonly developmentKey: Readonly<Record<string, string>> | undefined;
   readonly now: () => Date;

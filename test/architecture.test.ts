@@ -20,6 +20,7 @@ const composition = [
   "openNonces.ts",
   "openOcsp.ts",
   "openRevocation.ts",
+  "openRevocationActions.ts",
   "openValidations.ts",
   "parts.ts",
   "work.ts",

@@ -19,7 +19,7 @@ import {
   type Judged,
 } from "./challenges/verdict.ts";
 import { judgeEvidence, readEvidence } from "./challenges/workloadAttest01.ts";
-import { blockedKey, signer, stateIsChanging, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { blockedKey, signer, stateIsChanging, suspended, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { requireProvedKeys } from "./finalizeOrder.ts";
 import { authorizedBy, issueOrder } from "./issueOrder.ts";
 import { thumbprintOf } from "./jwk.ts";
@@ -163,6 +163,7 @@ async function act(asked: Asked, judged: Judged, context: AcmeContext): Promise<
   const authorized = authorizedBy(finalizing, context);
   const outcome = await issueOrder(authorized, finalizing, context, intendBy(account, attested, context));
   if (outcome.outcome === "notReady") return undefined;
+  if (outcome.outcome === "suspended") throw suspended();
   context.onChallengeEnded(valid);
   if (outcome.outcome !== "issued") return orderReply(order, context.urls, now, 201); // The settling job finishes it.
   const issued = orderReply({ ...order, status: "valid", certificateSerial: outcome.serial }, context.urls, now, 201);
@@ -206,7 +207,7 @@ function intendBy(account: SigningAccount, attested: AttestedOrder, context: Acm
   return async (intent) => {
     for (let attempt = 1; attempt <= attempts; attempt++) {
       const outcome = await context.attestedOrders.intend(account, attested, intent);
-      if (outcome === "intended" || outcome === "notIssuing") return outcome;
+      if (outcome === "intended" || outcome === "notIssuing" || outcome === "suspended") return outcome;
       if (outcome === "keyIsUsed") throw keyIsUsed(intent.keyReuse);
       if (outcome !== "notIntended") throw usedUp(outcome);
       await requireAdmitted(account, attested, context, attested.key);

@@ -38,13 +38,13 @@ export interface AttestedOrderStore {
    * Durable before it resolves, and all or nothing: the order, `processing`; its authorization, valid; every piece of evidence marked as
    * used, every instance pinned; a row of failures ended; the intent, whose order it is. `notIntended` when the signer's account is not
    * valid or has not agreed to the terms of service, when `whyNotAdmitted` says why, or as `createOrder` has it for an order that
-   * replaces a certificate. `notIssuing` and `keyIsUsed` as `IssuanceLedger.intend` has them.
+   * replaces a certificate. `notIssuing`, `keyIsUsed` and `suspended` as `IssuanceLedger.intend` has them.
    */
   intend(
     signer: Signer,
     order: AttestedOrder,
     intent: Intent,
-  ): Promise<"intended" | "notIntended" | "notIssuing" | "keyIsUsed" | "replayed" | "pinned">;
+  ): Promise<"intended" | "notIntended" | "notIssuing" | "keyIsUsed" | "suspended" | "replayed" | "pinned">;
   /** Asked when `intend` or `refused` did nothing. Keys of the certificate only where there is one. */
   whyNotAdmitted(signer: Signer, admission: Admission, key?: AttestedOrder["key"]): Promise<NotAdmitted | undefined>;
   /** One more failure in a row of the account's identifier, and an audit entry. False when the account may not order: nothing was done. */

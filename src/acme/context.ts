@@ -212,6 +212,16 @@ export const quarantined = () =>
     subproblems: [{ code: "identityQuarantined", detail: "the identity is in quarantine" }],
   });
 
+/** The refusal of what rests on a grant, a source or an issuer that an operator has suspended; the order stays as it is. */
+export const suspended = () =>
+  problem(
+    "unauthorized",
+    "nothing is issued for now by the grant, the evidence source or the issuer that this rests on",
+    {
+      subproblems: [{ code: "issuanceSuspended", detail: "an operator has suspended it" }],
+    },
+  );
+
 /** How an identifier reads in a sentence. */
 export const named = ({ type, value }: Identifier): string => `${type} ${value}`;
 

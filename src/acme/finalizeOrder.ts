@@ -4,7 +4,7 @@ import { problem } from "../problem/problem.ts";
 import { notRenewed } from "../problem/renewalRefusals.ts";
 import type { CertificationRequest } from "../x509/csr.ts";
 import { requireCaa } from "./caaAtFinalize.ts";
-import { blockedKey, quarantined, required, signer, type AcmeContext, type AcmeRequest } from "./context.ts";
+import { blockedKey, quarantined, required, signer, suspended, type AcmeContext, type AcmeRequest } from "./context.ts";
 import { isAttested } from "./identifiers.ts";
 import { thumbprintOf } from "./jwk.ts";
 import { authorizedBy, issueOrder, type Finalizing, type Proved } from "./issueOrder.ts";
@@ -80,6 +80,7 @@ async function conclude(finalizing: Finalizing, context: AcmeContext): Promise<R
     throw problem("orderNotReady", "the order is not ready any more");
   }
   if (outcome.outcome === "quarantined") throw quarantined();
+  if (outcome.outcome === "suspended") throw suspended();
   if (outcome.outcome === "keyIsBlocked") throw keyIsBlocked();
   if (outcome.outcome === "keyIsUsed") throw keyIsUsed(finalizing.profile.keyReuse);
   if (outcome.outcome === "cloned" || outcome.outcome === "revoked") throw notRenewed(outcome.outcome);

@@ -335,6 +335,8 @@ export interface CertificateStore {
   holdsAuthorizations(signer: Signer, identifiers: readonly Identifier[]): Promise<boolean>;
   /** `requireAccount` must be valid, and still have the signer's key, in the same statement. Exactly one caller gets "revoked". */
   revoke(revocation: {
+    /** Of the revocation itself, as operators find it in their list. */
+    id: string;
     serial: Buffer;
     reason: number | undefined;
     revokedBy: string;

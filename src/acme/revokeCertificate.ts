@@ -35,6 +35,7 @@ export async function revokeCertificate(request: AcmeRequest, context: AcmeConte
     );
   }
   const outcome = await context.certificates.revoke({
+    id: context.newId(),
     serial: stored.serial,
     reason,
     revokedBy: request.account === undefined ? "certificate key" : `account:${request.account.id}`,

@@ -4,6 +4,8 @@ export type DelegationKind = "delegator" | "task";
 
 /** Whom or what is ended, as a pseudonym. */
 export interface DelegationEnd {
+  /** Of the revocation, as operators find it in their list. */
+  readonly id: string;
   readonly kind: DelegationKind;
   readonly source: string;
   readonly pseudonym: Buffer;

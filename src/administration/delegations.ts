@@ -32,10 +32,11 @@ export interface DelegationRoutesOptions {
   /** Refs of the configured sources. */
   readonly sources: readonly string[];
   readonly now: () => Date;
+  readonly newId: () => string;
 }
 
 /** The routes, for whoever mounts them. */
-export function delegationRoutes({ store, pseudonym, sources, now }: DelegationRoutesOptions) {
+export function delegationRoutes({ store, pseudonym, sources, now, newId }: DelegationRoutesOptions) {
   return async function plugin(server: FastifyInstance): Promise<void> {
     server.post<{ Body: Static<typeof endSchema> }>(
       "/delegations/end",
@@ -46,7 +47,7 @@ export function delegationRoutes({ store, pseudonym, sources, now }: DelegationR
           const { certificates, serials } = await store.coverage(which.pseudonym, now());
           return { dryRun, kind: which.kind, source: which.source, certificates, serials: serials.map(hex) };
         }
-        const { revoked } = await store.end({ ...which, reason }, now());
+        const { revoked } = await store.end({ ...which, id: newId(), reason }, now());
         return {
           dryRun,
           kind: which.kind,

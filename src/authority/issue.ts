@@ -154,7 +154,9 @@ export function createIssuing(parts: IssuingParts): Issuing {
           ? "its validity has passed"
           : intent.quarantined
             ? "its identity is in quarantine" // Nobody has what may have been signed: only what is recorded is released.
-            : undefined;
+            : intent.revoked
+              ? "it was revoked before it was recorded"
+              : undefined;
     if (issuer === undefined || reason !== undefined) {
       await ledger.abandon(intent.serial, reason ?? "its issuer is not here any more");
       return "abandoned";

@@ -54,6 +54,7 @@ export type NotIntended =
   | "notReady"
   | "notIssuing"
   | "quarantined"
+  | "suspended"
   | "keyIsBlocked"
   | "keyIsUsed"
   | "cloned"
@@ -100,6 +101,8 @@ export interface OpenIntent {
   readonly notAfter: Date;
   /** Its identity was put in quarantine since. */
   readonly quarantined: boolean;
+  /** A revocation covers it that was begun since. */
+  readonly revoked: boolean;
 }
 
 /** An issuance that lints stopped, before its intent: what somebody needs to look into it, and nothing secret. */
@@ -123,10 +126,10 @@ export interface ProfileLedger {
 export interface IssuanceLedger {
   /**
    * Durable before it resolves. For an order it is the same statement that moves the order from `ready` to `processing`, with
-   * its account valid, all its authorizations valid, its identity in no quarantine and `storedGrant` standing now: `notReady` or
-   * `quarantined` mean that one of these did not hold and nothing changed. `notIssuing`: the issuer is not the one that issues any more,
-   * and nothing changed. `keyIsBlocked`: nobody may have a certificate for the key. `keyIsUsed`: it was certified before, and `keyReuse` says
-   * no; of two intents at the same time the second is told so.
+   * its account valid, all its authorizations valid, its identity in no quarantine, nothing suspended that it rests on and `storedGrant`
+   * standing now: `notReady`, `quarantined` or `suspended` mean that one of these did not hold and nothing changed. `notIssuing`: the issuer
+   * is not the one that issues any more, and nothing changed. `keyIsBlocked`: nobody may have a certificate for the key. `keyIsUsed`: it was
+   * certified before, and `keyReuse` says no; of two intents at the same time the second is told so.
    * A renewal makes its certificate the newest of its lineage in the same statement, or is refused: `cloned` where the one shown is not the
    * newest any more, `revoked` where it is that.
    * @throws when the serial is intended already; one that was recorded is refused by `record`

@@ -140,6 +140,26 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./pausesResume.ts")).command,
   },
   {
+    name: "revoke",
+    summary: "revoke a certificate, or all of an identity, key, account, grant, source, task or issuer",
+    load: async () => (await import("./revoke.ts")).command,
+  },
+  {
+    name: "revocations list",
+    summary: "list revocations, newest first",
+    load: async () => (await import("./revocationsList.ts")).command,
+  },
+  {
+    name: "revocations show",
+    summary: "show a revocation: who, what, why, and since when it is in effect on every server",
+    load: async () => (await import("./revocationsShow.ts")).command,
+  },
+  {
+    name: "revocations resume",
+    summary: "issue again by a grant, a source or an issuer that a revocation has suspended",
+    load: async () => (await import("./revocationsResume.ts")).command,
+  },
+  {
     name: "keys block",
     summary: "refuse a public key from now on",
     load: async () => (await import("./keysBlock.ts")).command,

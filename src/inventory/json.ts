@@ -1,5 +1,6 @@
 /** Inventory records as JSON. Octets are lower-case hexadecimal, times RFC 3339 in UTC. */
 import { pemEncode } from "../x509/pem.ts";
+import { reasonName } from "../x509/revocationReason.ts";
 import type { CertificateRecord, CertificateState, IdentityRecord } from "./ports.ts";
 
 const seconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
@@ -61,10 +62,24 @@ export function certificateJson(record: CertificateRecord, now: Date): object {
     revokedAt: record.revokedAt === null ? null : seconds(record.revokedAt),
     revocationReason: record.revocationReason,
     revokedBy: record.revokedBy,
+    revocation: revocationJson(record),
     replaces: record.replaces?.toString("hex") ?? null,
     replacedBy: record.replacedBy?.toString("hex") ?? null,
     incidents: record.incidents,
     pem: pemEncode("CERTIFICATE", record.der),
+  };
+}
+
+/** Who revoked it, why, and since when lists tell of it; null where it is not revoked. */
+function revocationJson(record: CertificateRecord): object | null {
+  if (record.revokedAt === null) return null;
+  return {
+    by: record.revokedBy,
+    reason: reasonName(record.revocationReason),
+    note: record.revocationNote,
+    action: record.revocationAction,
+    publishedAt: record.revocationPublishedAt?.toISOString() ?? null,
+    listNumber: record.revocationListNumber,
   };
 }
 

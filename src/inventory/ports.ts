@@ -51,6 +51,12 @@ export interface CertificateRecord {
   readonly revokedAt: Date | null;
   readonly revocationReason: number | null;
   readonly revokedBy: string | null;
+  /** Id and note of the action that revoked it; null for a revocation from before there were any, or of an ended delegation. */
+  readonly revocationAction: string | null;
+  readonly revocationNote: string | null;
+  /** When it was first in a published list, and the number of that. */
+  readonly revocationPublishedAt: Date | null;
+  readonly revocationListNumber: number | null;
   /** Serial of the certificate whose place it took (RFC 9773 §5). */
   readonly replaces: Buffer | null;
   /** Serial of the one that took its place. */

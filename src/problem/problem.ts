@@ -118,6 +118,11 @@ export const problems = {
     status: 403,
     title: "The identity is in quarantine",
   },
+  issuanceSuspended: {
+    type: `${mayfly}issuanceSuspended`,
+    status: 403,
+    title: "What the certificate would rest on is suspended",
+  },
 
   // HTTP and REST
   notFound: { type: `${acme}malformed`, status: 404, title: "There is no such resource" },

@@ -10,6 +10,7 @@ import { agreed, countFailure, forgetFailures, pausedOf, type OrderLimits } from
 import { isQuarantined } from "./quarantines.ts";
 import { replacing } from "./replacement.ts";
 import { isAccountKey, isSigner, signerValues } from "./signer.ts";
+import { isSuspended } from "./suspensions.ts";
 
 /** True of an account `a` of the signer ($n to $n+2) that may order: then $n+3 is its key's digest, $n+4 the terms of service. */
 const isAdmitted = (n: number, type: string, value: string): string =>
@@ -125,6 +126,7 @@ export function createAttestedOrderStore(
                 replaces.issuerIds,
               ]);
         if (rows.length === 1) return "intended";
+        if (await isSuspended(db, intent)) return "suspended";
         const [issuer] = await db.run<{ issues: boolean }>(issues, [intent.issuerId]);
         return issuer?.issues === true ? "notIntended" : "notIssuing";
       } catch (error) {

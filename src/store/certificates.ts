@@ -1,6 +1,7 @@
 /** Certificates as ACME sees them (RFC 8555 §7.4.2, §7.6): implements `CertificateStore` of the ACME room. */
 import type { CertificateStore, Identifier, StoredCertificate } from "../acme/ports.ts";
 import { blockCompromised } from "./blockedKeys.ts";
+import { isInformed } from "./revocationInformation.ts";
 import { revokeAll } from "./revocations.ts";
 import { statement, violatedConstraint, type Database } from "./database.ts";
 import { isOf, isSigner, ofDirectory, signerStatus, signerValues, type WithSigner } from "./signer.ts";
@@ -46,10 +47,16 @@ const holds = statement(
 const revoke = statement(
   "certificate_revoke",
   `with found as (
-     select serial, issuer_id, not_after from certificate where serial = $1
+     select serial, issuer_id, not_after, ${isInformed("certificate")} as informed from certificate where serial = $1
        and ($4::uuid is null or exists (select from account a where ${isSigner("a", 4)} and a.status = 'valid'))
    ), revoked as (
-     ${revokeAll("found", { reason: "$2", by: "$3" })}
+     ${revokeAll("found", { reason: "$2", by: "$3", action: "$8" })}
+   ), action as (
+     insert into revocation_action (id, kind, subject, reason, created_by, state, closed_at, done_at, revoked, uninformed, uninformed_end,
+                                    informed_end)
+     select $8, 'certificate', encode(serial, 'hex'), $2, $3, 'done', now(), now(), 1, (not informed)::integer,
+            case when not informed then not_after end, case when informed then not_after end
+     from found
    ), blocked as (${blockCompromised("revoked", "$7", "$3")}
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
@@ -92,7 +99,7 @@ export function createCertificateStore(db: Database): CertificateStore {
       const [row] = await db.run<{ held: number }>(holds, values);
       return identifiers.length > 0 && row?.held === identifiers.length;
     },
-    async revoke({ serial, reason, revokedBy, requireAccount, block }) {
+    async revoke({ id, serial, reason, revokedBy, requireAccount, block }) {
       try {
         const rows = await db.run(revoke, [
           serial,
@@ -100,6 +107,7 @@ export function createCertificateStore(db: Database): CertificateStore {
           revokedBy,
           ...(requireAccount === undefined ? [null, null, null] : signerValues(requireAccount)),
           block ?? null,
+          id,
         ]);
         if (rows.length === 1) return "revoked";
         if (requireAccount === undefined) throw new Error("there is no such certificate to revoke");

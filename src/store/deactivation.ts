@@ -5,10 +5,16 @@
  * @param which condition on an account `a`
  * @param columns of `account` that `gone` returns, `id` among them
  * @param actor who the audit log says it was: SQL, of a row of `gone`
+ * @param to `deactivated` by its owner or with its key for binding, `revoked` by the server (RFC 8555 §7.1.2)
  */
-export const deactivation = (which: string, columns: string, actor: string): string =>
+export const deactivation = (
+  which: string,
+  columns: string,
+  actor: string,
+  to: "deactivated" | "revoked" = "deactivated",
+): string =>
   `gone as (
-     update account a set status = 'deactivated' where ${which} and a.status = 'valid' returning ${columns}
+     update account a set status = '${to}' where ${which} and a.status = 'valid' returning ${columns}
    ), authorizations as (
      update acme_authorization set status = 'deactivated'
      where id in (
@@ -22,5 +28,5 @@ export const deactivation = (which: string, columns: string, actor: string): str
        where o.status in ('pending', 'ready') order by o.id for update of o
      )
    ), audit as (
-     insert into audit_entry (event, actor, subject) select 'account.deactivated', ${actor}, 'account:' || id from gone
+     insert into audit_entry (event, actor, subject) select 'account.${to}', ${actor}, 'account:' || id from gone
    )`;

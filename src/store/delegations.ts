@@ -1,5 +1,6 @@
 /** Delegations in Postgres: what is known of them, what was issued under them, and their end. */
 import type { DelegationStore, EndedDelegation, EndedSubject } from "../administration/delegationPorts.ts";
+import { isInformed } from "./revocationInformation.ts";
 import { revokeAll } from "./revocations.ts";
 import { statement, type Database } from "./database.ts";
 
@@ -51,7 +52,7 @@ const listEnded = statement(
 );
 
 /** Of a pseudonym, $1: certificates that have not expired at $2 and are not revoked. */
-const inForce = `select c.serial, c.issuer_id, c.not_after, c.issued_at, i.name from certificate_delegation d join certificate c on c.serial = d.serial
+const inForce = `select c.serial, c.issuer_id, c.not_after, c.issued_at, i.name, ${isInformed("c")} as informed from certificate_delegation d join certificate c on c.serial = d.serial
      join identity i on i.id = c.identity_id
    where (d.delegator = $1 or d.task = $1) and c.not_after > $2 and not exists (select from revocation r where r.serial = c.serial)`;
 
@@ -61,11 +62,17 @@ const coverage = statement(
    select count(*) as certificates, array(select serial from covered order by issued_at desc, serial limit 10) as serials from covered`,
 );
 
-// cessationOfOperation (RFC 5280 §5.3.1): the task is over, and no key need be lost.
+// cessationOfOperation (RFC 5280 §5.3.1): the task is over, and no key need be lost. 3 action · 4 its kind · 5 source · 6 note
 const revoke = statement(
   "delegation_revoke",
   `with covered as (${inForce}), revoked as (
-     ${revokeAll("covered", { reason: "5", by: "'operator:delegation'", once: "on conflict do nothing" })}
+     ${revokeAll("covered", { reason: "5", by: "'operator:delegation'", action: "$3", once: "on conflict do nothing" })}
+   ), action as (
+     insert into revocation_action (id, kind, subject, delegation_source, reason, note, created_by, state, closed_at, done_at, revoked,
+                                    uninformed, uninformed_end, informed_end)
+     select $3, $4, encode($1, 'hex'), $5, 5, $6, 'operator', 'done', now(), now(), count(r.serial), count(*) filter (where not informed),
+            max(c.not_after) filter (where not informed), max(c.not_after) filter (where informed)
+     from covered c left join revoked r on r.serial = c.serial
    ), audit as (
      insert into audit_entry (event, actor, subject, detail)
      select 'certificate.revoked', 'operator', 'certificate:' || encode(revoked.serial, 'hex'), jsonb_build_object('reason', 5, 'identity', covered.name)
@@ -90,8 +97,8 @@ export const delegationLives = (evidence: string): string =>
          where s.ended_at is not null)`;
 
 /**
- * CTEs of the statement that records a certificate, whose `intent` is the row of the intent: on whose behalf it is. A delegation that was
- * ended since the intent was made cannot undo the signature: the certificate is revoked as it is recorded.
+ * CTEs of the statement that records a certificate, whose `intent` is the row of the intent: on whose behalf it is. Where a delegation was
+ * ended since the intent was made, `subjects` tells: the certificate is revoked as it is recorded (`bornRevoked.ts`).
  */
 export const recordDelegation = `delegated as (
      select intent.serial, intent.identity_name, d ->> 'source' as source, decode(d ->> 'reference', 'hex') as reference,
@@ -104,11 +111,6 @@ export const recordDelegation = `delegated as (
    ), delegations as (
      insert into certificate_delegation (serial, source, reference, delegator, task, expires_at)
      select serial, source, reference, delegator, task, expires_at from delegated
-   ), born_revoked as (
-     ${revokeAll("(select * from recorded where exists (select from subjects where ended_at is not null))", { reason: "5", by: "'operator:delegation'" })}
-   ), born_revoked_audit as (
-     insert into audit_entry (event, actor, subject, detail)
-     select 'certificate.revoked', 'operator', 'certificate:' || encode(serial, 'hex'), jsonb_build_object('reason', 5) from born_revoked
    )`;
 
 /** How many people and tasks have pseudonyms of another key than the one with this mark. */
@@ -144,10 +146,10 @@ export function createDelegationStore(db: Database): DelegationStore {
       const [row] = await db.run<{ certificates: number; serials: Buffer[] }>(coverage, [pseudonym, now]);
       return row ?? { certificates: 0, serials: [] };
     },
-    async end({ kind, source, pseudonym, reason }, now): Promise<EndedDelegation> {
+    async end({ id, kind, source, pseudonym, reason }, now): Promise<EndedDelegation> {
       await db.run(markEnded, [pseudonym, kind, source, reason]);
       // A statement of its own: what was being recorded while the mark was set is there to be seen only now.
-      const revoked = await db.run<{ serial: Buffer }>(revoke, [pseudonym, now]);
+      const revoked = await db.run<{ serial: Buffer }>(revoke, [pseudonym, now, id, kind, source, reason]);
       return { revoked: revoked.map(({ serial }) => serial) };
     },
     listEnded: (after, limit) => db.run<EndedSubject>(listEnded, [after ?? null, limit]),

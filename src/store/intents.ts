@@ -7,6 +7,7 @@ import { isBlocked } from "./blockedKeys.ts";
 import { delegationLives } from "./delegations.ts";
 import { grantStands } from "./grantStands.ts";
 import { isQuarantined } from "./quarantines.ts";
+import { notSuspended } from "./revocationSelection.ts";
 
 const intentColumns = `serial, tbs, issuer_id, door, order_id, account_id, identity_kind, identity_name, spiffe_id, dns_names,
   ip_addresses, profile, profile_hash, spki_sha256, evidence, not_before, not_after, permanent_identifier`;
@@ -51,7 +52,8 @@ export const issuerIssues = (id: string): string => `exists (
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
 export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}
-       and not ${isQuarantined("$8")} and not ${isBlocked("$14")} and ${delegationLives("$15")} and ${issuerIssues("$3")}`;
+       and not ${isQuarantined("$8")} and not ${isBlocked("$14")} and ${delegationLives("$15")} and ${issuerIssues("$3")}
+       and ${notSuspended("$15", "$3::uuid")}`;
 
 /** True where all authorizations of the order `o` are valid now. */
 export const isAuthorized = (o: string): string => `not exists (

@@ -39,6 +39,10 @@ export function createInventoryStore(db: Database): InventoryStore {
         "r.revoked_at as revokedAt",
         "r.reason as revocationReason",
         "r.revoked_by as revokedBy",
+        "r.action_id as revocationAction",
+        "r.published_at as revocationPublishedAt",
+        "r.list_number as revocationListNumber",
+        sql<string | null>`(select x.note from revocation_action x where x.id = r.action_id)`.as("revocationNote"),
         "c.replaces",
         sql<Buffer | null>`(select s.serial from certificate s where s.replaces = c.serial limit 1)`.as("replacedBy"),
         sql<

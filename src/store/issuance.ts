@@ -1,6 +1,7 @@
 /** The ledger of issuance: implements `IssuanceLedger` of the authority. Two statements per certificate. */
 import type { IssuanceLedger, NotIntended, OpenIntent, RefusedIssuance } from "../authority/ports.ts";
 import { isKeyBlocked } from "./blockedKeys.ts";
+import { bornRevoked } from "./bornRevoked.ts";
 import { byKeyReuse, keyConstraint } from "./certificateKeys.ts";
 import { recordDelegation } from "./delegations.ts";
 import { statement, violatedConstraint, type Database } from "./database.ts";
@@ -16,6 +17,7 @@ import {
 } from "./lineages.ts";
 import { isIdentityQuarantined, isQuarantined } from "./quarantines.ts";
 import { isOf } from "./signer.ts";
+import { isSuspended } from "./suspensions.ts";
 
 const intend = byKeyReuse(
   "issuance_intend",
@@ -67,7 +69,7 @@ const record = statement(
             date_trunc('milliseconds', now()), permanent_identifier, lineage, renewed_from
      from intent, identified
      returning serial, issuer_id, not_after
-   ), ${recordDelegation}, orders as (
+   ), ${recordDelegation}, ${bornRevoked}, orders as (
      update acme_order o set status = 'valid', certificate_serial = intent.serial
      from intent where o.id = intent.order_id and o.status = 'processing'
    ), audit as (
@@ -92,9 +94,10 @@ const openIntents = statement(
        select serial from issuance_intent
        where abandoned_at is null and tried_at < $1 order by tried_at limit $2 for update skip locked
      )
-     returning serial, tbs, issuer_id, order_id, not_after, created_at, identity_name
+     returning serial, tbs, issuer_id, order_id, not_after, created_at, identity_name, action_id
    )
-   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined from taken order by created_at`,
+   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined, action_id is not null as revoked
+   from taken order by created_at`,
 );
 
 const abandon = statement(
@@ -172,6 +175,7 @@ interface IntentRow {
   order_id: string | null;
   not_after: Date;
   quarantined: boolean;
+  revoked: boolean;
 }
 
 /** Implements `IssuanceLedger`: one statement per method. */
@@ -193,6 +197,7 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
         throw error;
       }
       if (await isIdentityQuarantined(db, intent.identityName)) return "quarantined";
+      if (await isSuspended(db, intent)) return "suspended";
       if (await isKeyBlocked(db, intent.spkiSha256)) return "keyIsBlocked";
       const [issuer] = await db.run<{ issues: boolean }>(issues, [intent.issuerId]);
       return issuer?.issues === true ? "notReady" : "notIssuing";
@@ -207,6 +212,7 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
         orderId: row.order_id,
         notAfter: row.not_after,
         quarantined: row.quarantined,
+        revoked: row.revoked,
       }));
     },
     async abandon(serial, reason) {

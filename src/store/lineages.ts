@@ -11,6 +11,7 @@ import { isBlocked } from "./blockedKeys.ts";
 import { grantStands } from "./grantStands.ts";
 import { intentParameters } from "./intents.ts";
 import { quarantineFrom } from "./quarantines.ts";
+import { notSuspended } from "./revocationSelection.ts";
 
 /** Whose certificate this is, issued or on its way. */
 const accountOf = (serial: string): string =>
@@ -68,8 +69,8 @@ export const shownSerial = $(2);
 /** What a renewal's intent has beside the columns of any. */
 export const renewedColumns = { columns: ", lineage, renewed_from", values: `, ${$(1)}, ${$(2)}` };
 
-/** True where the grant still stands by which the platform's evidence was accepted. */
-export const platformStands = grantStands($(4), $(5));
+/** True where the grant still stands by which the platform's evidence was accepted, and nothing that this rests on is suspended. */
+export const platformStands = `${grantStands($(4), $(5))} and ${notSuspended("$15", "$3::uuid", `${$(1)}::bytea`)}`;
 
 const mayAdvance = `(${$(3)}::text = 'alert' or (l.newest_serial = excluded.before_serial and l.cloned_at is null))`;
 const isClone = `l.newest_serial <> excluded.before_serial`;

@@ -25,9 +25,12 @@ const tellMade = `made_audit as (
      select 'identity.quarantined', jsonb_build_object('identity', identity, 'reason', reason, 'by', created_by) from made
    )`;
 
-/** CTEs that put the identity `identity` in quarantine where `from` has a row; one that is in it already stays as it is. */
-export const quarantineFrom = (from: string, identity: string, reason: string): string => `made as (
-     insert into quarantine (identity, reason, created_by) select ${identity}::text, ${reason}, 'mayfly' from ${from}
+/**
+ * CTEs that put the identity `identity` in quarantine for each row of `from`; one that is in it already stays as it is. `made` has the others.
+ * @param by SQL of who does it
+ */
+export const quarantineFrom = (from: string, identity: string, reason: string, by = "'mayfly'"): string => `made as (
+     insert into quarantine (identity, reason, created_by) select ${identity}::text, ${reason}, ${by} from ${from}
      on conflict (identity) where lifted_at is null do nothing returning ${columns}
    ), ${tellMade}`;
 

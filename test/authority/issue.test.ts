@@ -232,7 +232,7 @@ async function leftIntent(changes: Partial<OpenIntent> = {}): Promise<OpenIntent
   await createIssuing(parts).issue(authorizedWorkload(), p256());
   const [intent] = intents;
   if (intent === undefined) throw new Error("no intent was made");
-  return { ...intent, quarantined: false, ...changes };
+  return { ...intent, quarantined: false, revoked: false, ...changes };
 }
 
 t.test("settle signs the same bytes again, and abandons what cannot be finished", async (t) => {

@@ -20,6 +20,7 @@ const intent = {
   orderId: "order",
   notAfter: good.notAfter,
   quarantined: false,
+  revoked: false,
 };
 const parts = partsOf(good.tbs);
 const asCa = craftTbs({

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import t from "tap";
+import { newId } from "../../src/acme/id.ts";
 import { createCertificateStore } from "../../src/store/certificates.ts";
 import { certificateAuthority } from "../support/certificateAuthority.ts";
 import { makeCertificate, openPool, query, spiffe } from "../support/database.ts";
@@ -55,7 +56,13 @@ const old = await makeCertificate(db, {
   notAfter: new Date("2026-01-01T01:00:00Z"),
 });
 const revoked = await makeCertificate(db, { identityName: "revoked.test", dnsNames: ["revoked.test"], issuerId });
-await createCertificateStore(db).revoke({ ...revoked, reason: 4, revokedBy: "key", requireAccount: undefined });
+await createCertificateStore(db).revoke({
+  id: newId(new Date()),
+  ...revoked,
+  reason: 4,
+  revokedBy: "key",
+  requireAccount: undefined,
+});
 await query(db, "update certificate set issued_at = '2026-01-01T00:00:30Z' where serial = $1", [old.serial]);
 
 t.test("each filter, and all of them together", async (t) => {

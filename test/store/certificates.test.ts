@@ -36,7 +36,9 @@ t.test("a certificate is its account's alone; revocation finds any by its serial
 t.test("of twenty revocations at once one happens, with one audit entry and one event", async (t) => {
   const { serial } = await makeCertificate(db, spiffe("spiffe://mayfly.test/revoked"));
   const revocation = { serial, reason: 4, revokedBy: "key", requireAccount: undefined };
-  const outcomes = await Promise.all(Array.from({ length: 20 }, () => store.revoke(revocation)));
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, () => store.revoke({ ...revocation, id: newId(new Date()) })),
+  );
   t.same(outcomes.sort(), [...Array<string>(19).fill("alreadyRevoked"), "revoked"]);
   const [row] = await query<{ reason: number; revoked_at: Date }>(db, "select * from revocation where serial = $1", [
     serial,
@@ -56,11 +58,11 @@ t.test("an account that is not valid any more revokes nothing", async (t) => {
   const { serial } = await makeCertificate(db);
   const revocation = { serial, reason: undefined, revokedBy: `account:${account.id}`, requireAccount: account };
   await createAccountStore(db).deactivateAccount(account);
-  t.equal(await store.revoke(revocation), "accountNotValid");
+  t.equal(await store.revoke({ ...revocation, id: newId(new Date()) }), "accountNotValid");
   const valid = await makeAccount(db);
-  t.equal(await store.revoke({ ...revocation, requireAccount: valid }), "revoked");
-  t.equal(await store.revoke({ ...revocation, requireAccount: valid }), "alreadyRevoked");
-  await t.rejects(store.revoke({ ...revocation, serial: unknown, requireAccount: undefined }), {
+  t.equal(await store.revoke({ ...revocation, id: newId(new Date()), requireAccount: valid }), "revoked");
+  t.equal(await store.revoke({ ...revocation, id: newId(new Date()), requireAccount: valid }), "alreadyRevoked");
+  await t.rejects(store.revoke({ ...revocation, id: newId(new Date()), serial: unknown, requireAccount: undefined }), {
     message: "there is no such certificate to revoke",
   });
 });

@@ -1,4 +1,5 @@
 import t from "tap";
+import { newId } from "../../src/acme/id.ts";
 import type { CertificateFilter, Position } from "../../src/inventory/ports.ts";
 import { createCertificateStore } from "../../src/store/certificates.ts";
 import { createInventoryStore } from "../../src/store/inventory.ts";
@@ -17,6 +18,7 @@ async function found(filter: CertificateFilter, now = new Date()): Promise<strin
 t.test("a record is what was issued, with its identity and its revocation", async (t) => {
   const intent = await makeCertificate(db, spiffe(`${td}/record`));
   await createCertificateStore(db).revoke({
+    id: newId(new Date()),
     serial: intent.serial,
     reason: 1,
     revokedBy: "key",
@@ -109,6 +111,7 @@ t.test("names, states and windows of time", async (t) => {
   await makeCertificate(db, { ...names("edge.dns"), notAfter: now });
   const revoked = await makeCertificate(db, { ...names("revoked.dns"), notBefore: at(-3), notAfter: at(-2) });
   await createCertificateStore(db).revoke({
+    id: newId(new Date()),
     ...revoked,
     reason: undefined,
     revokedBy: "key",

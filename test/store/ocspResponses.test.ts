@@ -1,5 +1,6 @@
 import pg from "pg";
 import t from "tap";
+import { newId } from "../../src/acme/id.ts";
 import type { MadeResponse } from "../../src/authority/ocspPorts.ts";
 import { createCertificateStore } from "../../src/store/certificates.ts";
 import { prune } from "../../src/store/maintenance.ts";
@@ -24,7 +25,7 @@ function responseOf({ serial, issuerId, notAfter }: Intent, changes: Partial<Mad
   return { serial, hash: "sha1", issuerId, notAfter, revoked: false, der: Buffer.from("good"), ...times, ...changes };
 }
 const revoke = (serial: Buffer, reason: number | undefined = 1) =>
-  certificates.revoke({ serial, reason, revokedBy: "test", requireAccount: undefined });
+  certificates.revoke({ id: newId(new Date()), serial, reason, revokedBy: "test", requireAccount: undefined });
 const now = (): Date => new Date();
 const hours = (n: number): Date => new Date(Date.now() + n * 3600 * second);
 const day: Partial<Intent> = { notBefore: hours(-1), notAfter: hours(47), profile: "long" };

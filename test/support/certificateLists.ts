@@ -1,6 +1,7 @@
 /** An issuer with its lists in a real database, certificates to revoke, and OpenSSL to ask about them. */
 import { randomBytes } from "node:crypto";
 
+import { newId } from "../../src/acme/id.ts";
 import type { PublishedList } from "../../src/authority/certificateListPorts.ts";
 import { establishHierarchy } from "../../src/authority/hierarchy.ts";
 import { defaultIssuerName, type Issuer, type Issuers } from "../../src/authority/issuer.ts";
@@ -74,7 +75,13 @@ export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<
       const serial = serialNumber(notAfter, randomBytes(serialRandomOctets));
       serial[2] = Math.floor(Math.random() * (256 / crlShards)) * crlShards + shard;
       await makeCertificate(db, { serial, issuerId: issuer.id, notAfter });
-      await createCertificateStore(db).revoke({ serial, reason, revokedBy: "operator", requireAccount: undefined });
+      await createCertificateStore(db).revoke({
+        id: newId(clock.now),
+        serial,
+        reason,
+        revokedBy: "operator",
+        requireAccount: undefined,
+      });
       return serial;
     },
     async list(shard) {
