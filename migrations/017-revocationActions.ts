@@ -63,8 +63,7 @@ const statements = [
      id text primary key check (id ~ '^[0-9a-f]{8,64}$'),
      name text not null,
      started_at timestamptz not null default now(),
-     seen_at timestamptz not null default now(),
-     shown_until timestamptz
+     seen_at timestamptz not null default now()
    ) with (fillfactor = 50)`,
   `create table revocation_effect (
      action_id uuid not null,

@@ -126,7 +126,7 @@ async function build(
     surroundings,
     delegations: await openDelegations(configuration, foundation, surroundings),
     revocation,
-    revocationActions: openRevocationActions(configuration, foundation, siblings, now),
+    revocationActions: openRevocationActions(configuration, foundation, { siblings, lists: revocation.lists }, now),
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };

@@ -87,7 +87,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     pseudonym: delegations.administration.pseudonym,
     delegationSources: delegations.administration.sources,
     hasSource: (ref) => parts.identities.verifier.sources.has(ref),
-    informationLifetimeMs: parts.configuration.revocation.crlLifetimeSeconds * 1000,
+    informationLifetimeMs: informationLifetimeMs(parts.configuration),
     externalUrl,
     now,
     newId: () => newId(now()),
@@ -127,6 +127,10 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
   );
   return operatorTokenFile;
 }
+
+/** How long what relying parties are told counts, at most. */
+const informationLifetimeMs = ({ revocation }: Parts["configuration"]): number =>
+  Math.max(revocation.crlLifetimeSeconds, revocation.ocspLifetimeSeconds) * 1000;
 
 /** Grants, and why they give an identity or do not. */
 function policyRoutes(

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 
 import type { RevocationRoutesOptions } from "./administration/revocations.ts";
 import { createCarryingOut, type CarryingOut } from "./authority/revocation/carryOut.ts";
+import type { StandingLists } from "./authority/revocation/standingLists.ts";
 import type { Configuration } from "./config/load.ts";
 import type { Foundation } from "./foundation.ts";
 import { startJobs } from "./jobs/jobs.ts";
@@ -19,7 +20,7 @@ export interface RevocationActions extends Pick<RevocationRoutesOptions, "store"
 export function openRevocationActions(
   { database }: Pick<Configuration, "database">,
   { db, log }: Pick<Foundation, "db" | "log">,
-  siblings: Siblings,
+  { siblings, lists }: { readonly siblings: Siblings; readonly lists: StandingLists },
   now: () => Date,
 ): RevocationActions {
   const carryingOut: CarryingOut = createCarryingOut({
@@ -30,12 +31,19 @@ export function openRevocationActions(
       log.error({ err: error, action }, "a revocation is unfinished and will be taken up again"),
   });
   const processes = createServerProcesses(db, siblings.instance.toString("hex"), `${hostname()}:${process.pid}`);
-  // Lists are looked for at most a second before they are shown.
-  const shownUntil = (): Date => new Date(now().getTime() - 1_000);
+  let published: { readonly actions: readonly string[]; readonly at: number } = { actions: [], at: 0 };
+
+  /** What was published before this process looked for lists is what it shows. */
+  async function beat(): Promise<void> {
+    await lists.all();
+    await processes.beat(lists.knownAt() > published.at ? published.actions : []);
+    published = { actions: await processes.unshown(), at: performance.now() };
+  }
+
   const jobs = startJobs(
     [
       { name: "revocations", everyMs: 1_000, run: () => carryingOut.resume() },
-      { name: "presence", everyMs: 1_000, run: () => processes.beat(shownUntil()) },
+      { name: "presence", everyMs: 1_000, run: beat },
     ],
     (job, error) => log.error({ err: error, job }, "a job failed and will run again"),
   );

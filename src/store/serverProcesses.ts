@@ -9,26 +9,32 @@ const publish = statement(
      select from revocation r where r.action_id = a.id and r.published_at is null and r.not_after > now())`,
 );
 
-// 1 process · 2 its name · 3 until when what was published is what it shows. Older actions have been seen to, or concern no process that is there.
+// 1 process · 2 its name · 3 the actions that it shows
 const beat = statement(
   "server_process_beat",
   `with seen as (
-     insert into server_process (id, name, shown_until) values ($1, $2, $3)
-     on conflict (id) do update set seen_at = now(), shown_until = excluded.shown_until
+     insert into server_process (id, name) values ($1, $2) on conflict (id) do update set seen_at = now()
    ), gone as (
      delete from server_process where id in (select id from server_process where seen_at < now() - interval '1 minute' for update skip locked)
    )
-   insert into revocation_effect (action_id, process_id)
-   select a.id, $1 from revocation_action a
-   where a.published_at > now() - interval '1 hour' and a.published_at <= $3 and a.created_by = 'operator'
-   on conflict do nothing`,
+   insert into revocation_effect (action_id, process_id) select a, $1 from unnest($3::uuid[]) a on conflict do nothing`,
+);
+
+// Older ones have been seen to, or concern no process that is there.
+const unshown = statement(
+  "revocation_unshown",
+  `select a.id from revocation_action a
+   where a.published_at > now() - interval '1 hour' and a.created_by = 'operator'
+     and not exists (select from revocation_effect e where e.action_id = a.id and e.process_id = $1)`,
 );
 
 const leave = statement("server_process_leave", `delete from server_process where id = $1`);
 
 export interface ServerProcesses {
-  /** This process is there, and shows what was published until `shownUntil`. */
-  beat(shownUntil: Date): Promise<void>;
+  /** This process is there, and shows all of these actions. */
+  beat(shown: readonly string[]): Promise<void>;
+  /** Actions that are published, and that this process has not said to show. */
+  unshown(): Promise<readonly string[]>;
   /** It ends. */
   leave(): Promise<void>;
 }
@@ -36,10 +42,11 @@ export interface ServerProcesses {
 /** @param id - hexadecimal, of this process alone */
 export function createServerProcesses(db: Database, id: string, name: string): ServerProcesses {
   return {
-    async beat(shownUntil) {
+    async beat(shown) {
       await db.run(publish, []);
-      await db.run(beat, [id, name, shownUntil]);
+      await db.run(beat, [id, name, shown]);
     },
+    unshown: async () => (await db.run<{ id: string }>(unshown, [id])).map((action) => action.id),
     leave: async () => void (await db.run(leave, [id])),
   };
 }

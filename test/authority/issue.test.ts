@@ -177,7 +177,7 @@ t.test("an intent that was changed in the database is not signed, whoever change
   if (made === undefined) return t.fail("no intent");
   const changed = Buffer.from(made.tbs);
   changed[changed.indexOf(Buffer.from("550403", "hex")) + 5] = 0x21; // A letter of the issuer's name.
-  const open = { ...made, tbs: changed, quarantined: false };
+  const open = { ...made, tbs: changed, quarantined: false, revoked: false };
   const {
     events,
     refused,

@@ -22,6 +22,8 @@ export interface StandingLists {
   read(place: ListPlace): Promise<{ list: PublishedList; der: Buffer } | undefined>;
   /** As they were known last, without asking. */
   known(): readonly PublishedList[];
+  /** When that was asked for, by `elapsed`: every list that was published by then is served. */
+  knownAt(): number;
 }
 
 /** What is known of the lists stands so long; milliseconds. */
@@ -77,6 +79,7 @@ export function openStandingLists(options: StandingListsOptions): StandingLists 
       return undefined;
     },
     known: () => [...known.values()],
+    knownAt: () => asked,
   };
 }
 
