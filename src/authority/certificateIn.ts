@@ -57,6 +57,17 @@ export function readCertificateIn(
   awaited: AwaitedCertificate,
   now: Date,
 ): CertificateIn {
+  try {
+    return readChain(pem, rootPem, awaited, now);
+  } catch (error) {
+    // A name or an extension that is no DER: which reader came upon it first says little.
+    if (error instanceof DerError)
+      throw new CertificateInRefused(`a certificate cannot be read (${error.message})`, { cause: error });
+    throw error;
+  }
+}
+
+function readChain(pem: string, rootPem: string | undefined, awaited: AwaitedCertificate, now: Date): CertificateIn {
   const given = certificatesIn(pem, "the certificate file");
   const chain = withRoot(given, rootPem);
   const [certificate, root] = [chain[0], chain.at(-1)];
@@ -132,15 +143,16 @@ function signatureFaults(chain: readonly Certificate[], { faults }: Findings): v
   for (const [index, one] of chain.entries()) {
     const above = chain[index + 1] ?? one;
     const name = above === one ? "the root" : index === 0 ? "the certificate" : `certificate ${index + 1} of the chain`;
-    const [parsed, issuer] = [new X509Certificate(one.der), new X509Certificate(above.der)];
-    if (!verifies(parsed, issuer)) faults.push(`${name} is not signed by ${above === one ? "itself" : "the next one"}`);
+    if (!verifies(one, above))
+      faults.push(`${name} is not signed by ${above === one ? "itself" : "the next one"}, as OpenSSL sees it`);
   }
 }
 
-function verifies(certificate: X509Certificate, issuer: X509Certificate): boolean {
+function verifies(certificate: Certificate, issuer: Certificate): boolean {
   try {
-    return certificate.verify(issuer.publicKey);
+    const [parsed, above] = [new X509Certificate(certificate.der), new X509Certificate(issuer.der)];
+    return parsed.checkIssued(above) && parsed.verify(above.publicKey);
   } catch {
-    return false; // A key or an algorithm that OpenSSL does not take.
+    return false; // A certificate, a key or an algorithm that OpenSSL does not take.
   }
 }

@@ -1,13 +1,8 @@
 /** What a certificate above our leaves must be, whoever made it (RFC 5280 §4.2, §6.1): the rules for one, and for one below another. */
 import { oids } from "../x509/oid.ts";
 import type { Certificate, Extension } from "../x509/certificate.ts";
-import { DerError } from "../x509/der.ts";
-import {
-  readAuthorityKeyIdentifier,
-  readBasicConstraints,
-  readExtendedKeyUsage,
-  readKeyUsage,
-} from "../x509/extensions.ts";
+import { contentOf, DerError, membersOf, readDer, tags } from "../x509/der.ts";
+import { readBasicConstraints, readExtendedKeyUsage, readKeyUsage } from "../x509/extensions.ts";
 import { keyIdentifierIn } from "./caCertificate.ts";
 
 /** What is found out, in sentences. */
@@ -123,12 +118,15 @@ export function childFaults(certificate: Certificate, above: Certificate, which:
     faults.push(`${which} names another key of its issuer than the next one has: ${named.toString("hex")}`);
 }
 
+/** The members of an AuthorityKeyIdentifier (RFC 5280 §4.2.1.1): keyIdentifier, authorityCertIssuer, authorityCertSerialNumber. */
+const authorityMembers: readonly number[] = [0x80, 0xa1, 0x82];
+
 /** Undefined where the extension names the issuer in another way only. */
 function authorityKey(value: Buffer): Buffer | undefined {
-  try {
-    return readAuthorityKeyIdentifier(value);
-  } catch (error) {
-    if (error instanceof DerError) return undefined;
-    throw error;
-  }
+  const members = membersOf(readDer(value), tags.sequence, "AuthorityKeyIdentifier");
+  const order = members.map(({ tag }) => authorityMembers.indexOf(tag));
+  if (order.some((at, index) => at < 0 || at <= (order[index - 1] ?? -1)))
+    throw new DerError("AuthorityKeyIdentifier has a member that it must not have");
+  const [first] = members;
+  return first?.tag === 0x80 ? contentOf(first, 0x80, "The keyIdentifier") : undefined;
 }

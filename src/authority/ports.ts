@@ -187,7 +187,7 @@ export interface NewIssuer extends Omit<
 }
 
 export interface IssuerStore {
-  /** All there are, oldest first, a parent before its children. */
+  /** All there are, oldest first; one that waited for its certificate may be older than the CAs above it. */
   readIssuers(): Promise<StoredIssuer[]>;
   /**
    * All of them or none.

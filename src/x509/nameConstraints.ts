@@ -73,5 +73,16 @@ function networkIn(content: Buffer): string {
   const bits = [...content.subarray(half)].map((octet) => octet.toString(2).padStart(8, "0")).join("");
   const length = bits.indexOf("0") === -1 ? bits.length : bits.indexOf("0");
   if (bits.slice(length).includes("1")) throw new DerError("The mask of a network has a hole");
-  return `${bytesToIp(content.subarray(0, half))}/${length}`;
+  if (content.subarray(0, half).some((octet, index) => (octet & ~(content[half + index] ?? 0)) !== 0))
+    throw new DerError("The address of a network has bits beyond its mask");
+  return `${addressOf(content.subarray(0, half))}/${length}`;
+}
+
+function addressOf(octets: Buffer): string {
+  try {
+    return bytesToIp(octets);
+  } catch (error) {
+    if (error instanceof NameError) throw new DerError(error.message, { cause: error });
+    throw error;
+  }
 }

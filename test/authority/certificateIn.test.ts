@@ -158,7 +158,7 @@ const faults: [string, Buffer, RegExp][] = [
       { authority: keyIdentifier(spkiOf(middle.keys.publicKey)) },
       { ...middle, ...foreignRoot("Elsewhere Middle", "rsa-sha256") },
     ),
-    /^the certificate is not signed by the next one$/m,
+    /^the certificate is not signed by the next one, as OpenSSL sees it$/m,
   ],
   [
     "an unknown critical extension",

@@ -1,6 +1,7 @@
 /** Every parser that the network reaches. */
 import type { Target } from "./target.ts";
 import { certificateChainTargets } from "./targets/certificateChain.ts";
+import { caTargets } from "./targets/cas.ts";
 import { certificateListTargets } from "./targets/certificateLists.ts";
 import { deviceTargets } from "./targets/devices.ts";
 import { dnsTargets } from "./targets/dns.ts";
@@ -27,6 +28,7 @@ export const targets: readonly Target[] = [
   ...ocspTargets,
   ...signedDataTargets,
   ...certificateChainTargets,
+  ...caTargets,
   ...certificateListTargets,
   ...nitroTargets,
   ...sevSnpTargets,

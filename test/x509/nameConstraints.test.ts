@@ -84,6 +84,7 @@ t.test("what is not read is an error", async (t) => {
     ["a directory name", "3008a0063004a4023000"],
     ["a network of five octets", "300ba009300787050a000000ff"],
     ["a mask with a hole", "300ea00c300a87080a000000ff00ff00"],
+    ["an address beyond its mask", "300ea00c300a87080a000001ff000000"],
     ["octets behind", "3007a00530038201610500"],
   ] as const)
     t.throws(() => readNameConstraints(Buffer.from(hex, "hex")), { name: "DerError" }, what);
