@@ -6,9 +6,9 @@ import { createHash } from "node:crypto";
 
 import { KeyUnavailable } from "../../keys/signer.ts";
 import { assembleCertificateList, createRevokedEntries } from "../../x509/certificateListWriter.ts";
-import type { CertificateListStore, ListTurn } from "../certificateListPorts.ts";
+import type { CertificateListStore, ListTurn, SignedList } from "../certificateListPorts.ts";
 import type { Issuer, Issuers } from "../issuer.ts";
-import { lintList } from "./lintList.ts";
+import { type LintedCertificateList, lintList } from "./lintList.ts";
 import { boundsOf, prepareList, type ListTimes } from "./prepareList.ts";
 
 export interface MakingLists {
@@ -54,25 +54,36 @@ function isReady({ key }: Issuer): boolean {
 }
 
 /** Resolves to false where another attempt at this list was published meanwhile. */
-async function makeList(turn: ListTurn, { store, issuers, times, now }: MakingLists): Promise<boolean> {
-  const issuer = issuers.byId(turn.issuerId);
+async function makeList(turn: ListTurn, parts: MakingLists): Promise<boolean> {
+  const issuer = parts.issuers.byId(turn.issuerId);
   if (issuer === undefined) throw new KeyUnavailable("the issuer is not in use any more");
+  return await parts.store.publish(await signed(await linted(turn, issuer, parts)));
+}
+
+/** What of a large list is not needed any more goes with the function that needed it. */
+async function linted(
+  turn: ListTurn,
+  issuer: Issuer,
+  { store, times, now }: MakingLists,
+): Promise<LintedCertificateList> {
   const entries = createRevokedEntries();
-  // After what is new has been settled: whatever was revoked before this time and is to be on the list, is.
   const count = await store.readRevoked(turn, boundsOf(turn, times, now()), (octets, start, end, at, reason) =>
     entries.add(octets, start, end, at, reason),
   );
-  const linted = lintList(prepareList(issuer, turn, { entries, count }, times, now()));
-  const signature = await issuer.key.sign(linted);
-  const der = assembleCertificateList(linted.tbs, issuer.key.algorithm, signature);
-  const { thisUpdate, nextUpdate } = linted;
-  return await store.publish({
+  // After what is new has been settled: whatever was revoked before this time and is to be on the list, is.
+  return lintList(prepareList(issuer, turn, { entries, count }, times, now()));
+}
+
+async function signed(list: LintedCertificateList): Promise<SignedList> {
+  const { turn, issuer, tbs, entries, thisUpdate, nextUpdate, times } = list;
+  const der = assembleCertificateList(tbs, issuer.key.algorithm, await issuer.key.sign(list));
+  return {
     turn,
     der,
     sha256: createHash("sha256").update(der).digest(),
-    entries: count,
+    entries,
     thisUpdate,
     nextUpdate,
     dueAt: new Date(thisUpdate.getTime() + times.intervalSeconds * 1000),
-  });
+  };
 }
