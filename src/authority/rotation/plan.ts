@@ -25,11 +25,17 @@ export interface PlannedIssuer {
   readonly keyIsHere: boolean;
 }
 
-export type Move = { readonly kind: "root" | "issuing"; readonly name: string; readonly at: Date } & (
-  | { readonly act: "prepare" }
-  | { readonly act: "publish" | "retire"; readonly id: string }
-  | { readonly act: "activate"; readonly id: string; readonly previous: string | null }
-);
+interface MoveOfLine {
+  readonly kind: "root" | "issuing";
+  readonly name: string;
+  readonly at: Date;
+}
+
+export type Move =
+  | (MoveOfLine & { readonly act: "prepare" })
+  | (MoveOfLine & { readonly act: "publish"; readonly id: string })
+  | (MoveOfLine & { readonly act: "activate"; readonly id: string; readonly previous: string | null })
+  | (MoveOfLine & { readonly act: "retire"; readonly id: string });
 
 /** Something that an operator must do. */
 export interface Alarm {
