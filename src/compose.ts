@@ -9,6 +9,7 @@ import { lintOf } from "./authority/lint.ts";
 import { profileJson } from "./authority/profile.ts";
 import type { IssuanceLedger } from "./authority/ports.ts";
 import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
+import type { RotationStore } from "./authority/rotationPorts.ts";
 import type { Configuration } from "./config/load.ts";
 import { openDevIssuer } from "./development/devIssuer.ts";
 import { createMetrics, type Metrics } from "./http/metrics.ts";
@@ -22,6 +23,7 @@ import { createFetchBody, createPostJson } from "./outbound/fetchBody.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openExternalAccounts } from "./openExternalAccounts.ts";
 import { openIdentities } from "./openIdentities.ts";
+import { openRotation } from "./openRotation.ts";
 import { openLimits } from "./openLimits.ts";
 import { openOcsp } from "./openOcsp.ts";
 import { createPlainServer, openRevocation } from "./openRevocation.ts";
@@ -35,6 +37,7 @@ import { joinSiblings, type Siblings } from "./store/siblings.ts";
 
 /** What a test may put in place of the real thing. */
 export interface Replacements {
+  readonly rotation?: (store: RotationStore) => RotationStore;
   readonly ledger?: (ledger: IssuanceLedger) => IssuanceLedger;
   readonly now?: () => Date;
   /** Of serial numbers. */
@@ -91,7 +94,11 @@ async function build(
     tokens: () => keys.tokens?.() ?? [],
     lists: () => revocation.lists.known(),
     ocspRemembered: () => ocsp.remembered(),
+    issuers: () => issuerFacts(issuers),
+    moves: () => rotation.latest(),
   });
+  const rotation = openRotation(configuration, foundation, now, replacements.rotation);
+  await rotation.round(); // Lines of issuers that are new in the configuration have their first one before anybody asks.
   const revocation = openRevocation(configuration, foundation, metrics, now);
   const limits = openLimits(configuration, now, (limit) => metrics.limitRefused(limit));
   const issuing = openIssuing(foundation, metrics, now, replacements);
@@ -127,6 +134,7 @@ async function build(
     delegations: await openDelegations(configuration, foundation, surroundings),
     revocation,
     revocationActions: openRevocationActions(configuration, foundation, { siblings, lists: revocation.lists }, now),
+    rotation,
     developmentKey: developmentIssuer?.publicJwk,
     now,
   };
@@ -141,12 +149,16 @@ async function build(
   await validations.resume(left.validations);
   const renewListener = (): Promise<void> => listener.renew(server);
   const rereadGrants = (): Promise<void> => identities.standing.reread();
-  const rereadIssuers = (): Promise<void> => issuers.reread();
+  async function rereadIssuers(): Promise<void> {
+    await issuers.reread();
+    await listener.follow(server);
+  }
   const testKeys = (): Promise<void> => testIssuingKeys(issuers, (outcome) => metrics.keyTested(outcome));
   const work = startWork({
     db,
     rereadGrants,
     rereadIssuers,
+    rotateIssuers: () => rotation.round(),
     makeLists: () => revocation.round(),
     ocsp,
     issuing,
@@ -226,4 +238,10 @@ function openIssuing(
       );
     },
   });
+}
+
+/** Issuers as the metrics have them. */
+function issuerFacts(issuers: Issuers) {
+  const issuing = issuers.all().map(({ id, name, state, notAfter }) => ({ id, name, state, notAfter }));
+  return [...issuers.roots().map(({ id, state, notAfter }) => ({ id, name: "root", state, notAfter })), ...issuing];
 }

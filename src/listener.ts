@@ -31,6 +31,8 @@ export interface Listener {
   tls(): Promise<ListenerTls | undefined>;
   /** Looks whether the certificate is old, and gives the running server a new one then. */
   renew(server: FastifyInstance): Promise<void>;
+  /** The same where another issuer is active than the one that signed: its own goes out of use. */
+  follow(server: FastifyInstance): Promise<void>;
 }
 
 export function createListener(
@@ -60,6 +62,16 @@ export function createListener(
       now: now(),
     });
 
+  /** Id of the issuer that was active when the certificate was looked at last. */
+  let signedBy = issuers.active(defaultIssuerName).id;
+
+  async function renew(server: FastifyInstance): Promise<void> {
+    if (tls.mode !== "auto") return;
+    const { certificate, key, renewed } = await ensure();
+    if (!renewed) return;
+    (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
+  }
+
   return {
     async tls() {
       if (tls.mode === "off") return undefined;
@@ -69,11 +81,12 @@ export function createListener(
         key: await fs.readFile(path.resolve(tls.keyFile ?? ""), "utf8"),
       };
     },
-    async renew(server) {
-      if (tls.mode !== "auto") return;
-      const { certificate, key, renewed } = await ensure();
-      if (!renewed) return;
-      (server.server as unknown as TlsServer).setSecureContext({ cert: certificate, key, minVersion: "TLSv1.2" });
+    renew,
+    async follow(server) {
+      const active = issuers.all().find(({ name, state }) => name === defaultIssuerName && state === "active");
+      if (active === undefined || active.id === signedBy) return;
+      await renew(server);
+      signedBy = active.id;
     },
   };
 }

@@ -11,6 +11,7 @@ import type { SourceSurroundings } from "./attestation/format.ts";
 import type { OpenDelegations } from "./openDelegations.ts";
 import type { OpenRevocation } from "./openRevocation.ts";
 import type { RevocationActions } from "./openRevocationActions.ts";
+import type { OpenRotation } from "./openRotation.ts";
 import type { Siblings } from "./store/siblings.ts";
 
 /** Made once by `compose.ts`, handed to every mount. */
@@ -28,6 +29,7 @@ export interface Parts {
   readonly delegations: OpenDelegations;
   readonly revocation: OpenRevocation;
   readonly revocationActions: RevocationActions;
+  readonly rotation: OpenRotation;
   /** Public JWK of the development evidence source, where there is one. */
   readonly developmentKey: Readonly<Record<string, string>> | undefined;
   readonly now: () => Date;

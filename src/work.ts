@@ -23,6 +23,8 @@ export interface WorkParts {
   readonly rereadGrants: () => Promise<void>;
   /** Looks whether issuers have changed. */
   readonly rereadIssuers: () => Promise<void>;
+  /** Moves the issuers that are due. */
+  readonly rotateIssuers: () => Promise<void>;
   /** Makes the revocation lists that are due. */
   readonly makeLists: () => Promise<void>;
   readonly ocsp: Pick<Ocsp, "catchUp" | "keepUp">;
@@ -71,6 +73,7 @@ export function startWork({
   db,
   rereadGrants,
   rereadIssuers,
+  rotateIssuers,
   makeLists,
   ocsp,
   issuing,
@@ -103,6 +106,7 @@ export function startWork({
     },
     { name: "grants", everyMs: 1_000, run: rereadGrants },
     { name: "issuers", everyMs: 1_000, run: rereadIssuers },
+    { name: "rotation", everyMs: 5_000, run: rotateIssuers },
     { name: "certificate-lists", everyMs: 1_000, run: makeLists },
     { name: "ocsp-revoked", everyMs: 1_000, run: () => ocsp.catchUp() },
     { name: "ocsp-responses", everyMs: 5_000, run: () => ocsp.keepUp() },

@@ -17,6 +17,7 @@ const composition = [
   "openExternalAccounts.ts",
   "openIdentities.ts",
   "openLimits.ts",
+  "openRotation.ts",
   "openNonces.ts",
   "openOcsp.ts",
   "openRevocation.ts",

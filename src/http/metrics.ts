@@ -33,6 +33,8 @@ export interface MetricsSources {
   /** Buckets of each rate limit in memory. */
   readonly buckets: () => readonly { readonly limit: string; readonly buckets: number }[];
   readonly finalizesUnderWay: () => number;
+  readonly issuers: () => readonly IssuerFacts[];
+  readonly moves: () => PlannedMoves;
   /** Tokens that keys are in, and whether each can sign now. */
   readonly tokens: () => readonly { readonly token: string; readonly usable: boolean }[];
   /** The revocation lists that stand. */
@@ -160,6 +162,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registers,
   });
   measured("mayfly_ocsp_remembered", "OCSP responses in memory", sources.ocspRemembered);
+  registerIssuers(registry, sources);
   return {
     observeRequest: ({ route, method, status, seconds }) =>
       requests.observe({ route, method, status: String(status) }, seconds),
@@ -176,6 +179,48 @@ export function createMetrics(sources: MetricsSources): Metrics {
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+/** An issuer, as it is measured. */
+export interface IssuerFacts {
+  readonly id: string;
+  /** Its line; `root` for roots. */
+  readonly name: string;
+  readonly state: string;
+  readonly notAfter: Date;
+}
+
+/** What is planned of the issuers. */
+export interface PlannedMoves {
+  readonly moves: readonly { readonly kind: string; readonly name: string; readonly act: string; readonly at: Date }[];
+  readonly alarms: readonly { readonly kind: string; readonly name: string }[];
+}
+
+function registerIssuers(registry: Registry, { issuers, moves }: Pick<MetricsSources, "issuers" | "moves">): void {
+  const lineOf = ({ kind, name }: { kind: string; name: string }): string => (kind === "root" ? "root" : name);
+  const gauge = (name: string, help: string, labelNames: readonly string[], collect: (gauge: Gauge) => void): void =>
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        labelNames: [...labelNames],
+        registers: [],
+        collect() {
+          this.reset();
+          collect(this);
+        },
+      }),
+    );
+  gauge("mayfly_issuer_not_after_seconds", "When an issuer ends", ["issuer", "name", "state"], (of) => {
+    for (const { id, name, state, notAfter } of issuers())
+      of.set({ issuer: id, name, state }, notAfter.getTime() / 1000);
+  });
+  gauge("mayfly_issuer_next_move_seconds", "When a line of issuers moves next", ["name", "move"], (of) => {
+    for (const move of moves().moves) of.set({ name: lineOf(move), move: move.act }, move.at.getTime() / 1000);
+  });
+  gauge("mayfly_issuer_alarms", "What an operator must do about issuers", ["name"], (of) => {
+    for (const alarm of moves().alarms) of.inc({ name: lineOf(alarm) });
+  });
 }
 
 /** What is measured of each revocation list; times in seconds since 1970, as Prometheus has them. */

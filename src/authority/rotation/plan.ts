@@ -172,7 +172,10 @@ function activateAt(
     line.kind === "root" || root === undefined || root.state === "active"
       ? published
       : latest(published, later(root.publishedAt ?? now, lines.root.publishedSeconds));
-  if (active === undefined || active.validity === null) return line.kind === "root" ? published : known;
+  if (active === undefined || active.validity === null) {
+    // Nothing is issued by the line meanwhile, so nobody is served by waiting.
+    return line.kind === "root" ? published : root?.state === "active" ? (next.publishedAt ?? now) : known;
+  }
   const below = (of: PlannedIssuer): boolean => rootOf(of, issuers)?.id === next.id;
   if (line.kind === "root" && issuers.some((one) => one.kind === "issuing" && one.state === "active" && below(one)))
     return now; // It is what certificates chain to already.

@@ -33,7 +33,7 @@ export interface RotationState {
 }
 
 export interface Rotation {
-  /** Does what is due in lines that move by themselves. */
+  /** Does what is due in lines that move by themselves, and makes the first issuer of a line that has none. */
   run(): Promise<void>;
   /** What there is, and what is planned. */
   state(): Promise<RotationState>;
@@ -86,9 +86,18 @@ export function createRotation(parts: RotationParts): Rotation {
   const lineOf = ({ kind, name }: Pick<Move, "kind" | "name">): IssuerLine | undefined =>
     kind === "root" ? lines.root : lines.issuing.get(name);
 
+  /** The first of a line comes without a command. */
+  const movesByItself = (move: Move, stored: readonly StoredIssuer[]): boolean =>
+    lineOf(move)?.automatic === true ||
+    !stored.some(
+      ({ kind, name, state: at }) =>
+        kind === move.kind && name === move.name && at !== "prepared" && at !== "published",
+    );
+
   async function run(): Promise<void> {
     for (let round = 0; round < roundsMax; round++) {
-      const due = (await state()).plan.moves.filter((move) => isDue(move) && lineOf(move)?.automatic === true);
+      const { stored, plan: planned } = await state();
+      const due = planned.moves.filter((move) => isDue(move) && movesByItself(move, stored));
       let moved = false;
       for (const move of due) {
         try {
@@ -117,12 +126,8 @@ export function createRotation(parts: RotationParts): Rotation {
     if (move.act === "publish") return await store.publish(move.id, jobActor);
     if (move.act === "retire") return await store.retire(move.id, jobActor, false);
     const { id, previous } = move;
-    return await store.activate({
-      id,
-      previous,
-      publishedSeconds: lineOf(move)?.publishedSeconds ?? 0,
-      actor: jobActor,
-    });
+    const publishedSeconds = previous === null ? 0 : (lineOf(move)?.publishedSeconds ?? 0);
+    return await store.activate({ id, previous, publishedSeconds, actor: jobActor });
   }
 
   /** Decided again while no other process makes issuers: what one of them has just made is not made twice. */
