@@ -124,7 +124,7 @@ export async function openFoundation(
       chains: createIssuerCertificates(store.db),
       publicUrl: configuration.revocation.publicUrl,
       now,
-      onChange: (changed) => fs.writeFile(rootFileOf(configuration), changed.rootPem()),
+      onChange: (changed) => replaceFile(rootFileOf(configuration), changed.rootPem()),
       onUnusable: ({ id, name }, reason) =>
         store.log.error({ issuer: id, name, reason }, "an issuer cannot be used here"),
     });
@@ -156,6 +156,13 @@ async function readChainFiles({ hierarchy }: Configuration): Promise<ChainFile[]
     return { file, pem: await fs.readFile(file, "utf8") };
   };
   return await Promise.all(hierarchy.alternateChainFiles.map(read));
+}
+
+/** Whole at every moment: whoever starts while issuers change reads it too. */
+async function replaceFile(file: string, content: string): Promise<void> {
+  const temporary = `${file}.${process.pid}.new`;
+  await fs.writeFile(temporary, content);
+  await fs.rename(temporary, file);
 }
 
 /** Where the root certificate is put for people and clients. */

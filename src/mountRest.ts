@@ -14,6 +14,7 @@ import { explainRoutes } from "./administration/explain.ts";
 import { grantRoutes } from "./administration/grants.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
+import { issuerRoutes } from "./administration/issuers.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
 import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
@@ -102,7 +103,14 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     all: () => parts.revocation.lists.all(),
     urlOf: ({ issuerId, shard }) => foundation.issuers.byId(issuerId)?.listUrl(shard),
   });
+  const issuers = issuerRoutes({
+    rotation: parts.rotation,
+    outstanding: (id) => parts.rotation.outstanding(id),
+    certify: (name, arrival) => parts.rotation.certify(name, arrival),
+    externalUrl,
+  });
   const administered = [
+    issuers,
     ...policy,
     incidents,
     limitAdministration,

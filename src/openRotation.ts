@@ -1,15 +1,26 @@
 /** The rotation of issuers as the composition has it: what is due is done every few seconds, and what an operator must do is said each hour. */
 import { issuerWarnings } from "./config/issuers.ts";
 import type { Configuration } from "./config/load.ts";
+import { CertificateInRefused } from "./authority/certificateIn.ts";
+import { certifiable, certifyIssuer, type Arrival } from "./authority/certifyIssuer.ts";
 import type { RotationStore } from "./authority/rotationPorts.ts";
 import type { Alarm } from "./authority/rotation/plan.ts";
 import { createRotation, type Rotation } from "./authority/rotation/rotate.ts";
 import type { Foundation } from "./foundation.ts";
+import { createIssuerCertificates } from "./store/issuerCertificates.ts";
+import { createIssuerStore } from "./store/issuers.ts";
 import { createRotationStore } from "./store/issuerMoves.ts";
 
 export interface OpenRotation extends Rotation {
   /** Does what is due, and says what an operator must do. */
   round(): Promise<void>;
+  /** Certificates in force of an issuing CA. */
+  outstanding(id: string): Promise<number>;
+  /**
+   * Brings a certificate in for an issuer of this line that waits for it; resolves to what is not as it should be, in sentences.
+   * @throws {CertificateInRefused}
+   */
+  certify(name: string, arrival: Arrival): Promise<readonly string[]>;
 }
 
 /** An operator is told of the same thing once an hour. */
@@ -33,13 +44,14 @@ export function openRotation(
     if (isNew(what)) log.warn({ kind, name, issuer: id, until }, what);
   };
   for (const warning of issuerWarnings(lines)) log.warn(warning);
+  const store = replaced(createRotationStore(db));
   const rotation = createRotation({
     keys,
     trustDomain,
     keyLabel: configuration.keys.label,
     crlShards: revocation.crlShards,
     now,
-    store: replaced(createRotationStore(db)),
+    store,
     issuers,
     lines,
     afterlifeSeconds: revocation.crlLifetimeSeconds,
@@ -49,8 +61,22 @@ export function openRotation(
         log.error({ err: error, kind, name, act }, "an issuer could not be moved; it is tried again every few seconds");
     },
   });
+  const certifying = {
+    store: { ...createIssuerStore(db), ...createIssuerCertificates(db) },
+    keys,
+    trustDomain,
+    now,
+  };
   return {
     ...rotation,
+    outstanding: (id) => store.outstanding(id),
+    async certify(name, arrival) {
+      const found = await certifiable(name, arrival, certifying);
+      if (!found.done && !(await certifyIssuer(found, certifying, "operator")))
+        throw new CertificateInRefused("somebody else has just brought in the certificate of this issuer");
+      await issuers.reread();
+      return found.arrived.warnings;
+    },
     async round() {
       await rotation.run();
       for (const alarm of rotation.latest().alarms) tell(alarm);

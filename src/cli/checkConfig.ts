@@ -15,6 +15,7 @@ export const command = defineCommand({
 
 async function checkConfig({ values, env, stdout, stderr }: CommandContext<typeof configOption>): Promise<number> {
   const { loadConfiguration } = await import("../config/load.ts");
+  const { issuerWarnings } = await import("../config/issuers.ts");
   const { sourceFaults } = await import("../config/sourceFiles.ts");
   const configuration = loadConfiguration(values.config, env);
   const list = (names: Iterable<string>): string => [...names].join(", ") || "none";
@@ -23,11 +24,13 @@ async function checkConfig({ values, env, stdout, stderr }: CommandContext<typeo
   trust domain   ${configuration.trustDomain}
   keys           ${configuration.keys.provider}, label ${configuration.keys.label}
   database       ${configuration.databaseUrl === undefined ? "embedded PostgreSQL" : "as configured"}
+  issuers        ${list(configuration.issuerLines.issuing.keys())}
   profiles       ${list(configuration.profiles.keys())}
   sources        ${list([...configuration.attestation.sources.map(({ ref }) => ref), ...(configuration.attestation.developmentSource ? ["dev (development)"] : [])])}
   on behalf      ${list(configuration.delegation.sources.map(({ ref }) => ref))}
   grants         ${list(configuration.grants.map(({ name }) => name))}
 `);
+  for (const warning of issuerWarnings(configuration.issuerLines)) stderr.write(`${warning}\n`);
   const faults = sourceFaults(configuration);
   for (const fault of faults) stderr.write(`${fault}: the server would not start with this\n`);
   return faults.length === 0 ? 0 : 1;

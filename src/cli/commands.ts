@@ -160,6 +160,51 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./revocationsResume.ts")).command,
   },
   {
+    name: "issuers list",
+    summary: "show roots and issuing CAs, and what is planned for them",
+    load: async () => (await import("./issuersList.ts")).command,
+  },
+  {
+    name: "issuers show",
+    summary: "show a root or issuing CA, with its certificate",
+    load: async () => (await import("./issuersShow.ts")).command,
+  },
+  {
+    name: "issuers prepare",
+    summary: "make the next issuer of a line, earlier than planned",
+    load: async () => (await import("./issuersPrepare.ts")).command,
+  },
+  {
+    name: "issuers request",
+    summary: "print the request of an issuer that waits for its certificate",
+    load: async () => (await import("./issuersRequest.ts")).command,
+  },
+  {
+    name: "issuers import",
+    summary: "bring in the certificate that an issuer waits for",
+    load: async () => (await import("./issuersImport.ts")).command,
+  },
+  {
+    name: "issuers publish",
+    summary: "make a prepared issuer known, before it issues",
+    load: async () => (await import("./issuersPublish.ts")).command,
+  },
+  {
+    name: "issuers activate",
+    summary: "let an issuer sign from now on, in place of the one before",
+    load: async () => (await import("./issuersActivate.ts")).command,
+  },
+  {
+    name: "issuers replace",
+    summary: "let the next issuer take the place of the active one at once, as after a compromise",
+    load: async () => (await import("./issuersReplace.ts")).command,
+  },
+  {
+    name: "issuers retire",
+    summary: "end an issuer of which nothing counts any more, or one that is not wanted",
+    load: async () => (await import("./issuersRetire.ts")).command,
+  },
+  {
     name: "keys block",
     summary: "refuse a public key from now on",
     load: async () => (await import("./keysBlock.ts")).command,

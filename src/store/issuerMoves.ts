@@ -108,7 +108,7 @@ const outstanding = statement(
 
 /** Implements `RotationStore`. */
 export function createRotationStore(db: Database): RotationStore {
-  const { readIssuers, exclusively } = createIssuerStore(db);
+  const issuers = createIssuerStore(db);
   const moved = async (move: Statement, values: readonly unknown[]): Promise<boolean> => {
     try {
       return (await db.run(move, values)).length === 1;
@@ -120,8 +120,8 @@ export function createRotationStore(db: Database): RotationStore {
     }
   };
   return {
-    readIssuers,
-    exclusively,
+    readIssuers: () => issuers.readIssuers(),
+    exclusively: (action) => issuers.exclusively(action),
     insertNext: (issuer, actor) => moved(insertNext, [...issuerValues([issuer]), actor]),
     publish: (id, actor) => moved(publish, [id, actor]),
     activate: ({ id, previous, publishedSeconds, actor }) => moved(activate, [id, previous, publishedSeconds, actor]),

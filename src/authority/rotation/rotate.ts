@@ -59,6 +59,7 @@ export interface Rotation {
 
 const jobActor = "job:rotation";
 
+/** Nothing is done before it is asked for. */
 export function createRotation(parts: RotationParts): Rotation {
   const { store, lines } = parts;
   /** Ends of last certificates: a retiring issuer gets no later ones. */
