@@ -150,13 +150,11 @@ function prepareAt(active: PlannedIssuer | undefined, line: IssuerLine, facts: P
   const root = issuers.find(({ kind, state }) => kind === "root" && state === "active");
   const own = rootOf(active, issuers);
   if (root !== undefined && own !== undefined && root.generation > own.generation) return now; // Below the new root.
-  // One that ends with its root, as the active one does, would be followed by another such at once.
-  const at = latest(usual, now);
-  const end = Math.min(
-    later(at, line.lifetimeSeconds).getTime(),
-    root?.keyIsHere === true ? (root.validity?.notAfter.getTime() ?? Infinity) : Infinity,
-  );
-  return end >= later(notAfter, activateBefore(line, lifeOf(active.validity))).getTime() ? usual : undefined;
+  // One that its root cuts short, as the active one is, would be followed by another such at once.
+  const full = later(latest(usual, now), line.lifetimeSeconds);
+  const rootEnd = root?.keyIsHere === true ? root.validity?.notAfter : undefined;
+  if (rootEnd === undefined || rootEnd >= full) return usual;
+  return rootEnd >= later(notAfter, activateBefore(line, lifeOf(active.validity))) ? usual : undefined;
 }
 
 function activateAt(
