@@ -23,6 +23,7 @@ import { leanTransport } from "./leanTransport.ts";
 import { drive, table, type Measured } from "./load.ts";
 import { measureMemory } from "./memory.ts";
 import { measureOwn } from "./ownServer.ts";
+import { preparationCosts } from "./prepare.ts";
 import { startServer, type ServerUnderTest } from "./serverUnderTest.ts";
 
 const help = `Usage: npm run bench -- [OPTION …]
@@ -44,6 +45,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --ocsp            OCSP responses per second of one server, over --certificates N (default 10000), 64 connections
   --formats         what verifying one piece of evidence costs, format by format, without a server
   --crl N           a revocation list of N entries, from rows to publication, without a server; --key-kind KIND of the issuer
+  --prepare         what preparing and linting a certificate costs, and reading a request, without a server
   --json            one JSON object instead of tables
 `;
 
@@ -66,6 +68,7 @@ const { values } = parseArgs({
     ocsp: { type: "boolean", default: false },
     certificates: { type: "string", default: "10000" },
     formats: { type: "boolean", default: false },
+    prepare: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -79,6 +82,7 @@ const plan = {
 if (values.help) process.stdout.write(help);
 else if (values.algorithms) process.stdout.write(await algorithmCosts());
 else if (values.ocsp) process.stdout.write(await benchOcsp());
+else if (values.prepare) process.stdout.write(await preparationCosts());
 else if (values.formats) process.stdout.write(await formatCosts());
 else if (values.crl !== undefined) await benchLists(Number(values.crl));
 else if (values.directory === undefined) await benchOwn();

@@ -38,18 +38,51 @@ export interface CertificationRequest {
   readonly commonName?: string;
 }
 
+/** A request whose self-signature nobody has looked at yet. */
+export interface UnverifiedRequest {
+  readonly request: CertificationRequest;
+  /** Proof of possession (RFC 2986 §4.2). @throws {CsrError} */
+  requireSelfSignature(): void;
+}
+
 /**
  * Reads exactly one DER request whose self-signature verifies. The size of `der` is the caller's to limit.
  * @throws {CsrError}
  */
 export function readCsr(der: Uint8Array): CertificationRequest {
-  try {
+  const { request, requireSelfSignature } = readUnverifiedCsr(der);
+  requireSelfSignature();
+  return request;
+}
+
+/**
+ * The same but for the signature: everything else is checked, the key as well.
+ * @throws {CsrError}
+ */
+export function readUnverifiedCsr(der: Uint8Array): UnverifiedRequest {
+  return refusing(() => {
     const members = membersOf(readDer(der), tags.sequence, "The request");
     if (members.length !== 3) throw new CsrError("The request has not three members");
     const [info, algorithm, signature] = members;
     const request = readInfo(membersOf(info, tags.sequence, "The information of the request"));
-    requireSelfSignature(request.publicKey, info, algorithm, signature);
-    return request;
+    const identifier = sequenceBytesOf(algorithm, "The signature algorithm");
+    if (!isRequestAlgorithm(identifier)) throw new CsrError("The signature algorithm of the request is not accepted");
+    const bits = octetAlignedBitsOf(signature, "The signature");
+    const signed = sequenceBytesOf(info, "The information of the request");
+    const verifies = () => verifyRequestSignature(identifier, request.publicKey.key, signed, bits);
+    return {
+      request,
+      requireSelfSignature() {
+        if (!refusing(verifies)) throw new CsrError("The signature of the request does not verify with its own key");
+      },
+    };
+  });
+}
+
+/** What is wrong with bytes or key is wrong with the request. */
+function refusing<T>(act: () => T): T {
+  try {
+    return act();
   } catch (error) {
     if (error instanceof DerError || error instanceof KeyRefused) throw new CsrError(error.message, { cause: error });
     throw error;
@@ -140,19 +173,4 @@ function isSelfSigned(identifier: Buffer, key: KeyObject, signed: Buffer, signat
   const own = signatureAlgorithmOf(identifier);
   if (own !== undefined && verifySignature(own, key, signed, signature)) return true;
   return verifyRequestSignature(identifier, key, signed, signature);
-}
-
-/** Proof of possession (RFC 2986 §4.2). */
-function requireSelfSignature(
-  { key }: PublicKey,
-  info: DerElement | undefined,
-  algorithm: DerElement | undefined,
-  signature: DerElement | undefined,
-): void {
-  const identifier = sequenceBytesOf(algorithm, "The signature algorithm");
-  if (!isRequestAlgorithm(identifier)) throw new CsrError("The signature algorithm of the request is not accepted");
-  const signed = sequenceBytesOf(info, "The information of the request");
-  if (!verifyRequestSignature(identifier, key, signed, octetAlignedBitsOf(signature, "The signature"))) {
-    throw new CsrError("The signature of the request does not verify with its own key");
-  }
 }

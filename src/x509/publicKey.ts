@@ -6,6 +6,7 @@ import { DerError, type DerElement, contentOf, membersOf, octetAlignedBitsOf, oi
 import { edwardsPointWeakness } from "./edwardsPoint.ts";
 import { oids } from "./oid.ts";
 import { modulusWeakness } from "./rsaModulus.ts";
+import { isOnCurve } from "./weierstrassPoint.ts";
 
 /** The key is malformed, of a kind or size that is not taken, or weak. The message is a sentence fit for a client. */
 export class KeyRefused extends Error {
@@ -34,7 +35,16 @@ type Shape = Pick<PublicKey, "kind" | "bits">;
 export function readPublicKey(spki: Uint8Array): PublicKey {
   const copy = Buffer.from(spki);
   const shape = readShape(copy);
-  return { ...shape, spki: copy, sha256: hash("sha256", copy, "buffer"), key: importKey(copy) };
+  let key: KeyObject | undefined;
+  return {
+    ...shape,
+    spki: copy,
+    sha256: hash("sha256", copy, "buffer"),
+    /** Only who verifies a signature needs OpenSSL's form of it, which costs more than all checks together. */
+    get key() {
+      return (key ??= importKey(copy));
+    },
+  };
 }
 
 /**
@@ -74,7 +84,7 @@ function readKey(algorithm: string, parameters: DerElement | undefined, key: Buf
   }
 }
 
-/** RFC 5480 §2.1.1 (named curves only) and §2.2. That the point lies on its curve is OpenSSL's check, in `importKey`. */
+/** RFC 5480 §2.1.1 (named curves only) and §2.2. */
 function readEcKey(parameters: DerElement | undefined, point: Buffer): Shape {
   if (parameters?.tag === tags.sequence) throw new KeyRefused("The elliptic curve is given by parameters, not by name");
   const curve = oidOf(parameters, "The elliptic curve");
@@ -84,6 +94,8 @@ function readEcKey(parameters: DerElement | undefined, point: Buffer): Shape {
   const shape: Shape = curve === oids.prime256v1 ? { kind: "ec-p256", bits: 256 } : { kind: "ec-p384", bits: 384 };
   if (point[0] !== 0x04) throw new KeyRefused("The elliptic-curve point is not in uncompressed form");
   if (point.length !== 1 + shape.bits / 4) throw new KeyRefused("The elliptic-curve point has the wrong length");
+  if (!isOnCurve(curve === oids.prime256v1 ? "ec-p256" : "ec-p384", point))
+    throw new KeyRefused("The elliptic-curve point is not on its curve");
   return shape;
 }
 
@@ -114,11 +126,11 @@ function readRsaKey(parameters: DerElement | undefined, key: Buffer): Shape {
   return { kind: "rsa", bits };
 }
 
+/** Of a key that passed all checks: what OpenSSL refuses nevertheless is refused here, too. */
 function importKey(spki: Buffer): KeyObject {
   try {
     return createPublicKey({ key: spki, format: "der", type: "spki" });
   } catch (error) {
-    // The one thing that is left to be wrong here.
-    throw new KeyRefused("The elliptic-curve point is not on its curve", { cause: error });
+    throw new KeyRefused("The key cannot be used", { cause: error });
   }
 }

@@ -8,6 +8,34 @@ const smallPrimes = Array.from({ length: 750 }, (_, i) => i + 2).filter((n) => {
   return true;
 });
 
+/** Some of the primes, and their product: a modulus is divided by that once, and only the small rest by each of them. */
+interface PrimeGroup<Member> {
+  readonly product: bigint;
+  readonly members: readonly Member[];
+}
+
+/** Groups whose products are below a bound. */
+function grouped<Member>(
+  members: readonly Member[],
+  productOf: (member: Member) => bigint,
+  bound: bigint,
+): PrimeGroup<Member>[] {
+  const groups: { product: bigint; members: Member[] }[] = [];
+  for (const member of members) {
+    const last = groups.at(-1);
+    const product = productOf(member);
+    if (last !== undefined && last.product * product < bound) {
+      last.product *= product;
+      last.members.push(member);
+    } else groups.push({ product, members: [member] });
+  }
+  return groups;
+}
+
+/** Products of 30 bits are the engine's own integers; those of 200 bits are what many such are cheaply taken from. */
+const primeGroups = grouped(grouped(smallPrimes, BigInt, 1n << 30n), ({ product }) => product, 1n << 200n);
+const allPrimes = primeGroups.reduce((product, group) => product * group.product, 1n);
+
 /**
  * Primes whose residues betray keys of the faulty Infineon library (ROCA, CVE-2017-15361), with the residues that such keys can have:
  * powers of 65537. The primes divide the library's constant for keys of 512 bits and up.
@@ -25,14 +53,22 @@ function powersOf(base: number, modulus: number): Set<number> {
 /** Rounds of Fermat's factorisation; primes this close do not come from a sound generator (CVE-2022-26320). */
 const fermatRounds = 100;
 
-/** The weakness of a modulus, as a sentence, or undefined. Some 0.1 ms, whatever the modulus. */
+/** The weakness of a modulus, as a sentence, or undefined. Some 10 µs for 2048 bits. */
 export function modulusWeakness(n: bigint): string | undefined {
   if ((n & 1n) === 0n) return "The RSA modulus is even";
-  const residues = smallPrimes.map((p): [number, number] => [p, Number(n % BigInt(p))]);
-  if (residues.some(([, residue]) => residue === 0)) return "The RSA modulus has a small factor";
-  if (residues.every(([p, residue]) => rocaResidues.get(p)?.has(residue) ?? true)) {
-    return "The RSA modulus was made by a faulty library (ROCA)";
+  const rest = n % allPrimes;
+  let isRoca = true;
+  for (const { product: large, members } of primeGroups) {
+    const part = rest % large;
+    for (const { product, members: primes } of members) {
+      const residue = Number(part % product);
+      for (const p of primes) {
+        if (residue % p === 0) return "The RSA modulus has a small factor";
+        if (isRoca && p <= 167) isRoca = rocaResidues.get(p)?.has(residue % p) === true;
+      }
+    }
   }
+  if (isRoca) return "The RSA modulus was made by a faulty library (ROCA)";
   if (hasClosePrimes(n)) return "The primes of the RSA modulus are too close to each other";
   return undefined;
 }
@@ -41,37 +77,56 @@ export function modulusWeakness(n: bigint): string | undefined {
 function hasClosePrimes(n: bigint): boolean {
   const root = squareRoot(n);
   if (root * root === n) return true;
-  let a = root + 1n;
-  let rest = a * a - n;
-  for (let round = 0; round < fermatRounds; round++) {
-    if (isSquare(rest)) return true;
-    rest += 2n * a + 1n; // (a + 1)² − a²
-    a += 1n;
+  for (const round of roundsOfSquares(root + 1n, n)) {
+    const a = root + 1n + BigInt(round);
+    const square = a * a - n;
+    const b = squareRoot(square);
+    if (b * b === square) return true;
   }
   return false;
 }
 
-/** Squares leave few residues; those of 2⁶ and of 3·5·7·11·13·17 turn all but one number in 150 away before the costly root. */
-const filterModulus = 255255n;
-const filterPrimes = [3, 5, 7, 11, 13, 17];
-const squaresModulo = new Map(
-  [...filterPrimes, 64].map((m) => [m, new Set(Array.from({ length: m }, (_, i) => (i * i) % m))]),
-);
+/** Squares leave few residues by these: one number in ten thousand is taken for one that is none, and the costly root drawn in vain. */
+const filters = [64, 63, 65, 11, 17, 19, 23, 29, 31, 37, 41].map((modulus) => ({
+  modulus,
+  squares: squaresModulo(modulus),
+}));
 
-function isSquare(n: bigint): boolean {
-  if (!squaresModulo.get(64)?.has(Number(n & 63n))) return false;
-  const residue = Number(n % filterModulus);
-  if (!filterPrimes.every((p) => squaresModulo.get(p)?.has(residue % p))) return false;
-  const root = squareRoot(n);
-  return root * root === n;
+function squaresModulo(modulus: number): Uint8Array {
+  const squares = new Uint8Array(modulus);
+  for (let i = 0; i < modulus; i++) squares[(i * i) % modulus] = 1;
+  return squares;
 }
 
-/** ⌊√n⌋ of a positive n by Newton's method, from a start above it that is at most twice as large. */
-function squareRoot(n: bigint): bigint {
-  let root = 1n << BigInt((n.toString(16).length * 4 + 1) >> 1);
-  for (;;) {
-    const next = (root + n / root) >> 1n;
-    if (next >= root) return root;
-    root = next;
-  }
+/** Products of the filters' moduli, in the engine's integers: the first six, and the others. */
+const filterProducts = [64 * 63 * 65 * 11 * 17 * 19, 23 * 29 * 31 * 37 * 41] as const;
+
+/** The rounds in which (first + round)² − n may be a square, in small numbers. */
+function roundsOfSquares(first: bigint, n: bigint): number[] {
+  const residues = (number: bigint): number[] => {
+    const [low, high] = filterProducts.map((product) => Number(number % BigInt(product)));
+    return filters.map(({ modulus }, at) => ((at < 6 ? low : high) ?? 0) % modulus);
+  };
+  const [base, less] = [residues(first), residues(n)];
+  const isPossible = (round: number): boolean => {
+    for (let at = 0; at < filters.length; at++) {
+      const { modulus, squares } = filters[at] as (typeof filters)[number];
+      const sum = ((base[at] as number) + round) % modulus;
+      if (squares[(sum * sum + modulus - (less[at] as number)) % modulus] !== 1) return false;
+    }
+    return true;
+  };
+  const rounds: number[] = [];
+  for (let round = 0; round < fermatRounds; round++) if (isPossible(round)) rounds.push(round);
+  return rounds;
+}
+
+/** ⌊√n⌋ of a number that is not negative: the root of its upper half, then one step of Newton's with all digits. */
+function squareRoot(n: bigint, hexDigits = n.toString(16).length): bigint {
+  if (hexDigits <= 12) return BigInt(Math.floor(Math.sqrt(Number(n)))); // Exact below 2⁵².
+  const quarter = BigInt(hexDigits); // Of the bits.
+  let root = squareRoot(n >> (2n * quarter), (hexDigits + 1) >> 1) << quarter;
+  root = (root + n / root) >> 1n; // Never too small, by the inequality of the means.
+  while (root * root > n) root -= 1n;
+  return root;
 }
