@@ -50,9 +50,9 @@ export interface UnverifiedRequest {
  * @throws {CsrError}
  */
 export function readCsr(der: Uint8Array): CertificationRequest {
-  const { request, requireSelfSignature } = readUnverifiedCsr(der);
-  requireSelfSignature();
-  return request;
+  const unverified = readUnverifiedCsr(der);
+  unverified.requireSelfSignature();
+  return unverified.request;
 }
 
 /**
