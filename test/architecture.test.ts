@@ -105,7 +105,7 @@ const pure = [
   "cache",
   "encoding",
   /^authority\/(grant\w*|profile|subject|keyUses|serialNumber|proofs|authorize|prepare|lint|lintIntent|caCertificate)\.ts$/,
-  /^authority\/revocation\/(prepareList|lintList)\.ts$/,
+  /^authority\/revocation\/(prepare\w+|lint\w+|answerableIssuers|signatureBudget)\.ts$/,
   "authority/lints",
   "authority/caLints",
   "authority/issuerLine.ts",
