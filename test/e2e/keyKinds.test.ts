@@ -7,6 +7,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as witness from "@peculiar/x509";
 import t, { type Test } from "tap";
+import { defaultProfiles } from "../../src/config/schema.ts";
 import { isPostQuantum } from "../../src/keys/keyAlgorithms.ts";
 import { readCertificate } from "../../src/x509/certificate.ts";
 import { readDistributedList } from "../../src/x509/certificateList.ts";
@@ -185,6 +186,31 @@ t.test("issuers.default.keyKind: an issuing CA of ML-DSA below a root that every
     ["EC"],
   );
 });
+
+t.test(
+  "a line of ML-DSA beside the one that everybody reads: a profile's own issuer, made by itself, below the same root",
+  async (t) => {
+    const { workload, server } = structuredClone(defaultProfiles);
+    const configuration = {
+      issuers: { "post-quantum": { keyKind: "ml-dsa-65", publishedSeconds: 5 } },
+      profiles: { workload: { ...workload, issuer: "post-quantum" }, server },
+    };
+    const ca = await certificateAuthority(t, { configuration });
+    const { issuers } = ca.authority;
+    const inUse = () => issuers.all().find(({ name, state }) => name === "post-quantum" && state === "active");
+    for (let attempt = 0; inUse() === undefined && attempt < 600; attempt += 1) await sleep(100);
+    const { chain } = await issued(ca, await (await acmeDriver(t, ca)).account());
+    const [leaf, issuing] = pemDecode(chain, "CERTIFICATE").map((der) => readCertificate(der));
+    t.equal(leaf?.signatureAlgorithm, "ml-dsa-65");
+    t.equal(issuing?.signatureAlgorithm, "ecdsa-p256-sha256");
+    t.equal(issuers.active("default").key.algorithm, "ecdsa-p256-sha256", "and what listens is certified by this one");
+    const { keys } = JSON.parse(await document(ca, "/spiffe/bundle.json")) as { keys: { kty: string }[] };
+    t.same(
+      keys.map(({ kty }) => kty),
+      ["EC"],
+    );
+  },
+);
 
 t.test("a token without ML-DSA and without leave for key files makes no CA of ML-DSA", async (t) => {
   const { module, token, pinFile } = softhsmToken(t);
