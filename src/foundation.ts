@@ -106,7 +106,11 @@ export async function openFoundation(
       () => store.close(),
     );
   try {
-    keys = await openKeys(keysOf(configuration));
+    keys = await openKeys(keysOf(configuration), ({ token, usable, reason }) =>
+      usable
+        ? store.log.info({ token }, "a token is used again")
+        : store.log.error({ token, reason }, "a token is set aside; another one has to sign"),
+    );
     const issuerStore = createIssuerStore(store.db);
     const { trustDomain } = configuration;
     const common = { keys, store: issuerStore, trustDomain };

@@ -282,6 +282,14 @@ function checkKeys({ keys: { provider, pkcs11, postQuantum } }: RawConfiguration
   if ((pkcs11.token === undefined) === (pkcs11.slot === undefined)) {
     throw new ConfigurationError("keys.pkcs11: expected exactly one of token (MAYFLY_PKCS11_TOKEN) and slot");
   }
+  pkcs11.replicas.forEach(({ module, token, slot, pinFile }, index) => {
+    const key = `keys.pkcs11.replicas[${index}]`;
+    if ((token === undefined) === (slot === undefined))
+      throw new ConfigurationError(`${key}: expected exactly one of token and slot`);
+    // One PIN for two vendors' tokens is a wrong one for either, and wrong ones lock.
+    if (module !== undefined && pinFile === undefined)
+      throw new ConfigurationError(`${key}.pinFile: is missing: expected the PIN of the token in ${shown(module)}`);
+  });
 }
 
 function databaseUrl({ database: { url, urlFile } }: RawConfiguration): string | undefined {

@@ -9,6 +9,7 @@ import { keyKinds } from "../keys/keyAlgorithms.ts";
 import { offerableChallenges } from "./challenges.ts";
 import { directorySchema } from "./directories.ts";
 import { issuersSection, rootLineKeys } from "./issuers.ts";
+import { pkcs11Section } from "./pkcs11.ts";
 import { rateLimitsSection } from "./rateLimits.ts";
 import { revocationSection } from "./revocation.ts";
 import { file, integer, section } from "./sections.ts";
@@ -103,27 +104,7 @@ export const configurationSchema = section({
       passphraseFile: file("File of their passphrase. Default: post-quantum-passphrase in dataDir."),
     }),
     selfTestIntervalSeconds: integer("Each issuing key signs a test this often.", 5, 86_400, 60),
-    pkcs11: section({
-      module: file("Path of the PKCS#11 module (a shared library)."),
-      token: Type.Optional(Type.String({ minLength: 1, maxLength: 32, description: "Token label." })),
-      slot: Type.Optional(Type.Integer({ minimum: 0, description: "Slot id, instead of a token label." })),
-      pinFile: file("File of the user PIN, mode 0600; or /dev/fd/N, a descriptor that is read once."),
-      libraryParameters: Type.Optional(
-        Type.String({
-          minLength: 1,
-          maxLength: 1000,
-          pattern: "^[ -~]*$",
-          description: "What the module is told when it is initialized; NSS softoken wants it, others do not.",
-        }),
-      ),
-      signing: Type.Enum(["auto", "inThread", "threads"], {
-        default: "auto",
-        description: "Where signatures are made: in the thread that serves, or on others. auto measures at the start.",
-      }),
-      sessions: integer("Sessions that sign at the same time.", 1, 128, 8),
-      queueLimit: integer("Signatures that may wait for a session; one more is refused with 503.", 1, 10_000, 512),
-      timeoutMs: integer("Longest time for one signature, waiting included.", 100, 60_000, 5_000),
-    }),
+    pkcs11: pkcs11Section,
   }),
   hierarchy: section({
     keyKind: Type.Enum([...keyKinds], {
