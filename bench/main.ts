@@ -24,6 +24,7 @@ import { drive, table, type Measured } from "./load.ts";
 import { measureMemory } from "./memory.ts";
 import { measureOwn } from "./ownServer.ts";
 import { preparationCosts } from "./prepare.ts";
+import { signingTable } from "./signing.ts";
 import { startServer, type ServerUnderTest } from "./serverUnderTest.ts";
 
 const help = `Usage: npm run bench -- [OPTION …]
@@ -46,6 +47,7 @@ Drives full issuances with fresh account and certificate keys and prints rate, l
   --formats         what verifying one piece of evidence costs, format by format, without a server
   --crl N           a revocation list of N entries, from rows to publication, without a server; --key-kind KIND of the issuer
   --prepare         what preparing and linting a certificate costs, and reading a request, without a server
+  --signing         what signing through our Signer costs beside SoftHSM's bare calls, without a server
   --json            one JSON object instead of tables
 `;
 
@@ -69,6 +71,7 @@ const { values } = parseArgs({
     certificates: { type: "string", default: "10000" },
     formats: { type: "boolean", default: false },
     prepare: { type: "boolean", default: false },
+    signing: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -83,6 +86,7 @@ if (values.help) process.stdout.write(help);
 else if (values.algorithms) process.stdout.write(await algorithmCosts());
 else if (values.ocsp) process.stdout.write(await benchOcsp());
 else if (values.prepare) process.stdout.write(await preparationCosts());
+else if (values.signing) process.stdout.write(await signingTable());
 else if (values.formats) process.stdout.write(await formatCosts());
 else if (values.crl !== undefined) await benchLists(Number(values.crl));
 else if (values.directory === undefined) await benchOwn();

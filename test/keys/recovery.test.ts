@@ -1,0 +1,146 @@
+/** Every value by which a token says that it, its session or its login is gone: the sessions are opened again, and the signature is made. */
+import { setTimeout as sleep } from "node:timers/promises";
+import ck from "pkcs11js";
+import t, { type Test } from "tap";
+import { openPkcs11, type Pkcs11Options } from "../../src/keys/pkcs11.ts";
+import type { Pkcs11Module } from "../../src/keys/pkcs11Module.ts";
+import { signAndVerify } from "../../src/keys/selfTest.ts";
+import { KeyUnavailable } from "../../src/keys/signer.ts";
+import { softhsmToken } from "../support/softhsm.ts";
+
+t.setTimeout(120_000);
+
+const message = Buffer.from("to be signed");
+
+/** What PKCS#11 has for it, and what modules say that know no better. */
+const values = [
+  "CKR_SESSION_HANDLE_INVALID",
+  "CKR_SESSION_CLOSED",
+  "CKR_DEVICE_ERROR",
+  "CKR_DEVICE_REMOVED",
+  "CKR_TOKEN_NOT_PRESENT",
+  "CKR_USER_NOT_LOGGED_IN",
+  "CKR_CRYPTOKI_NOT_INITIALIZED",
+  "CKR_KEY_HANDLE_INVALID",
+  "CKR_GENERAL_ERROR",
+  "CKR_FUNCTION_FAILED",
+];
+
+type Call = "C_SignInit" | "C_Sign" | "C_SignAsync" | "C_FindObjectsInit" | "C_OpenSession";
+
+/** Returns `value` from the next `times` calls of that function; counts openings and logins. */
+function faults() {
+  const plan = { call: "C_Sign" as Call, value: "", times: 0 };
+  const seen = { sessions: 0, logins: 0 };
+  const module = (real: Pkcs11Module): Pkcs11Module => ({
+    ...real,
+    cryptoki: new Proxy(real.cryptoki, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return (...given: unknown[]): unknown => {
+          if (name === "C_OpenSession") seen.sessions += 1;
+          if (name === plan.call && plan.times > 0) {
+            plan.times -= 1;
+            const error = new Error(plan.value);
+            if (name.endsWith("Async")) return Promise.reject(error);
+            throw error;
+          }
+          return Reflect.apply(value, target, given);
+        };
+      },
+    }),
+    logIn(session, pin) {
+      seen.logins += 1;
+      return real.logIn(session, pin);
+    },
+  });
+  return { plan, seen, replacements: { module } };
+}
+
+async function opened(t: Test, overrides: Partial<Pkcs11Options> = {}) {
+  const token = softhsmToken(t);
+  const { module, pinFile } = token;
+  const injected = faults();
+  const options = { module, token: token.token, pinFile, sessions: 2, queueLimit: 100, timeoutMs: 5000, ...overrides };
+  const keys = await openPkcs11(options, injected.replacements);
+  t.teardown(() => keys.close());
+  return { ...injected, keys, token, signer: await keys.generate("issuing", "ec-p256") };
+}
+
+for (const signing of ["inThread", "threads"] as const) {
+  for (const call of ["C_SignInit", signing === "inThread" ? "C_Sign" : "C_SignAsync"] as const) {
+    t.test(`${signing}: ${call} that returns one of these is made up for by reopening and logging in`, async (t) => {
+      const { plan, seen, signer } = await opened(t, { signing });
+      for (const value of values) {
+        await sleep(1050); // They are opened again once a second.
+        const before = { ...seen };
+        Object.assign(plan, { call, value, times: 1 });
+        await t.resolves(signAndVerify(signer), value);
+        t.equal(seen.logins, before.logins + 1, `${value}: logged in again`);
+        t.equal(seen.sessions, before.sessions + 2, `${value}: every session is a new one`);
+      }
+    });
+  }
+}
+
+t.test("a value that says nothing of the kind is passed on, and nothing is reopened", async (t) => {
+  const { plan, seen, signer } = await opened(t, { signing: "inThread" });
+  const { sessions } = seen;
+  Object.assign(plan, { call: "C_Sign", value: "CKR_DATA_LEN_RANGE", times: 1 });
+  await t.rejects(signer.sign(message), { name: "KeyUnavailable", message: /cannot sign now: CKR_DATA_LEN_RANGE/ });
+  t.equal(seen.sessions, sessions);
+  await t.resolves(signAndVerify(signer));
+});
+
+t.test("a device that stays in error refuses at once until it is better, and then signs by itself", async (t) => {
+  const { plan, signer, keys, token } = await opened(t, { signing: "inThread" });
+  Object.assign(plan, { call: "C_OpenSession", value: "CKR_DEVICE_ERROR", times: 1000 });
+  const cryptoki = new ck.PKCS11(token.module);
+  const [slot = Buffer.alloc(0)] = cryptoki.C_GetSlotList(true);
+  cryptoki.C_CloseAllSessions(slot);
+  await t.rejects(signer.sign(message), KeyUnavailable);
+  const start = performance.now();
+  t.throws(() => signer.requireReady?.(), KeyUnavailable);
+  await t.rejects(signer.sign(message), KeyUnavailable);
+  t.ok(performance.now() - start < 500, "without a wait");
+  t.match(keys.tokens?.(), [{ usable: false, reason: /is away/ }]);
+  plan.times = 0;
+  await sleep(1100);
+  t.throws(() => signer.requireReady?.(), KeyUnavailable, "this one has it opened");
+  for (let waited = 0; waited < 100 && keys.tokens?.()[0]?.usable !== true; waited += 1) await sleep(20);
+  t.doesNotThrow(() => signer.requireReady?.());
+  await t.resolves(signAndVerify(signer));
+});
+
+t.test("a key that signs wrongly fails its self-test, and is not used until one succeeds", async (t) => {
+  const token = softhsmToken(t);
+  let wrong = false;
+  const module = (real: Pkcs11Module): Pkcs11Module => ({
+    ...real,
+    cryptoki: new Proxy(real.cryptoki, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return (...given: unknown[]): unknown => {
+          const returned: unknown = Reflect.apply(value, target, given);
+          if (wrong && name === "C_Sign" && Buffer.isBuffer(returned)) returned[5] = (returned[5] ?? 0) ^ 1;
+          return returned;
+        };
+      },
+    }),
+  });
+  const { pinFile } = token;
+  const common = { sessions: 2, queueLimit: 10, timeoutMs: 5000, signing: "inThread" } as const;
+  const keys = await openPkcs11({ module: token.module, token: token.token, pinFile, ...common }, { module });
+  t.teardown(() => keys.close());
+  const signer = await keys.generate("issuing", "ec-p256");
+  wrong = true;
+  await t.rejects(async () => signer.selfTest?.(), { name: "SelfTestFailed" });
+  t.throws(() => signer.requireReady?.(), { name: "KeyUnavailable", message: /signs wrongly/ });
+  wrong = false;
+  await t.resolves(async () => signer.selfTest?.());
+  t.doesNotThrow(() => signer.requireReady?.());
+  wrong = true;
+  await t.rejects(keys.find({ label: "issuing" }), { name: "SelfTestFailed" }, "nor is it opened");
+});
