@@ -34,6 +34,13 @@ export interface KeyReference {
   readonly id: Buffer;
   /** CKA_KEY_TYPE */
   readonly keyType: number;
+  /** As `nameOf` makes it, for those who look for the key often. */
+  readonly name?: string;
+}
+
+/** One word for both. */
+export function nameOf({ id, keyType }: KeyReference): string {
+  return `${keyType}:${id.toString("hex")}`;
 }
 
 /** A key pair found in the token. */
@@ -121,7 +128,7 @@ export function countLabel(module: Pkcs11Module, session: TokenSession, label: s
  */
 export function findPrivateKey(module: Pkcs11Module, session: TokenSession, key: KeyReference): Handle | undefined {
   const { ck } = module;
-  const name = `${key.keyType}:${key.id.toString("hex")}`;
+  const name = key.name ?? nameOf(key);
   const known = session.privateKeys.get(name);
   if (known) return known;
   const [handle, another] = findPrivateKeys(module, session, [

@@ -1,7 +1,7 @@
 /**
  * One signature in a token: what goes in, which mechanism, and how the token's answer becomes the octets that X.509 carries.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { RsaPSS } from "pkcs11js";
 import type { Pkcs11Module } from "./pkcs11Module.ts";
 import { findPrivateKey, type KeyReference } from "./pkcs11Objects.ts";
@@ -45,12 +45,12 @@ const plain = {
 const signings: Record<SignatureAlgorithm, Signing> = {
   "ecdsa-p256-sha256": {
     mechanism: ecdsa,
-    input: (message) => createHash("sha256").update(message).digest(),
+    input: (message) => hash("sha256", message, "buffer"),
     output: (raw) => checkedSigValue(raw, 32),
   },
   "ecdsa-p384-sha384": {
     mechanism: ecdsa,
-    input: (message) => createHash("sha384").update(message).digest(),
+    input: (message) => hash("sha384", message, "buffer"),
     output: (raw) => checkedSigValue(raw, 48),
   },
   "rsa-pkcs1-sha256": { mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 }, ...plain },
@@ -88,20 +88,34 @@ export async function signInToken(
   key: SigningKey,
   message: Uint8Array,
 ): Promise<Buffer> {
-  const { cryptoki } = module;
+  if (key.inThread) return signInThread(module, session, key, message);
+  const { output } = begin(module, session, key, message);
+  return output(await module.cryptoki.C_SignAsync(session.handle, session.input, session.output));
+}
+
+/** The same without a wait, in this thread. @throws as `signInToken` */
+export function signInThread(
+  module: Pkcs11Module,
+  session: TokenSession,
+  key: SigningKey,
+  message: Uint8Array,
+): Buffer {
+  const { output } = begin(module, session, key, message);
+  return output(module.cryptoki.C_Sign(session.handle, session.input, session.output));
+}
+
+function begin(module: Pkcs11Module, session: TokenSession, key: SigningKey, message: Uint8Array): Signing {
   const privateKey = findPrivateKey(module, session, key);
   if (!privateKey) throw new KeyUnavailable("the private key is no longer in the token");
-  const { mechanism, parameter, input, output } = signings[key.algorithm];
-  session.input = input(message);
-  cryptoki.C_SignInit(
+  const signing = signings[key.algorithm];
+  const { mechanism, parameter } = signing;
+  session.input = signing.input(message);
+  module.cryptoki.C_SignInit(
     session.handle,
-    { mechanism: mechanism.value, ...(parameter && { parameter: parameter(module.ck) }) },
+    parameter ? { mechanism: mechanism.value, parameter: parameter(module.ck) } : { mechanism: mechanism.value },
     privateKey,
   );
-  const raw = key.inThread
-    ? cryptoki.C_Sign(session.handle, session.input, session.output)
-    : await cryptoki.C_SignAsync(session.handle, session.input, session.output);
-  return output(raw);
+  return signing;
 }
 
 /** A signature that takes longer than this would hold up every other request; milliseconds. */

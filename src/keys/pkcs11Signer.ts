@@ -4,8 +4,8 @@
 import { chosenAlgorithm } from "./keyAlgorithms.ts";
 import { requireCustody } from "./pkcs11Custody.ts";
 import { returnValueOf, type Pkcs11Module } from "./pkcs11Module.ts";
-import type { TokenKey } from "./pkcs11Objects.ts";
-import { signInToken, signsFast } from "./pkcs11Sign.ts";
+import { nameOf, type TokenKey } from "./pkcs11Objects.ts";
+import { signInThread, signInToken, signsFast } from "./pkcs11Sign.ts";
 import type { TokenSession } from "./pkcs11Token.ts";
 import { signAndVerify } from "./selfTest.ts";
 import type { SessionPool } from "./sessionPool.ts";
@@ -39,7 +39,7 @@ export async function signerOf(
     signing === "auto"
       ? await pool.run((session) => signsFast(module, session, { ...key, algorithm }))
       : signing === "inThread";
-  const used = { ...key, algorithm, inThread };
+  const used = { ...key, algorithm, inThread, name: nameOf(key) };
   /** Why the last self-test failed. */
   let failed: string | undefined;
 
@@ -49,11 +49,14 @@ export async function signerOf(
     publicKey: key.publicKey,
     spki: key.publicKey.export({ type: "spki", format: "der" }),
     custody,
-    sign: (message) =>
-      asKeyUnavailable(
-        pool.run((session) => signInToken(module, session, used, message)),
-        "sign",
-      ),
+    async sign(message) {
+      try {
+        const now = inThread && pool.runNow((session) => signInThread(module, session, used, message));
+        return now ? now.result : await pool.run((session) => signInToken(module, session, used, message));
+      } catch (error) {
+        throw keyUnavailable(error, "sign");
+      }
+    },
     requireReady() {
       if (failed !== undefined) throw new KeyUnavailable(failed);
       pool.requireReady();
@@ -79,8 +82,11 @@ export async function asKeyUnavailable<T>(work: Promise<T>, what: string): Promi
   try {
     return await work;
   } catch (error) {
-    const returned = error instanceof KeyUnavailable ? undefined : returnValueOf(error);
-    if (returned === undefined) throw error;
-    throw new KeyUnavailable(`the token cannot ${what} now: ${returned}`);
+    throw keyUnavailable(error, what);
   }
+}
+
+function keyUnavailable(error: unknown, what: string): unknown {
+  const returned = error instanceof KeyUnavailable ? undefined : returnValueOf(error);
+  return returned === undefined ? error : new KeyUnavailable(`the token cannot ${what} now: ${returned}`);
 }

@@ -34,6 +34,12 @@ export interface SessionPool<Session> {
    */
   run<T>(operation: (session: Session) => Promise<T>): Promise<T>;
   /**
+   * Runs an operation that does not wait, now, on a session that is free. Returns nothing where there is none, or the sessions turn out to
+   * be lost: `run` does it then.
+   * @throws what `operation` throws
+   */
+  runNow<T>(operation: (session: Session) => T): { readonly result: T } | undefined;
+  /**
    * Returns where an operation that came now would probably be done in time; asks nothing of the token. Where the sessions are lost it
    * starts opening them again, so that whoever is refused here may come back.
    * @throws {KeyUnavailable} when the sessions are lost, every one of them hangs, the queue is full, or would take longer than a deadline
@@ -221,6 +227,18 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
   await fill();
   return {
     requireReady,
+
+    runNow(operation) {
+      const lease = closed || !usable ? undefined : idle.at(-1);
+      if (!lease) return undefined;
+      try {
+        // Nobody else runs meanwhile, so the session need not even be lent.
+        return { result: operation(lease.session) };
+      } catch (error) {
+        if (options.isLost(error)) return undefined;
+        throw error;
+      }
+    },
 
     run(operation) {
       return new Promise((resolve, reject) => {
