@@ -38,7 +38,7 @@ export interface Pkcs11Options extends TokenChoice {
 }
 
 const sessionsDefault = 8;
-const reopenPauseMs = 1000;
+const reopenPauseMsDefault = 1000;
 
 /** CKA_LABEL of keys made here: 1 to 64 printable characters, nothing that could hide in a listing. */
 const labelPattern = /^[^\p{C}\p{Z}](?:[^\p{C}\p{Zl}\p{Zp}]{0,62}[^\p{C}\p{Z}])?$/u;
@@ -64,6 +64,8 @@ const lostSessionValues = new Set([
 export interface Pkcs11Replacements {
   /** Around the module, for faults that no module here can be brought to. */
   readonly module?: (real: Pkcs11Module) => Pkcs11Module;
+  /** Least time between two reopenings. */
+  readonly reopenPauseMs?: number;
 }
 
 /**
@@ -84,7 +86,7 @@ export async function openPkcs11(options: Pkcs11Options, replacements: Pkcs11Rep
       isLost: (error) => lostSessionValues.has(returnValueOf(error) ?? ""),
       queueLimit: options.queueLimit,
       timeoutMs: options.timeoutMs,
-      reopenPauseMs,
+      reopenPauseMs: replacements.reopenPauseMs ?? reopenPauseMsDefault,
     });
     const token = { module, pool, signing: options.signing ?? "auto" };
     return providerOf(token, { name: `${label} (${model})`, timeoutMs: options.timeoutMs, pin });

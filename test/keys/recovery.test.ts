@@ -26,6 +26,9 @@ const values = [
   "CKR_FUNCTION_FAILED",
 ];
 
+/** How long a token is left alone after it was opened again; a second where nobody says otherwise. */
+const pauseMs = 50;
+
 type Call = "C_SignInit" | "C_Sign" | "C_SignAsync" | "C_FindObjectsInit" | "C_OpenSession";
 
 /** Returns `value` from the next `times` calls of that function; counts openings and logins. */
@@ -55,7 +58,7 @@ function faults() {
       return real.logIn(session, pin);
     },
   });
-  return { plan, seen, replacements: { module } };
+  return { plan, seen, replacements: { module, reopenPauseMs: pauseMs } };
 }
 
 async function opened(t: Test, overrides: Partial<Pkcs11Options> = {}) {
@@ -73,7 +76,7 @@ for (const signing of ["inThread", "threads"] as const) {
     t.test(`${signing}: ${call} that returns one of these is made up for by reopening and logging in`, async (t) => {
       const { plan, seen, signer } = await opened(t, { signing });
       for (const value of values) {
-        await sleep(1050); // They are opened again once a second.
+        await sleep(pauseMs + 10);
         const before = { ...seen };
         Object.assign(plan, { call, value, times: 1 });
         await t.resolves(signAndVerify(signer), value);
@@ -106,7 +109,7 @@ t.test("a device that stays in error refuses at once until it is better, and the
   t.ok(performance.now() - start < 500, "without a wait");
   t.match(keys.tokens?.(), [{ usable: false, reason: /is away/ }]);
   plan.times = 0;
-  await sleep(1100);
+  await sleep(pauseMs + 50);
   t.throws(() => signer.requireReady?.(), KeyUnavailable, "this one has it opened");
   for (let waited = 0; waited < 100 && keys.tokens?.()[0]?.usable !== true; waited += 1) await sleep(20);
   t.doesNotThrow(() => signer.requireReady?.());
