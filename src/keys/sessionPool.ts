@@ -235,8 +235,9 @@ export async function openSessionPool<Session>(options: SessionPoolOptions<Sessi
         // Nobody else runs meanwhile, so the session need not even be lent.
         return { result: operation(lease.session) };
       } catch (error) {
-        if (options.isLost(error)) return undefined;
-        throw error;
+        if (!options.isLost(error)) throw error;
+        usable = false; // Whoever comes next opens them again.
+        return undefined;
       }
     },
 
