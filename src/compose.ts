@@ -153,6 +153,8 @@ async function build(
     await issuers.reread();
     await listener.follow(server);
   }
+  for (const { id, name, key } of issuers.all())
+    log.info({ issuer: id, name, key: key.label, custody: key.custody }, "an issuing key is here");
   const testKeys = (): Promise<void> => testIssuingKeys(issuers, (outcome) => metrics.keyTested(outcome));
   const work = startWork({
     db,

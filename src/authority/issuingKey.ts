@@ -5,7 +5,7 @@
 import type { KeyObject } from "node:crypto";
 
 import { signAndVerify } from "../keys/selfTest.ts";
-import type { SignatureAlgorithm, Signer } from "../keys/signer.ts";
+import type { KeyCustody, SignatureAlgorithm, Signer } from "../keys/signer.ts";
 import { verifySignature } from "../x509/signatureAlgorithm.ts";
 import type { LintedCaCertificate } from "./caCertificate.ts";
 import type { LintedCaRequest } from "./caRequest.ts";
@@ -35,6 +35,8 @@ export interface IssuingKey {
   /** DER SubjectPublicKeyInfo. */
   readonly spki: Buffer;
   readonly publicKey: KeyObject;
+  /** What its token says of the private key's life, for people. */
+  readonly custody: KeyCustody | undefined;
   /** Returns where a signature can be had now; asked before anything is written that only a signature completes. @throws {KeyUnavailable} */
   requireReady(): void;
   /**
@@ -61,6 +63,7 @@ export function issuingKey(signer: Signer): IssuingKey {
     algorithm: signer.algorithm,
     spki: signer.spki,
     publicKey: signer.publicKey,
+    custody: signer.custody,
     requireReady: () => signer.requireReady?.(),
     sign: ({ tbs }) => verified(tbs),
     probe: () => (signer.selfTest ? signer.selfTest() : signAndVerify(signer)),
