@@ -22,6 +22,8 @@ interface Signing {
   readonly input: (message: Uint8Array) => Buffer;
   /** The octets that X.509 carries. A copy too: the next signature writes over what the token gave. */
   readonly output: (raw: Buffer) => Buffer;
+  /** True where the token may be given the message piece by piece. Ed25519 reads it twice, so no token can. */
+  readonly pieces?: true;
 }
 
 const ecdsa: Mechanism = { name: "CKM_ECDSA", value: 0x1041 };
@@ -53,11 +55,12 @@ const signings: Record<SignatureAlgorithm, Signing> = {
     input: (message) => hash("sha384", message, "buffer"),
     output: (raw) => checkedSigValue(raw, 48),
   },
-  "rsa-pkcs1-sha256": { mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 }, ...plain },
+  "rsa-pkcs1-sha256": { mechanism: { name: "CKM_SHA256_RSA_PKCS", value: 0x40 }, ...plain, pieces: true },
   "rsa-pss-sha256": {
     mechanism: { name: "CKM_SHA256_RSA_PKCS_PSS", value: 0x43 },
     parameter: pssSha256,
     ...plain,
+    pieces: true,
   },
   ed25519: { mechanism: { name: "CKM_EDDSA", value: 0x1057 }, ...plain },
   "ml-dsa-44": { mechanism: mlDsa, ...plain },
@@ -89,7 +92,10 @@ export async function signInToken(
   message: Uint8Array,
 ): Promise<Buffer> {
   if (key.inThread) return signInThread(module, session, key, message);
-  const { output } = begin(module, session, key, message);
+  const { output, pieces } = begin(module, session, key, message);
+  if (pieces && inPieces(module, session)) {
+    return output(await module.cryptoki.C_SignFinalAsync(session.handle, session.output));
+  }
   return output(await module.cryptoki.C_SignAsync(session.handle, session.input, session.output));
 }
 
@@ -100,7 +106,8 @@ export function signInThread(
   key: SigningKey,
   message: Uint8Array,
 ): Buffer {
-  const { output } = begin(module, session, key, message);
+  const { output, pieces } = begin(module, session, key, message);
+  if (pieces && inPieces(module, session)) return output(module.cryptoki.C_SignFinal(session.handle, session.output));
   return output(module.cryptoki.C_Sign(session.handle, session.input, session.output));
 }
 
@@ -116,6 +123,18 @@ function begin(module: Pkcs11Module, session: TokenSession, key: SigningKey, mes
     privateKey,
   );
   return signing;
+}
+
+/** Octets that one call gets: a list of a million revoked certificates has 49 million. */
+const pieceOctets = 262_144;
+
+/** Hands over, piece by piece, what is too large for one call; then C_SignFinal signs it. False where one call will do. */
+function inPieces({ cryptoki }: Pkcs11Module, { handle, input }: TokenSession): boolean {
+  if (input.length <= pieceOctets) return false;
+  for (let at = 0; at < input.length; at += pieceOctets) {
+    cryptoki.C_SignUpdate(handle, input.subarray(at, at + pieceOctets));
+  }
+  return true;
 }
 
 /** A signature that takes longer than this would hold up every other request; milliseconds. */

@@ -32,9 +32,9 @@ async function opened(t: Test, each: ModuleCase) {
   return { token, keys };
 }
 
-async function signs(signer: Signer | undefined): Promise<boolean> {
+async function signs(signer: Signer | undefined, signed = message): Promise<boolean> {
   if (!signer) return false;
-  return verifySignature(signer.algorithm, signer.publicKey, message, await signer.sign(message));
+  return verifySignature(signer.algorithm, signer.publicKey, signed, await signer.sign(signed));
 }
 
 /** Ends the sessions of this process on the token, as a device that was reset would. */
@@ -52,6 +52,8 @@ for (const each of modules) {
         const made = await keys.generate("issuing 1", kind);
         t.equal(made.algorithm, algorithmOfKind[kind]);
         t.ok(await signs(made));
+        // As a list of many revoked certificates is.
+        t.ok(await signs(made, Buffer.alloc(600_000, 7)), "much to sign");
         t.match(made.custody, { alwaysSensitive: true, neverExtractable: true });
         await t.resolves(async () => made.selfTest?.());
         t.doesNotThrow(() => made.requireReady?.());
