@@ -52,7 +52,10 @@ export function openRevocationActions(
     carryOut: (action) => carryingOut.begin(action),
     async stop() {
       await Promise.all([carryingOut.stop(), jobs.stop()]);
-      await processes.leave();
+      // Where the database is away, it will be seen there that nothing is heard of this process any more.
+      await processes
+        .leave()
+        .catch((error: unknown) => log.warn({ err: error }, "the database was not told of this end"));
     },
   };
 }

@@ -197,6 +197,7 @@ t.test("certification requests", async (t) => {
         oids.authorityKeyIdentifier,
         oids.basicConstraints,
         oids.subjectKeyIdentifier,
+        oids.noRevAvail,
       ]
         .sort()
         .filter((type) => plain.getExtension(type)),
