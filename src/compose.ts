@@ -155,7 +155,8 @@ async function build(
   }
   for (const { id, name, key } of issuers.all())
     log.info({ issuer: id, name, key: key.label, custody: key.custody }, "an issuing key is here");
-  const testKeys = (): Promise<void> => testIssuingKeys(issuers, (outcome) => metrics.keyTested(outcome));
+  const testKeys = (): Promise<void> =>
+    testIssuingKeys(issuers, configuration.issuerLines.issuing.keys(), (outcome) => metrics.keyTested(outcome));
   const work = startWork({
     db,
     rereadGrants,

@@ -197,7 +197,7 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
       metrics,
       ready: createReadiness({
         database: () => pingDatabase(db),
-        key: () => ({ probe: () => testIssuingKeys(issuers) }),
+        key: () => ({ probe: () => testIssuingKeys(issuers, parts.configuration.issuerLines.issuing.keys()) }),
       }),
       warnings: () => parts.revocation.late(),
       developmentJwks: developmentKey && { keys: [developmentKey] },

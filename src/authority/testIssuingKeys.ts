@@ -1,17 +1,19 @@
 /**
  * The self-test of issuing keys, on schedule and for readiness: every key that issues now signs and verifies.
  */
-import { defaultIssuerName, type Issuers } from "./issuer.ts";
+import type { Issuers } from "./issuer.ts";
 
 /** Told of each key that was tried. */
 export type OnKeyTested = (outcome: "passed" | "failed") => void;
 
 /**
  * Tries every active issuer's key, the others also after one that failed.
- * @throws {KeyUnavailable} · {SelfTestFailed} the first failure; also where the default issuer has no key here
+ * @param names - the lines that profiles name: each of them has an issuer that issues
+ * @throws {KeyUnavailable} · {SelfTestFailed} the first failure; also where a line has no active issuer whose key is here
  */
 export async function testIssuingKeys(
   issuers: Pick<Issuers, "active" | "all">,
+  names: Iterable<string>,
   onTested: OnKeyTested = () => undefined,
 ): Promise<void> {
   const failures: unknown[] = [];
@@ -25,5 +27,5 @@ export async function testIssuingKeys(
     }
   }
   if (failures.length > 0) throw failures[0];
-  issuers.active(defaultIssuerName);
+  for (const name of names) issuers.active(name);
 }
