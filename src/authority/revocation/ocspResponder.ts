@@ -119,11 +119,12 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
     const nowMs = now().getTime();
     if (known !== undefined && known.untilMs > nowMs && trustedUntilMs > nowMs)
       return asked.meant.has(known.issuerId) ? known.answer : failed("unauthorized");
-    // Many may ask for one at the same moment: one looks it up, with room or without.
-    const running = underWay.get(key);
+    // Many may ask for one at the same moment: one looks it up, with room or without. Who asks about another issuer's gets another answer.
+    const mark = [key, ...asked.meant.keys()].join(" ");
+    const running = underWay.get(mark);
     if (running !== undefined) return running;
-    const run = guarded(() => looked(asked, key)).finally(() => underWay.delete(key));
-    underWay.set(key, run);
+    const run = guarded(() => looked(asked, key)).finally(() => underWay.delete(mark));
+    underWay.set(mark, run);
     return run;
   }
 
