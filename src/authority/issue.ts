@@ -156,7 +156,9 @@ export function createIssuing(parts: IssuingParts): Issuing {
             ? "its identity is in quarantine" // Nobody has what may have been signed: only what is recorded is released.
             : intent.revoked
               ? "it was revoked before it was recorded"
-              : undefined;
+              : intent.blocked
+                ? "its key is blocked"
+                : undefined;
     if (issuer === undefined || reason !== undefined) {
       await ledger.abandon(intent.serial, reason ?? "its issuer is not here any more");
       return "abandoned";

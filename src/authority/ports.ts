@@ -103,6 +103,8 @@ export interface OpenIntent {
   readonly quarantined: boolean;
   /** A revocation covers it that was begun since. */
   readonly revoked: boolean;
+  /** Whether its key was blocked since. */
+  readonly blocked: boolean;
 }
 
 /** An issuance that lints stopped, before its intent: what somebody needs to look into it, and nothing secret. */

@@ -1,6 +1,6 @@
 /** The ledger of issuance: implements `IssuanceLedger` of the authority. Two statements per certificate. */
 import type { IssuanceLedger, NotIntended, OpenIntent, RefusedIssuance } from "../authority/ports.ts";
-import { isKeyBlocked } from "./blockedKeys.ts";
+import { isBlocked, isKeyBlocked } from "./blockedKeys.ts";
 import { bornRevoked } from "./bornRevoked.ts";
 import { byKeyReuse, keyConstraint } from "./certificateKeys.ts";
 import { recordDelegation } from "./delegations.ts";
@@ -94,9 +94,10 @@ const openIntents = statement(
        select serial from issuance_intent
        where abandoned_at is null and tried_at < $1 order by tried_at limit $2 for update skip locked
      )
-     returning serial, tbs, issuer_id, order_id, not_after, created_at, identity_name, action_id
+     returning serial, tbs, issuer_id, order_id, not_after, created_at, identity_name, action_id, spki_sha256
    )
-   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined, action_id is not null as revoked
+   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined, action_id is not null as revoked,
+     ${isBlocked("taken.spki_sha256")} as blocked
    from taken order by created_at`,
 );
 
@@ -176,6 +177,7 @@ interface IntentRow {
   not_after: Date;
   quarantined: boolean;
   revoked: boolean;
+  blocked: boolean;
 }
 
 /** Implements `IssuanceLedger`: one statement per method. */
@@ -213,6 +215,7 @@ export function createIssuanceLedger(db: Database): IssuanceLedger {
         notAfter: row.not_after,
         quarantined: row.quarantined,
         revoked: row.revoked,
+        blocked: row.blocked,
       }));
     },
     async abandon(serial, reason) {

@@ -177,7 +177,7 @@ t.test("an intent that was changed in the database is not signed, whoever change
   if (made === undefined) return t.fail("no intent");
   const changed = Buffer.from(made.tbs);
   changed[changed.indexOf(Buffer.from("550403", "hex")) + 5] = 0x21; // A letter of the issuer's name.
-  const open = { ...made, tbs: changed, quarantined: false, revoked: false };
+  const open = { ...made, tbs: changed, quarantined: false, revoked: false, blocked: false };
   const {
     events,
     refused,
@@ -232,7 +232,7 @@ async function leftIntent(changes: Partial<OpenIntent> = {}): Promise<OpenIntent
   await createIssuing(parts).issue(authorizedWorkload(), p256());
   const [intent] = intents;
   if (intent === undefined) throw new Error("no intent was made");
-  return { ...intent, quarantined: false, revoked: false, ...changes };
+  return { ...intent, quarantined: false, revoked: false, blocked: false, ...changes };
 }
 
 t.test("settle signs the same bytes again, and abandons what cannot be finished", async (t) => {
@@ -240,15 +240,16 @@ t.test("settle signs the same bytes again, and abandons what cannot be finished"
   const late = await leftIntent({ notAfter: now });
   const foreign = await leftIntent({ issuerId: "gone" });
   const held = await leftIntent({ quarantined: true });
+  const blocked = await leftIntent({ blocked: true });
   let asked: Date | undefined;
   const { events, recorded, parts } = scene({
     async openIntents(before) {
       asked = before;
-      return [late, good, foreign, held];
+      return [late, good, foreign, held, blocked];
     },
   });
   const before = new Date(now.getTime() - 20_000);
-  t.same(await createIssuing(parts).settle(before), { recorded: 1, abandoned: 3, open: 0 });
+  t.same(await createIssuing(parts).settle(before), { recorded: 1, abandoned: 4, open: 0 });
   t.equal(asked, before);
   t.same(events, [
     "abandon: its validity has passed",
@@ -256,6 +257,7 @@ t.test("settle signs the same bytes again, and abandons what cannot be finished"
     "record",
     "abandon: its issuer is not here any more",
     "abandon: its identity is in quarantine",
+    "abandon: its key is blocked",
   ]);
   t.ok(recorded[0]?.serial.equals(good.serial));
   t.ok(readCertificate(recorded[0]?.certificate ?? Buffer.alloc(0)).tbs.equals(good.tbs));

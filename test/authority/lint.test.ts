@@ -21,6 +21,7 @@ const intent = {
   notAfter: good.notAfter,
   quarantined: false,
   revoked: false,
+  blocked: false,
 };
 const parts = partsOf(good.tbs);
 const asCa = craftTbs({

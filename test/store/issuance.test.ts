@@ -205,6 +205,15 @@ t.test("open intents: the oldest first, those before a time, at most as many as 
   const [left, ...others] = await ledger.openIntents(later, 10);
   t.match(left, { serial: made[2]?.serial, tbs: made[2]?.tbs, issuerId: made[2]?.issuerId, orderId: null });
   t.same(others, []);
+  t.equal(left?.blocked, false);
+  await query(
+    db,
+    "insert into blocked_key (spki_sha256, reason, blocked_by) values ($1, 'keyCompromise', 'operator')",
+    [made[2]?.spkiSha256],
+  );
+  const [blocked] = await ledger.openIntents(new Date(Date.now() + 1000), 10);
+  t.match(blocked, { serial: made[2]?.serial, blocked: true }, "a key that was blocked since is told");
+  await query(db, "delete from blocked_key where spki_sha256 = $1", [made[2]?.spkiSha256]);
 });
 
 t.test("certificates of one identity, recorded at once, are counted on one row", async (t) => {
