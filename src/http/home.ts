@@ -56,7 +56,7 @@ openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
 <tr><th>SPIFFE bundle</th><td><a href="${url}/spiffe/bundle.json">${url}/spiffe/bundle.json</a></td></tr>
 <tr><th>Root certificate</th><td><a href="${url}/root.pem">${url}/root.pem</a></td></tr>
 <tr><th>Limits</th><td><a href="${url}/limits">${url}/limits</a></td></tr>
-<tr><th>Inventory and administration (REST)</th><td>${url}/api/v1/certificates<br>${["identities", "issuers", "incidents", "external-account-keys", "grants", "quarantines", "instance-pins", "delegations", "revocations", "issuers", "certificate-lists", "limits", "pauses", "blocked-keys"].map((name) => `${url}/api/v1/${name}`).join("<br>")}<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
+<tr><th>Inventory and administration (REST)</th><td>${url}/api/v1/certificates<br>${["identities", "issuers", "incidents", "external-account-keys", "grants", "quarantines", "instance-pins", "delegations", "revocations", "certificate-lists", "limits", "pauses", "blocked-keys"].map((name) => `${url}/api/v1/${name}`).join("<br>")}<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
 <tr><th>Health</th><td><a href="${url}/healthz">healthz</a> · <a href="${url}/readyz">readyz</a> · <a href="${url}/metrics">metrics</a></td></tr>
 </table>
 ${facts.termsOfService === undefined ? "" : terms(escape(facts.termsOfService))}</main>
