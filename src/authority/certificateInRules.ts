@@ -53,6 +53,9 @@ const weakAlgorithms: ReadonlyMap<string, string> = new Map([
   ["06072a8648ce380403", "SHA-1"],
 ]);
 
+/** RSASSA-PSS is SHA-1's wherever its parameters do not begin with another hash (RFC 4055 §3.1: it is the default). */
+const pssOfSha1 = /06092a864886f70d01010a(?!30..a0)|06092a864886f70d01010a30..a0..30..06052b0e03021a/;
+
 /** One certificate by itself. `below` is how many CAs of the chain are below it. */
 export function caFaults(
   certificate: Certificate,
@@ -74,6 +77,7 @@ export function caFaults(
   const identifier = certificate.signatureIdentifier.toString("hex");
   for (const [oid, hash] of weakAlgorithms)
     if (identifier.includes(oid)) faults.push(`${which} is signed with ${hash}, which no verifier takes`);
+  if (pssOfSha1.test(identifier)) faults.push(`${which} is signed with SHA-1, which no verifier takes`);
   for (const { oid, critical } of certificate.extensions)
     if (critical && !known.includes(oid))
       faults.push(`${which} has the critical extension ${oid}, which is not known here`);
