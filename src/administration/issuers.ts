@@ -42,13 +42,18 @@ export interface IssuerRoutesOptions {
 const operator = "operator";
 
 export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: IssuerRoutesOptions) {
-  const shown = async (id: string) => {
+  const known = async (text: string) => {
+    const id = idOf(text);
     const { stored, plan } = await rotation.state();
     const found = stored.find((one) => one.id === id);
     if (found === undefined) throw problem("restNotFound", "there is no such issuer");
+    return { found, plan };
+  };
+  const shown = async (id: string) => {
+    const { found, plan } = await known(id);
     return {
       issuer: found,
-      json: { ...issuerJson(found, plan), ...certificateJson(found), certificates: await outstanding(id) },
+      json: { ...issuerJson(found, plan), ...certificateJson(found), certificates: await outstanding(found.id) },
     };
   };
 
@@ -62,7 +67,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
       };
     });
 
-    server.get<{ Params: { id: string } }>("/issuers/:id", async ({ params }) => (await shown(idOf(params.id))).json);
+    server.get<{ Params: { id: string } }>("/issuers/:id", async ({ params }) => (await shown(params.id)).json);
 
     server.post<{ Body: Static<typeof lineSchema> }>(
       "/issuers",
@@ -98,7 +103,8 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
     );
 
     server.post<{ Params: { id: string } }>("/issuers/:id/publish", async ({ params }) => {
-      await moved(() => rotation.publish(idOf(params.id), operator));
+      const { found } = await known(params.id);
+      await moved(() => rotation.publish(found.id, operator));
       return (await shown(params.id)).json;
     });
 
@@ -107,7 +113,8 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
         `/issuers/:id/${act}`,
         { schema: { body: forceSchema } },
         async ({ params, body }) => {
-          await moved(() => rotation[act](idOf(params.id), operator, body.force === true));
+          const { found } = await known(params.id);
+          await moved(() => rotation[act](found.id, operator, body.force === true));
           return (await shown(params.id)).json;
         },
       );
@@ -117,7 +124,9 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
       "/issuers/:id/certificate",
       { schema: { body: certificateSchema } },
       async ({ params, body: { certificatePem, rootPem, anySubject = false } }) => {
-        const { issuer } = await shown(idOf(params.id));
+        const { issuer } = await shown(params.id);
+        if (issuer.certificate !== null || issuer.request === null)
+          throw problem("restConflict", "the issuer waits for no certificate");
         const warnings = await moved(() => certify(issuer.name, { pem: certificatePem, rootPem, anySubject }));
         return { ...(await shown(params.id)).json, warnings };
       },

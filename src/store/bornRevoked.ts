@@ -12,6 +12,8 @@ export const bornRevoked = `causes as (
      select x.id, x.reason, 'operator' from intent i, revocation_action x where x.closed_at is null and ${coversIntent("x", "i")}
      union all
      select null, 5, 'operator:delegation' where exists (select from subjects where ended_at is not null)
+     union all
+     select null, case k.reason when 'keyCompromise' then 1 end, k.blocked_by from intent i join blocked_key k on k.spki_sha256 = i.spki_sha256
    ), cause as (
      select * from causes order by action nulls last limit 1
    ), born_revoked as (

@@ -170,7 +170,8 @@ t.test("commands and REST refuse what cannot be", async (t) => {
   const table: readonly [string, "GET" | "POST", string, object | undefined, number][] = [
     ["unknown", "GET", `/${unknown}`, undefined, 404],
     ["no id", "GET", "/x", undefined, 404],
-    ["unknown to publish", "POST", `/${unknown}/publish`, undefined, 409],
+    ["unknown to publish", "POST", `/${unknown}/publish`, undefined, 404],
+    ["unknown to retire", "POST", `/${unknown}/retire`, { force: true }, 404],
     ["active already", "POST", `/${id}/publish`, undefined, 409],
     ["active already", "POST", `/${id}/activate`, {}, 409],
     ["active, not forced", "POST", `/${id}/retire`, {}, 409],
@@ -178,7 +179,7 @@ t.test("commands and REST refuse what cannot be", async (t) => {
     ["no name", "POST", "", { name: "../x" }, 400],
     ["no kind", "POST", "", { kind: "leaf" }, 400],
     ["unknown member", "POST", "", { names: "default" }, 400],
-    ["waits for none", "POST", `/${id}/certificate`, { certificatePem: ca.root }, 400],
+    ["waits for none", "POST", `/${id}/certificate`, { certificatePem: ca.root }, 409],
   ];
   for (const [name, method, path, payload, status] of table) {
     const reply = await rest(method, path, payload);

@@ -230,3 +230,23 @@ t.test("certificates of one identity, recorded at once, are counted on one row",
   );
   t.same(found, [{ kind: "spiffe", certificate_count: 10 }]);
 });
+
+t.test(
+  "a key that is blocked between intent and record: what was signed is recorded, and revoked at once",
+  async (t) => {
+    for (const [reason, expected] of [
+      ["keyCompromise", 1],
+      ["operator", null],
+    ] as const) {
+      const intent = intentFor({ spkiSha256: sha256(`blocked ${reason}`) });
+      t.equal(await ledger.intend(intent), "intended");
+      await query(db, "insert into blocked_key (spki_sha256, reason, blocked_by) values ($1, $2, 'somebody')", [
+        intent.spkiSha256,
+        reason,
+      ]);
+      t.equal(await ledger.record(intent.serial, der(intent.serial)), true);
+      const revoked = await query(db, "select reason, revoked_by from revocation where serial = $1", [intent.serial]);
+      t.same(revoked, [{ reason: expected, revoked_by: "somebody" }]);
+    }
+  },
+);
