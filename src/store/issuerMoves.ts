@@ -68,7 +68,9 @@ const stop = statement(
    select id from moved`,
 );
 
-const retire = statement(
+// A retiring issuer's certificates end first: walked from now on, one that counts is found at once. `limit $4`, of which the planner knows
+// nothing and which is null, makes it walk: a plan from when there were few certificates would first collect all that have not ended.
+export const retire = statement(
   "issuer_retire",
   `with recursive below as (
      select id, kind, state from issuer where parent_id = $1
@@ -78,7 +80,8 @@ const retire = statement(
      update issuer i set state = 'retired', retired_at = now()
      where i.id = $1 and i.state = 'retiring' and ($3 or i.not_after < now() or (
        not exists (select from below where kind = 'issuing' and state <> 'retired')
-       and not exists (select from certificate where issuer_id = $1 and not_after > now())
+       and not exists (
+         select from (select issuer_id from certificate where not_after > now() order by not_after limit $4::bigint) c where c.issuer_id = $1)
        and not exists (select from issuance_intent where issuer_id = $1 and abandoned_at is null)))
      returning ${columns}
    ), ${told("moved", "retired", "$2")}
@@ -126,7 +129,7 @@ export function createRotationStore(db: Database): RotationStore {
     publish: (id, actor) => moved(publish, [id, actor]),
     activate: ({ id, previous, publishedSeconds, actor }) => moved(activate, [id, previous, publishedSeconds, actor]),
     stop: (id, actor) => moved(stop, [id, actor]),
-    retire: (id, actor, anyway) => moved(retire, [id, actor, anyway]),
+    retire: (id, actor, anyway) => moved(retire, [id, actor, anyway, null]),
     discard: (id, actor) => moved(discard, [id, actor]),
     lastEnd: async (id) => (await db.run<{ last_end: Date | null }>(lastEnd, [id]))[0]?.last_end ?? null,
     outstanding: async (id) => (await db.run<{ count: number }>(outstanding, [id]))[0]?.count ?? 0,

@@ -2,7 +2,7 @@
 import t from "tap";
 import { newId } from "../../src/acme/id.ts";
 import type { NewIssuer } from "../../src/authority/ports.ts";
-import { createRotationStore } from "../../src/store/issuerMoves.ts";
+import { createRotationStore, retire } from "../../src/store/issuerMoves.ts";
 import { intentFor, makeCertificate, migratedDatabase, query } from "../support/database.ts";
 import { createIssuanceLedger } from "../../src/store/issuance.ts";
 import { sha256 } from "../support/issuers.ts";
@@ -164,3 +164,14 @@ t.test("a root is retired when no issuing CA below it counts, however far below"
   t.equal(await store.retire(issuing, "test", false), true);
   t.equal(await store.retire(root, "test", false), true);
 });
+
+t.test(
+  "whether certificates of it count is looked up from now on, also by a plan from when there were none",
+  async (t) => {
+    const empty = await migratedDatabase(t);
+    const rows = await query<{ "QUERY PLAN": string }>(empty, `explain (generic_plan) ${retire.text}`);
+    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    t.match(plan, /Limit[^\n]*\n[^\n]*Index Scan using certificate_not_after on certificate\b/, plan);
+    t.notMatch(plan, /Bitmap \w+ Scan on certificate/, plan);
+  },
+);
