@@ -1,7 +1,6 @@
 /** What was made, for people who compare it with what they see elsewhere: names, times, fingerprints. */
 import { createHash, createPublicKey } from "node:crypto";
 
-import type { KeyProvider, Signer } from "../../keys/signer.ts";
 import { readCertificate, type Certificate } from "../../x509/certificate.ts";
 import type { CaRequest } from "../../x509/csr.ts";
 import { readBasicConstraints } from "../../x509/extensions.ts";
@@ -44,15 +43,6 @@ export function describeRequest({ subject, spki, der }: CaRequest): string[] {
     row("key", keyText(spki)),
     row("SPKI SHA-256", fingerprint(spki)),
     row("SHA-256", `${fingerprint(der)} (of the request)`),
-  ];
-}
-
-/** A key, and where it is. */
-export function describeKey(key: Signer, keys: KeyProvider): string[] {
-  return [
-    row("key", `${key.label} in ${keys.description}`),
-    row("algorithm", key.algorithm),
-    row("SPKI SHA-256", fingerprint(key.spki)),
   ];
 }
 
