@@ -27,14 +27,16 @@ const keep = statement(
    returning serial`,
 );
 
-const revokedLately = statement(
+// By time, and the responses by their keys: `coalesce` keeps the index of those that are due out of it, by which whatever is signed ahead
+// would be read each second while anything was revoked lately.
+export const revokedLately = statement(
   "ocsp_revoked_lately",
   `with lately as (
-     select serial from revocation where revoked_at >= date_trunc('second', now()) - make_interval(secs => $1) limit $2
+     select serial from revocation
+     where revoked_at >= date_trunc('second', now()) - make_interval(secs => $1) order by revoked_at limit $2
    ), due as (
      update ocsp_response o set refresh_at = now(), taken_at = null
-     from lately l
-     where o.serial = l.serial and not o.revoked and o.ahead and o.refresh_at > now()
+     where o.serial = any(array(select serial from lately)) and not o.revoked and coalesce(o.ahead, false) and o.refresh_at > now()
    )
    select serial from lately`,
 );

@@ -4,7 +4,7 @@ import { newId } from "../../src/acme/id.ts";
 import type { MadeResponse } from "../../src/authority/ocspPorts.ts";
 import { createCertificateStore } from "../../src/store/certificates.ts";
 import { prune } from "../../src/store/maintenance.ts";
-import { createOcspResponseStore } from "../../src/store/ocspResponses.ts";
+import { createOcspResponseStore, revokedLately } from "../../src/store/ocspResponses.ts";
 import { revokeAll } from "../../src/store/revocations.ts";
 import { makeCertificate, migratedDatabase, openPool, query } from "../support/database.ts";
 import { temporaryPostgres } from "../support/postgres.ts";
@@ -179,4 +179,31 @@ t.test("what is over is forgotten, what is due is not", async (t) => {
   );
   await prune(own, hours(48), "00000000-0000-0000-0000-000000000000");
   t.same(await query(own, "select 1 from ocsp_response"), []);
+});
+
+t.test("what was revoked lately is looked for among all that is signed ahead by its key alone", async (t) => {
+  const { serial } = await makeCertificate(db, { ...day, profile: "many" });
+  await query(
+    db,
+    `with many as (
+       insert into certificate (serial, fingerprint, der, issuer_id, identity_id, door, profile, profile_hash, spki_sha256, evidence,
+                                not_before, not_after, issued_at, dns_names, ip_addresses)
+       select substr(c.serial, 1, 2) || substr(sha256(i::text::bytea), 1, 18), sha256(i::text::bytea), der, issuer_id, identity_id, door, profile,
+              profile_hash, spki_sha256, evidence, not_before, not_after, issued_at, dns_names, ip_addresses
+       from certificate c, generate_series(1, 20000) i where c.serial = $1
+       returning serial, issuer_id, not_after
+     ), revoked as (
+       insert into revocation (serial, revoked_at, reason, revoked_by, issuer_id, not_after, shard)
+       select serial, now() - interval '1 day', 1, 'test', issuer_id, not_after, 0 from many
+     )
+     insert into ocsp_response (serial, hash, issuer_id, not_after, revoked, ahead, refresh_at)
+     select serial, 'sha1', issuer_id, not_after, false, true, now() + interval '1 hour' from many`,
+    [serial],
+  );
+  await query(db, "analyze");
+  const rows = await query<{ "QUERY PLAN": string }>(db, `explain (generic_plan) ${revokedLately.text}`);
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  t.match(plan, /Index Scan using revocation_revoked_at/, plan);
+  t.match(plan, /ocsp_response_pkey/, plan);
+  t.notMatch(plan, /ocsp_response_due/, plan);
 });
