@@ -234,6 +234,14 @@ t.test("nothing leaves the machine but through the guarded way and the faces", a
   t.notMatch("source.fetch(url)", networkGlobals);
 });
 
+t.test("outside of keys/ one file alone asks a Signer for a signature: what a CA signs was linted", async (t) => {
+  const asks = /\bsigner\.sign\(/i;
+  const asking = files
+    .filter(({ name, text }) => !/^(keys|client)\//.test(name) && asks.test(text))
+    .map(({ name }) => name);
+  t.same(asking, ["authority/issuingKey.ts"]);
+});
+
 t.test("files have names that say something, in camelCase, and relative imports name the .ts", async (t) => {
   const broken = findings((_, specifier) =>
     isRelative(specifier) && !specifier.endsWith(".ts") ? "a relative import ends in .ts" : undefined,

@@ -2,17 +2,14 @@
  * The first hierarchy: one root and one issuing CA, made at first start or by `mayfly init` where the database has none. The root signs
  * CAs and nothing else.
  */
-import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 
-import { algorithmOfKind } from "../keys/keyAlgorithms.ts";
 import type { KeyKind, KeyProvider, Signer } from "../keys/signer.ts";
 import type { NameConstraints } from "../x509/nameConstraints.ts";
 import { encodeName } from "../x509/name.ts";
-import { caSerialRandomOctets, lintCaCertificate, prepareCaCertificate, type CaTemplate } from "./caCertificate.ts";
 import { defaultIssuerName } from "./issuer.ts";
-import { issuingKey } from "./issuingKey.ts";
+import { findOrGenerate, signCa } from "./makeCa.ts";
 import type { IssuerStore, NewIssuer } from "./ports.ts";
-import { signCertificate } from "./signCertificate.ts";
 
 export interface HierarchyOptions {
   readonly keys: KeyProvider;
@@ -103,16 +100,6 @@ const newIssuer = (
   notAfter,
   spkiSha256: createHash("sha256").update(key.spki).digest(),
 });
-
-/** A first start that was cut off after the keys were made finds them again instead of filling the token. */
-async function findOrGenerate(keys: KeyProvider, label: string, kind: KeyKind): Promise<Signer> {
-  return (await keys.find({ label, algorithm: algorithmOfKind[kind] })) ?? (await keys.generate(label, kind));
-}
-
-async function signCa(key: Signer, template: CaTemplate): Promise<Buffer> {
-  const prepared = prepareCaCertificate(template, { random: randomBytes(caSerialRandomOctets) });
-  return await signCertificate(lintCaCertificate(prepared), issuingKey(key));
-}
 
 /** X.520 caps a common name at 64 characters (ub-common-name). */
 const shortName = (name: string): string => name.slice(0, 64);

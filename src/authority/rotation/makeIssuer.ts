@@ -2,25 +2,18 @@
  * The next CA of a line: its key, and its certificate, or the request for one where the key that must sign it is elsewhere. Nothing is
  * written but into the token; a run that was cut off is found there by the label.
  */
-import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 
-import { algorithmOfKind } from "../../keys/keyAlgorithms.ts";
-import type { KeyKind, KeyProvider, Signer } from "../../keys/signer.ts";
+import type { KeyProvider, Signer } from "../../keys/signer.ts";
 import { readCertificate } from "../../x509/certificate.ts";
 import { encodeName } from "../../x509/name.ts";
-import {
-  caSerialRandomOctets,
-  lintCaCertificate,
-  prepareCaCertificate,
-  type CaIssuer,
-  type CaTemplate,
-} from "../caCertificate.ts";
+import type { CaIssuer } from "../caCertificate.ts";
 import { lintCaRequest, prepareCaRequest, requestOf } from "../caRequest.ts";
+import { findOrGenerate, signCa } from "../makeCa.ts";
 import { defaultIssuerName } from "../issuer.ts";
 import type { IssuerLine } from "../issuerLine.ts";
 import { issuingKey } from "../issuingKey.ts";
 import type { NewIssuer, StoredIssuer } from "../ports.ts";
-import { signCertificate } from "../signCertificate.ts";
 
 export interface MakingGround {
   readonly keys: KeyProvider;
@@ -138,12 +131,3 @@ const newIssuer = ({ kind, name }: IssuerLine, generation: number, key: Signer, 
   notAfter: null,
   spkiSha256: createHash("sha256").update(key.spki).digest(),
 });
-
-async function findOrGenerate(keys: KeyProvider, label: string, kind: KeyKind): Promise<Signer> {
-  return (await keys.find({ label, algorithm: algorithmOfKind[kind] })) ?? (await keys.generate(label, kind));
-}
-
-async function signCa(key: Signer, template: CaTemplate): Promise<Buffer> {
-  const prepared = prepareCaCertificate(template, { random: randomBytes(caSerialRandomOctets) });
-  return await signCertificate(lintCaCertificate(prepared), issuingKey(key));
-}
