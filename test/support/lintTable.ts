@@ -42,7 +42,8 @@ not met stops the issuance. The client gets 500 \`serverInternal\` without a det
 own fault, and somebody should look. [Decision 0013](decisions/0013-lints-and-profiles.md) has the reasons.
 
 This page is written from the code by \`npm run lints:table\`; a test compares them. Words in quotation marks are those of the source. BR are
-the Baseline Requirements of the CA/Browser Forum, of which the rules are taken that make sense for private certificates.
+the Baseline Requirements of the CA/Browser Forum for TLS server certificates, version 2.1.5, of which the rules are taken that make sense
+for private certificates.
 
 ## Certificates, by their bytes
 

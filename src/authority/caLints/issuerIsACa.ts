@@ -1,8 +1,8 @@
 /**
  * RFC 5280 §6.1.4 (k): "If certificate i is a version 3 certificate, verify that the basicConstraints extension is present and that cA is
- * set to TRUE." (n): "If a key usage extension is present, verify that the keyCertSign bit is set." §4.1.2.6: who signs without a
- * certificate of its own signs itself, and "self-signed certificates are self-issued certificates where the digital signature may be
- * verified by the public key bound into the certificate" (§3.2).
+ * set to TRUE." (n): "If a key usage extension is present, verify that the keyCertSign bit is set." Who signs without a certificate of its
+ * own signs itself: "Self-signed certificates are self-issued certificates where the digital signature may be verified by the public key
+ * bound into the certificate." (§3.2)
  */
 import { readBasicConstraints, readKeyUsage } from "../../x509/extensions.ts";
 import { oids } from "../../x509/oid.ts";

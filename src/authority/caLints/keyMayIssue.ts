@@ -1,6 +1,6 @@
 /**
- * BR §6.1.5: the sizes and curves of keys. Our own: what a key of ours can be is what a CA's may be, and no CA's key is the one of the CA
- * above it, whose certificate says something else.
+ * BR §6.1.5 has sizes and curves for keys of RSA and ECDSA. Our own: what a key of ours can be is what a CA's may be, also of algorithms
+ * that are not among those, and no CA's key is the one of the CA above it, whose certificate says something else.
  */
 import { createPublicKey } from "node:crypto";
 import { signatureAlgorithmOf } from "../../keys/keyAlgorithms.ts";

@@ -2,7 +2,8 @@
  * RFC 5280 §4.2.1.3: "Conforming CAs MUST include this extension in certificates that contain public keys that are used to validate digital
  * signatures on other public key certificates or CRLs. When present, conforming CAs SHOULD mark this extension as critical." X.509-SVID
  * §4.3: "The key usage extension MUST be set on all SVIDs, and MUST be marked critical. SVID signing certificates MUST set `keyCertSign`.
- * They MAY set `cRLSign`." Appendix A leaves all other bits to leaves.
+ * They MAY set `cRLSign`." Appendix A has digitalSignature, keyEncipherment and keyAgreement for leaves only; a CA of ours has no other bit
+ * either.
  */
 import { readKeyUsage } from "../../x509/extensions.ts";
 import { oids } from "../../x509/oid.ts";

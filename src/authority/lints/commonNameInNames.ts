@@ -1,6 +1,6 @@
 /**
  * “If present, this attribute MUST contain exactly one entry that is one of the values contained in the Certificate's subjectAltName
- * extension.”
+ * extension”. Here that is a DNS name.
  */
 import { commonNameOf } from "../../x509/name.ts";
 import type { CertificateLint } from "./lint.ts";

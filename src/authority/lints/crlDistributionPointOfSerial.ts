@@ -1,6 +1,6 @@
 /**
- * “It MUST include at least one DistributionPoint that points to a CRL that covers the certificate for all reasons”: the one list of the
- * issuer that this serial number belongs into, and no other.
+ * A CA that includes the extension “MUST include at least one DistributionPoint that points to a CRL that covers the certificate for all
+ * reasons”: the one list of the issuer that this serial number belongs into, and no other.
  */
 import type { CertificateLint } from "./lint.ts";
 

@@ -1,4 +1,4 @@
-/** “The extension SHOULD be non-critical.” */
+/** “The extension SHOULD be non-critical”, and ours is. */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
 

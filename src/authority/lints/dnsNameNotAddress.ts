@@ -1,6 +1,6 @@
 /**
- * “When the subjectAltName extension contains an iPAddress, the address MUST be stored in the octet string in "network byte order".”
- * None is written as a DNS name, in any form that programs take for one.
+ * “When the subjectAltName extension contains an iPAddress, the address MUST be stored in the octet string in "network byte order"”. None
+ * is written as a DNS name, in any form that programs take for one.
  */
 import type { CertificateLint } from "./lint.ts";
 

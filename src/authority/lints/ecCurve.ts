@@ -7,6 +7,6 @@ import type { CertificateLint } from "./lint.ts";
 export const ecCurve: CertificateLint = {
   name: "ecCurve",
   about: "certificate",
-  source: "CA/B BR §6.1.5; RFC 5480 §2.1.1",
+  source: "CA/B BR §6.1.5; RFC 5480 §2.1.1.1",
   holds: ({ key: { curve } }) => curve === undefined || curve === oids.prime256v1 || curve === oids.secp384r1,
 };

@@ -8,7 +8,7 @@ import type { CertificateLint } from "./lint.ts";
 export const keyUsageFitsKey: CertificateLint = {
   name: "keyUsageFitsKey",
   about: "certificate",
-  source: "RFC 3279 §2.3; RFC 8813 §3; RFC 9295 §3",
+  source: "RFC 3279 §2.3.1; RFC 8813 §3; RFC 9295 §3",
   holds: ({ values: { keyUsage }, key: { algorithm } }) => {
     if (keyUsage === undefined) return true;
     const agrees = keyUsage.includes("keyAgreement");

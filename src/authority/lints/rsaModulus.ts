@@ -1,6 +1,5 @@
 /**
- * “Ensure that the modulus size, when encoded, is at least 2048 bits, and; ensure that the modulus size, in bits, is evenly divisible by
- * 8.”
+ * “Ensure that the modulus size, when encoded, is at least 2048 bits”; “Ensure that the modulus size, in bits, is evenly divisible by 8.”
  */
 import type { CertificateLint } from "./lint.ts";
 

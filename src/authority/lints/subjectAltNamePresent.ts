@@ -1,6 +1,6 @@
 /**
  * “Whenever such identities are to be bound into a certificate, the subject alternative name (or issuer alternative name) extension MUST
- * be used.” No certificate of ours is without.
+ * be used”. No certificate of ours is without.
  */
 import { oids } from "../../x509/oid.ts";
 import type { CertificateLint } from "./lint.ts";
