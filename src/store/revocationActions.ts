@@ -48,10 +48,14 @@ const lists = statement(
    from revocation r where r.action_id = $1 group by 1, 2 order by 1, 2`,
 );
 
+// A process that came afterwards read the lists before it said that it is there.
 const effects = statement(
   "revocation_effects",
-  `select p.id as process, p.name, p.seen_at as "seenAt", e.shown_at as "shownAt"
-   from server_process p left join revocation_effect e on e.action_id = $1 and e.process_id = p.id order by p.started_at, p.id`,
+  `select p.id as process, p.name, p.seen_at as "seenAt",
+          coalesce(e.shown_at, case when a.published_at < p.started_at - interval '1 minute' then p.started_at end) as "shownAt"
+   from revocation_action a cross join server_process p
+   left join revocation_effect e on e.action_id = a.id and e.process_id = p.id
+   where a.id = $1 order by p.started_at, p.id`,
 );
 
 export interface ActionRow {

@@ -20,12 +20,14 @@ const beat = statement(
    insert into revocation_effect (action_id, process_id) select a, $1 from unnest($3::uuid[]) a on conflict do nothing`,
 );
 
-// Older ones have been seen to, or concern no process that is there.
+// Older ones have been seen to, or concern no process that is there. Clients revoke often, and a minute of it is enough to be looked
+// through each second; so is what one beat writes.
 const unshown = statement(
   "revocation_unshown",
   `select a.id from revocation_action a
-   where a.published_at > now() - interval '1 hour' and a.created_by = 'operator'
-     and not exists (select from revocation_effect e where e.action_id = a.id and e.process_id = $1)`,
+   where a.published_at > now() - interval '1 hour' and (a.created_by = 'operator' or a.published_at > now() - interval '1 minute')
+     and not exists (select from revocation_effect e where e.action_id = a.id and e.process_id = $1)
+   order by a.published_at limit 1000`,
 );
 
 const leave = statement("server_process_leave", `delete from server_process where id = $1`);
