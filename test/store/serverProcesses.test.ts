@@ -23,7 +23,10 @@ async function published(createdBy: string, seconds: number): Promise<string> {
 const shownBy = async (id: string): Promise<Record<string, boolean>> =>
   Object.fromEntries((await store.effects(id)).map(({ name, shownAt }) => [name, shownAt !== null]));
 
-const [first, second] = [createServerProcesses(db, "01".repeat(8), "first"), createServerProcesses(db, "02".repeat(8), "second")];
+const [first, second] = [
+  createServerProcesses(db, "01".repeat(8), "first"),
+  createServerProcesses(db, "02".repeat(8), "second"),
+];
 
 t.test("each process says what it shows, whoever revoked it", async (t) => {
   await first.beat([]);
@@ -51,7 +54,10 @@ t.test("what clients revoked a while ago is not looked for each second; what ope
 t.test("a process that came afterwards shows it since it came", async (t) => {
   const id = await published("account:1", 7200);
   const [{ shownAt } = { shownAt: null }] = await store.effects(id);
-  const [{ at } = { at: null }] = await query<{ at: Date }>(db, "select started_at as at from server_process where name = 'first'");
+  const [{ at } = { at: null }] = await query<{ at: Date }>(
+    db,
+    "select started_at as at from server_process where name = 'first'",
+  );
   t.same(shownAt, at);
   await first.leave();
   t.same(await shownBy(id), { second: true });
