@@ -181,6 +181,7 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
       home: {
         directories: parts.configuration.directories.map(({ prefix }) => prefix),
         externalUrl: configuration.externalUrl,
+        revocationUrl: configuration.revocation.publicUrl,
         trustDomain: configuration.trustDomain,
         roots: () => roots().map(describeRoot),
         termsOfService: configuration.acme.termsOfService,

@@ -2,6 +2,8 @@
 
 export interface HomeFacts {
   readonly externalUrl: string;
+  /** Where certificates say that their revocation is told. */
+  readonly revocationUrl: string;
   readonly trustDomain: string;
   /** The roots to trust, with SHA-256 of each certificate in hexadecimal. */
   readonly roots: () => readonly { readonly name: string; readonly fingerprint: string }[];
@@ -16,6 +18,7 @@ const escape = (text: string): string =>
 
 export function homePage(facts: HomeFacts): string {
   const url = escape(facts.externalUrl);
+  const revocationUrl = escape(facts.revocationUrl);
   const roots = facts.roots();
   const bytes = (hex: string): string => (hex.toUpperCase().match(/../g) ?? []).join(":");
   return `<!doctype html>
@@ -53,10 +56,11 @@ openssl x509 -in root.pem -noout -fingerprint -sha256</pre>
 <h2>Where things are</h2>
 <table>
 <tr><th>ACME directory</th><td>${facts.directories.map((at) => `<a href="${url}${escape(at)}/directory">${url}${escape(at)}/directory</a>`).join("<br>")}</td></tr>
-<tr><th>SPIFFE bundle</th><td><a href="${url}/spiffe/bundle.json">${url}/spiffe/bundle.json</a></td></tr>
-<tr><th>Root certificate</th><td><a href="${url}/root.pem">${url}/root.pem</a></td></tr>
+<tr><th>SPIFFE bundle</th><td><a href="${url}/spiffe/bundle.json">${url}/spiffe/bundle.json</a><br>with roots of ML-DSA: <a href="${url}/spiffe/bundle-post-quantum.json">bundle-post-quantum.json</a></td></tr>
+<tr><th>Root certificate</th><td><a href="${url}/root.pem">${url}/root.pem</a><br>with roots of ML-DSA: <a href="${url}/root-post-quantum.pem">root-post-quantum.pem</a></td></tr>
+<tr><th>Revocation</th><td>lists below ${revocationUrl}/crl/, OCSP at ${revocationUrl}/ocsp; a certificate names what is for it, if it lives long enough for that</td></tr>
 <tr><th>Limits</th><td><a href="${url}/limits">${url}/limits</a></td></tr>
-<tr><th>Inventory and administration (REST)</th><td>${url}/api/v1/certificates<br>${["identities", "issuers", "incidents", "external-account-keys", "grants", "quarantines", "instance-pins", "delegations", "revocations", "certificate-lists", "limits", "pauses", "blocked-keys"].map((name) => `${url}/api/v1/${name}`).join("<br>")}<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
+<tr><th>Inventory and administration (REST)</th><td>${url}/api/v1/certificates<br>${["identities", "issuers", "incidents", "external-account-keys", "grants", "quarantines", "instance-pins", "delegations", "revocations", "suspensions", "certificate-lists", "limits", "pauses", "blocked-keys"].map((name) => `${url}/api/v1/${name}`).join("<br>")}<br>with the operator's token: <code>Authorization: Bearer …</code></td></tr>
 <tr><th>Health</th><td><a href="${url}/healthz">healthz</a> · <a href="${url}/readyz">readyz</a> · <a href="${url}/metrics">metrics</a></td></tr>
 </table>
 ${facts.termsOfService === undefined ? "" : terms(escape(facts.termsOfService))}</main>

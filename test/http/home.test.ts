@@ -3,6 +3,7 @@ import { homePage, type HomeFacts } from "../../src/http/home.ts";
 
 const facts: HomeFacts = {
   externalUrl: "https://ca.test:8443",
+  revocationUrl: "http://pki.test",
   trustDomain: "mayfly.test",
   roots: () => [{ name: "O=Mayfly, CN=Mayfly Root CA", fingerprint: "0a".repeat(32) }],
   development: false,
@@ -20,6 +21,11 @@ t.test("tells what this is, how to trust the root, where everything is", async (
     "https://ca.test:8443/acme/servers/directory",
     "https://ca.test:8443/limits",
     "https://ca.test:8443/api/v1/blocked-keys",
+    "https://ca.test:8443/api/v1/suspensions",
+    "http://pki.test/crl/",
+    "http://pki.test/ocsp",
+    "https://ca.test:8443/spiffe/bundle-post-quantum.json",
+    "https://ca.test:8443/root-post-quantum.pem",
     "https://ca.test:8443/spiffe/bundle.json",
     "https://ca.test:8443/root.pem",
     "https://ca.test:8443/api/v1/certificates",
@@ -35,6 +41,7 @@ t.test("facts are text, never markup", async (t) => {
   const page = homePage({
     ...facts,
     externalUrl: evil,
+    revocationUrl: evil,
     trustDomain: evil,
     roots: () => [{ name: evil, fingerprint: "0a" }],
   });

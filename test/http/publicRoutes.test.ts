@@ -5,6 +5,7 @@ import { createServer } from "../../src/http/server.ts";
 
 const home = {
   externalUrl: "https://ca.test",
+  revocationUrl: "http://pki.test",
   trustDomain: "mayfly.test",
   roots: () => [{ name: "O=Mayfly, CN=Root", fingerprint: "ab".repeat(32) }],
   development: false,
