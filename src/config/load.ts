@@ -215,7 +215,7 @@ function finish(raw: RawConfiguration, file: string | undefined): Configuration 
     issuerDomainNames: wrapped(() => readIssuerDomainNames(raw.acme, externalUrl)),
     directories: wrapped(() => readDirectories(raw.acme.directories, profiles, raw.acme.externalAccountRequired)),
     grants: wrapped(() => readGrants(raw, profiles)),
-    revocation: wrapped(() => readRevocation(raw.revocation, externalUrl)),
+    revocation: wrapped(() => readRevocation(raw.revocation, externalUrl, raw.listen)),
   };
 }
 

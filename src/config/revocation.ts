@@ -40,7 +40,11 @@ export interface Revocation extends Omit<Static<typeof revocationSection>, "list
  * What belongs together in the section.
  * @throws {Error} naming key, value and what was expected
  */
-export function readRevocation(written: Static<typeof revocationSection>, externalUrl: string): Revocation {
+export function readRevocation(
+  written: Static<typeof revocationSection>,
+  externalUrl: string,
+  listen: string,
+): Revocation {
   const publicUrl = (written.publicUrl ?? externalUrl).replace(/\/$/, "");
   if (!URL.canParse(publicUrl))
     throw new Error(`revocation.publicUrl: "${publicUrl}": expected an http or https URL of host and port`);
@@ -50,11 +54,13 @@ export function readRevocation(written: Static<typeof revocationSection>, extern
     throw new Error(
       `revocation.crlIntervalSeconds: ${interval}: expected at most three quarters of crlLifetimeSeconds (${lifetime})`,
     );
-  return { ...written, publicUrl, listen: readListen(written.listen) };
+  return { ...written, publicUrl, listen: readListen(written.listen, listen) };
 }
 
-function readListen(text: string | undefined): Revocation["listen"] {
+/** @param other - the listener for everything else */
+function readListen(text: string | undefined, other: string): Revocation["listen"] {
   if (text === undefined) return undefined;
+  if (text === other) throw new Error(`revocation.listen: "${text}": expected another port than that of listen`);
   const colon = text.lastIndexOf(":");
   const port = Number(text.slice(colon + 1));
   if (port > 65_535) throw new Error(`revocation.listen: "${text}": expected a port up to 65535`);

@@ -5,7 +5,8 @@ import { loadConfiguration } from "../../src/config/load.ts";
 
 type Written = Parameters<typeof readRevocation>[0];
 const defaults = Value.Default(revocationSection, {}) as Written;
-const read = (changes: Partial<Written> = {}) => readRevocation({ ...defaults, ...changes }, "https://ca.example");
+const read = (changes: Partial<Written> = {}) =>
+  readRevocation({ ...defaults, ...changes }, "https://ca.example", "localhost:8443");
 
 t.test("what is left open: the external URL, and no further listener", async (t) => {
   t.match(read(), { publicUrl: "https://ca.example", listen: undefined, crlShards: 16 });
@@ -18,6 +19,10 @@ t.test("what is left open: the external URL, and no further listener", async (t)
 t.test("what does not belong together stops the start", async (t) => {
   const message = (text: RegExp) => ({ message: text });
   t.throws(() => read({ listen: "localhost:65536" }), message(/^revocation\.listen: .* a port up to 65535/));
+  t.throws(
+    () => read({ listen: "localhost:8443" }),
+    message(/^revocation\.listen: .* another port than that of listen/),
+  );
   t.throws(() => read({ publicUrl: "http://[::1" }), message(/^revocation\.publicUrl: /));
   t.throws(
     () => read({ crlLifetimeSeconds: 3600, crlIntervalSeconds: 2701 }),
