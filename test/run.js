@@ -50,7 +50,8 @@ const softhsmModules = [
 
 /** Where Debian puts NSS softoken, tpm2-pkcs11, and what leads it to the TPM's resource manager. */
 const debianLibraries = (name) => ["x86_64", "aarch64"].map((machine) => `/usr/lib/${machine}-linux-gnu/${name}`);
-const nssModules = debianLibraries("libsoftokn3.so");
+// Earlier releases have softoken in a folder of its own.
+const nssModules = ["libsoftokn3.so", "nss/libsoftokn3.so"].flatMap(debianLibraries);
 const tpmModules = debianLibraries("libtpm2_pkcs11.so.1");
 const tabrmdModules = debianLibraries("libtss2-tcti-tabrmd.so.0");
 

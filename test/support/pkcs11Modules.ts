@@ -37,7 +37,9 @@ export interface ModuleCase {
   readonly make: (owner: Owner) => Promise<ModuleToken>;
 }
 
-const nssModules = ["/usr/lib/x86_64-linux-gnu/libsoftokn3.so", "/usr/lib/aarch64-linux-gnu/libsoftokn3.so"];
+const nssModules = ["x86_64", "aarch64"].flatMap((machine) =>
+  ["libsoftokn3.so", "nss/libsoftokn3.so"].map((name) => `/usr/lib/${machine}-linux-gnu/${name}`),
+);
 const tpmModules = ["/usr/lib/x86_64-linux-gnu/libtpm2_pkcs11.so.1", "/usr/lib/aarch64-linux-gnu/libtpm2_pkcs11.so.1"];
 const tpmSecurityOfficerPin = "so-pin-0815-secret";
 
