@@ -41,8 +41,8 @@ async function bringIn(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout, stderr } = context;
   const rootFile = values["root-certificate"];
   const body = {
-    certificatePem: await readFile(values.certificate, "utf8"),
-    ...(rootFile !== undefined && { rootPem: await readFile(rootFile, "utf8") }),
+    certificatePem: await pemFile("--certificate", values.certificate),
+    ...(rootFile !== undefined && { rootPem: await pemFile("--root-certificate", rootFile) }),
     anySubject: values["any-subject"],
   };
   await withRest(context, async (rest) => {
@@ -51,5 +51,13 @@ async function bringIn(context: CommandContext<typeof options>): Promise<void> {
     };
     for (const warning of issuer.warnings) stderr.write(`! ${warning}\n`);
     stdout.write(values.json ? `${JSON.stringify(issuer)}\n` : described(issuer));
+  });
+}
+
+async function pemFile(option: string, file: string): Promise<string> {
+  return await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new Error(
+      `${option}: ${file} ${error.code === "ENOENT" ? "is not there" : `cannot be read: ${error.message}`}`,
+    );
   });
 }

@@ -4,7 +4,7 @@ import { called, described, lineOptions, type ShownIssuer } from "./issuerOption
 import { withRest } from "./rest.ts";
 
 const options = {
-  confirm: { type: "boolean", description: "do it; without this, only what would be done is said" },
+  confirm: { type: "boolean", description: "it is meant; nothing is done without this" },
   ...lineOptions,
 } as const;
 
@@ -22,7 +22,8 @@ export const command = defineCommand({
 async function replace(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout } = context;
   const which = values.kind === "root" ? "the root" : `the issuing CA of the line ${values.line}`;
-  if (!values.confirm) throw new UsageError(`issuers replace ends ${which}; say --confirm where that is meant`);
+  if (!values.confirm)
+    throw new UsageError(`nothing more would be signed by ${which}; say --confirm where that is meant`);
   await withRest(context, async (rest) => {
     const answer = await rest.post("/issuers/replace", { kind: values.kind, name: values.line });
     if (values.json) return void stdout.write(`${JSON.stringify(answer)}\n`);

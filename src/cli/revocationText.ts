@@ -53,7 +53,7 @@ export function coverageText(found: Coverage): string {
     `This would revoke ${counted(certificates)} in force.`,
     ...profiles.map(
       (one) =>
-        `  profile ${one.profile}: ${one.certificates}, of which ${one.uninformed} say nothing of where their revocation can be learned`,
+        `  profile ${one.profile}: ${one.certificates}, ${one.uninformed} of them without a word on where revocation can be learned`,
     ),
     revokedBefore > 0 && `${counted(revokedBefore)} in force beside them, revoked already.`,
     underWay > 0 && `${underWay} issuances under way would be caught.`,
@@ -73,7 +73,7 @@ export function revocationText(one: Revocation): string {
   return lines([
     `Revocation ${one.id} of ${one.kind} ${one.subject}: ${one.state}.`,
     `  by ${one.createdBy} at ${one.createdAt}${one.reason === null ? "" : `, ${one.reason}`}${one.note === null ? "" : `: ${one.note}`}`,
-    `  ${counted(one.revoked)} revoked, of which ${one.withoutInformation} say nothing of it; ${one.revokedBefore} were before; ${one.caught} issuances under way caught`,
+    `  ${counted(one.revoked)} revoked, ${one.withoutInformation} of them without a word on where that can be learned; before: ${one.revokedBefore}; caught under way: ${one.caught}`,
     (one.quarantined > 0 || one.blocked > 0) &&
       `  ${one.quarantined} identities put in quarantine, ${one.blocked} keys blocked`,
     one.stops !== null && `  ${one.stops} since ${one.createdAt}`,

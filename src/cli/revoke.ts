@@ -91,6 +91,15 @@ async function revoke(context: Context): Promise<void> {
 const confirmation = ({ certificates }: Coverage): string =>
   `Nothing was done: with --confirm ${certificates} it is, if it is no more than that by then; with --yes in any case.\n`;
 
+const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What is known of a value before the server is asked, and where one is found. */
+const forms: Partial<Record<keyof typeof by, { readonly pattern: RegExp; readonly text: string }>> = {
+  certificate: { pattern: /^[0-9a-fA-F:]{2,59}$/, text: "a serial in hexadecimal, as openssl x509 -serial prints it" },
+  key: { pattern: /^[0-9a-fA-F]{64}$/, text: "SHA-256 of the SubjectPublicKeyInfo, 64 hexadecimal digits" },
+  account: { pattern: id, text: "the id of an account, as certificates of the inventory have it" },
+  issuer: { pattern: id, text: "the id of an issuer, as mayfly issuers list shows it" },
+};
+
 /** @throws {UsageError} unless exactly one is given */
 function subjectOf(values: Context["values"]): object {
   const kinds = (Object.keys(by) as (keyof typeof by)[]).filter((kind) => values[kind] !== undefined);
@@ -103,6 +112,9 @@ function subjectOf(values: Context["values"]): object {
   const delegated = kind === "task" || kind === "delegator";
   if (delegated !== (source !== undefined))
     throw new UsageError("--delegation-source goes with --task and --delegator, which need it");
+  const { [kind]: expected } = forms;
+  if (expected !== undefined && !expected.pattern.test(values[kind] ?? ""))
+    throw new UsageError(`--${kind}: ${JSON.stringify(values[kind])}: expected ${expected.text}`);
   return { [kind]: delegated ? { source, name: values[kind] } : values[kind] };
 }
 
