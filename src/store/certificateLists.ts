@@ -16,19 +16,20 @@ const makePlaces = statement(
 );
 
 // A second has one list of a shard, so that its time tells it from the next. A clock that was ahead is believed no longer once it was put back.
-const takeTurn = statement(
+// `offset 0`: for each list its own are looked for, and not all that are on none.
+export const takeTurn = statement(
   "certificate_list_take",
   `with due as (
      select issuer_id, shard from certificate_list_shard s
      where issuer_id = any($1::uuid[]) and (taken_until is null or taken_until <= now())
        and (published is null or due_at <= $2 or this_update > $2 + interval '60 seconds'
             or this_update <> date_trunc('second', $2::timestamptz) and exists (
-              select from revocation r where r.issuer_id = s.issuer_id and r.shard = s.shard and r.published_at is null))
+              select from revocation r where r.issuer_id = s.issuer_id and r.shard = s.shard and r.published_at is null offset 0))
      order by due_at nulls first limit 1 for update skip locked
    )
    update certificate_list_shard s
    set attempted = greatest(attempted + 1, extract(epoch from $2::timestamptz)::bigint), taken_until = now() + interval '30 seconds'
-   from due where s.issuer_id = due.issuer_id and s.shard = due.shard
+   where (s.issuer_id, s.shard) = (select issuer_id, shard from due)
    returning s.issuer_id, s.shard, s.attempted, s.published, s.this_update`,
 );
 
@@ -41,11 +42,12 @@ const giveBack = statement(
 /** So many are published by one statement: a second or two of work for Postgres. */
 const newMax = 100_000;
 
-const settle = statement(
+// As an array, so that each is looked up: joined, a table of a few rows would be read whole, and so would it be later on.
+export const settle = statement(
   "certificate_list_settle",
   `update revocation set list_number = $3
-   where serial in (select serial from revocation where issuer_id = $1 and shard = $2 and published_at is null limit $4)
-     and published_at is null
+   where issuer_id = $1 and shard = $2 and published_at is null
+     and serial = any(array(select serial from revocation where issuer_id = $1 and shard = $2 and published_at is null limit $4))
      and exists (select from certificate_list_shard where issuer_id = $1 and shard = $2 and attempted = $3)`,
 );
 
@@ -59,7 +61,7 @@ const packed = (listed: string): string =>
        || int2send(case when ${listed} then coalesce(reason, -1::smallint) else -2::smallint end), ''::bytea order by serial) as packed`;
 
 // By the index alone, which has all of this, from the day on that certificates end which may be listed: those of years before are not looked at.
-const readPage = statement(
+export const readPage = statement(
   "certificate_list_page",
   `select ${packed("list_number <= $4 and (published_at is null or not_after >= $5)")}
    from (
@@ -69,7 +71,7 @@ const readPage = statement(
 );
 
 // And what was revoked after it had ended long ago.
-const readLate = statement(
+export const readLate = statement(
   "certificate_list_late",
   `select ${packed("list_number = $4")}
    from (
@@ -79,7 +81,7 @@ const readLate = statement(
 );
 
 // The list before stays, for whoever reads it at this moment.
-const publish = statement(
+export const publish = statement(
   "certificate_list_publish",
   `with place as (
      update certificate_list_shard set published = $3, this_update = $4, due_at = $6, taken_until = null

@@ -103,10 +103,11 @@ const lastEnd = statement(
      (select max(not_after) from issuance_intent where issuer_id = $1 and abandoned_at is null and not_after > now())) as last_end`,
 );
 
-const outstanding = statement(
+// From now on, and of the revocations those of these certificates alone.
+export const outstanding = statement(
   "issuer_outstanding",
   `select count(*) as count from certificate c
-   where c.issuer_id = $1 and c.not_after > now() and not exists (select from revocation r where r.serial = c.serial)`,
+   where c.issuer_id = $1 and c.not_after > now() and not exists (select from revocation r where r.serial = c.serial offset 0)`,
 );
 
 /** Implements `RotationStore`. */

@@ -19,7 +19,7 @@ const keep = statement(
   `insert into ocsp_response as o (serial, hash, issuer_id, not_after, revoked, der, this_update, next_update, refresh_at)
    select c.serial, $2, c.issuer_id, c.not_after, $3, $4, $5, $6, $7
    from certificate c
-   where c.serial = $1 and $3 = exists (select from revocation v where v.serial = c.serial)
+   where c.serial = $1 and $3 = exists (select from revocation v where v.serial = c.serial offset 0)
    on conflict (serial, hash) do update set
      revoked = excluded.revoked, der = excluded.der, this_update = excluded.this_update, next_update = excluded.next_update,
      refresh_at = excluded.refresh_at, taken_at = null
@@ -41,44 +41,49 @@ export const revokedLately = statement(
    select serial from lately`,
 );
 
-const markAhead = statement(
+// Walked in the order of issuance, until there are enough, each with a look at its own response: `limit $5`, which is null, `offset 0` and `coalesce`
+// keep a plan from when there were few certificates from collecting all of them, or all that is signed ahead, first.
+export const markAhead = statement(
   "ocsp_mark_ahead",
   `insert into ocsp_response as o (serial, hash, issuer_id, not_after, revoked, ahead, refresh_at)
    select c.serial, 'sha1', c.issuer_id, c.not_after, false, true, now()
-   from certificate c
-     join unnest($1::text[], $2::integer[]) as p(profile, seconds) on p.profile = c.profile
-     left join ocsp_response r on r.serial = c.serial and r.hash = 'sha1'
-   where c.issued_at > $3 and c.not_after > now() and c.not_after - c.not_before >= make_interval(secs => p.seconds)
-     and r.ahead is not true
+   from (
+     select serial, issuer_id, profile, not_before, not_after from certificate where issued_at > $3 order by issued_at limit $5::bigint
+   ) c
+   where c.not_after > now()
+     and c.not_after - c.not_before >= make_interval(secs => ($2::integer[])[array_position($1::text[], c.profile)])
+     and not exists (
+       select from ocsp_response r where r.serial = c.serial and r.hash = 'sha1' and coalesce(r.ahead, false) offset 0)
    limit $4
    on conflict (serial, hash) do update set ahead = true where not o.ahead
    returning serial`,
 );
 
-const takeDue = statement(
+// By their places, Postgres cannot but go to each of them: they are held, and so stay there. One that changed a moment before is left for the next round.
+export const takeDue = statement(
   "ocsp_take_due",
   `with taken as (
      update ocsp_response set taken_at = now()
-     where (serial, hash) in (
-       select serial, hash from ocsp_response
+     where ctid = any(array(
+       select ctid from ocsp_response
        where ahead and refresh_at <= $1 and not_after > now()
          and (taken_at is null or taken_at < now() - make_interval(secs => $2))
        order by refresh_at limit $3 for update skip locked
-     )
+     ))
      returning serial, hash, issuer_id, not_after
    )
    select t.serial, t.hash, t.issuer_id, t.not_after, v.revoked_at, v.reason
-   from taken t left join revocation v on v.serial = t.serial`,
+   from taken t left join lateral (select revoked_at, reason from revocation where serial = t.serial offset 0) v on true`,
 );
 
 /** A statement of `prune`: what is over, and what nobody will have again unless somebody asks. */
 export const pruneOcspResponses = statement(
   "prune_ocsp_response",
   `delete from ocsp_response
-   where (serial, hash) in (
-     select serial, hash from ocsp_response where least(not_after, case when not ahead then next_update end) < $1
+   where ctid = any(array(
+     select ctid from ocsp_response where least(not_after, case when not ahead then next_update end) < $1
      order by least(not_after, case when not ahead then next_update end) limit $2 for update skip locked
-   ) returning 1`,
+   )) returning 1`,
 );
 
 interface StatusRow {
@@ -127,7 +132,7 @@ export function createOcspResponseStore(db: Database): OcspResponseStore {
     },
     async markAhead(of, since, limit) {
       const profiles = [of.map(({ profile }) => profile), of.map(({ longerThanSeconds }) => longerThanSeconds)];
-      return (await db.run(markAhead, [...profiles, since, limit])).length;
+      return (await db.run(markAhead, [...profiles, since, limit, null])).length;
     },
     async takeDue(before, leaseSeconds, limit) {
       const rows = await db.run<DueRow>(takeDue, [before, leaseSeconds, limit]);

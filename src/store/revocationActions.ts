@@ -40,12 +40,13 @@ const list = statement(
    order by id desc limit $6`,
 );
 
-const lists = statement(
+// `offset 0`: by the action, and not in the order of the lists, which another index has.
+export const lists = statement(
   "revocation_lists",
   `select r.issuer_id as "issuerId", r.shard, count(*) as revocations,
           case when bool_and(r.published_at is not null) then max(r.published_at) end as "publishedAt",
           case when bool_and(r.published_at is not null) then max(r.list_number) end as "listNumber"
-   from revocation r where r.action_id = $1 group by 1, 2 order by 1, 2`,
+   from (select issuer_id, shard, published_at, list_number from revocation where action_id = $1 offset 0) r group by 1, 2 order by 1, 2`,
 );
 
 // A process that came afterwards read the lists before it said that it is there.
