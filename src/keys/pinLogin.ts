@@ -16,8 +16,8 @@ export interface PinLogin {
   readonly pin: number;
 }
 
-/** Arrays of 100 numbers: some times the thread's young generation. */
-const arraysWritten = 20_000;
+/** Numbers of 16 octets each: some times the thread's young generation. */
+const numbersWritten = 1_000_000;
 
 /** @returns octets of the PIN, without one trailing line end */
 function lengthOf(octets: Buffer): number {
@@ -57,12 +57,17 @@ function writeOverText(cryptoki: pkcs11.PKCS11, session: Buffer, length: number)
   }
 }
 
-function writeOverYoung(): number {
-  let last: number[] = [];
-  for (let count = 0; count < arraysWritten; count += 1) last = Array.from({ length: 100 }, () => count);
-  return last.length;
+/**
+ * The young generation takes its pages in turn. Numbers are the smallest that it holds, so that a page is full to its last octets: whatever is
+ * larger leaves an end as it was, and the PIN may lie there.
+ */
+function writeOverYoung(): unknown {
+  const last: unknown[] = Array.from({ length: 64 }, () => null);
+  for (let count = 0; count < numbersWritten; count += 1) last[count % last.length] = count + 0.5;
+  return last;
 }
 
+writeOverYoung(); // Pages that only the start of a thread uses would not be written again.
 const returned = logIn(workerData as PinLogin);
 writeOverYoung();
 parentPort?.postMessage(returned, []);
