@@ -179,7 +179,7 @@ async function prove(world: World, random: Random): Promise<void> {
   const single = alone.length > 0 && random.chance(0.3) ? random.pick(alone.slice(-4)) : undefined;
   const owner = single?.owner ?? order.owner;
   const urls = single === undefined ? order.authorizations : [single.url];
-  const right = random.chance(0.9);
+  const right = random.chance(0.8);
   for (const url of random.chance(0.7) ? urls : [random.pick(urls)]) {
     const reply = sane("authorization", await owner.postAsGet(url));
     if (reply.status !== 200) return;
