@@ -34,15 +34,16 @@ const close = statement(
    from x where a.id = x.id`,
 );
 
-// 1 action · 2 how many. `offset 0`: rows are looked up one by one; a plan from when there were few would read all that was ever revoked, each time. What is covered and was recorded after the action was closed is nothing of its business: somebody let it be issued
-// again. What was revoked as it was recorded counts as revoked by the action.
+// 1 action · 2 how many. `offset 0`: rows are looked up one by one; a plan from when there were few would read all that was ever revoked, each
+// time. What is covered and was recorded after the action was closed is nothing of its business: somebody let it be issued again. What was revoked
+// as it was recorded counts as revoked by the action, and what somebody else revoked at the same moment does not.
 const stepOf = (path: SelectionPath): string =>
   `with a as (
      select * from revocation_action where id = $1 and state = 'running' and closed_at is not null for update skip locked
    ), page as materialized (
      select c.* from a, lateral (${nextCertificates(path, "$2")}) c
    ), covered as materialized (
-     select p.*, r.serial is not null and r.action_id is distinct from a.id as before, ${isInformed("p")} as informed
+     select p.*, r.serial is not null as before, coalesce(r.action_id = a.id, false) as born, ${isInformed("p")} as informed
      from a, page p left join lateral (select serial, action_id from revocation where serial = p.serial offset 0) r on true
      where p.covered and p.issued_at <= a.closed_at
    ), fresh as (
@@ -63,20 +64,22 @@ const stepOf = (path: SelectionPath): string =>
      where a.quarantine order by i.name
    ), ${quarantineFrom("named", "named.name", "named.note", "'operator'")}, keys as (
      select distinct c.spki_sha256, a.reason, a.note from a, covered c where a.block_keys order by c.spki_sha256
-   ), ${blockFrom("keys")}, last as (
+   ), ${blockFrom("keys")}, counted as materialized (
+     select not_after, informed, born or serial in (select serial from revoked) as ours from covered
+   ), last as (
      select not_after, serial from page order by not_after desc, serial desc limit 1
    ), moved as (
      update revocation_action x set tried_at = now(),
        cursor_not_after = coalesce((select not_after from last), x.cursor_not_after),
        cursor_serial = coalesce((select serial from last), x.cursor_serial),
        looked_at = x.looked_at + (select count(*) from page),
-       revoked = x.revoked + (select count(*) from covered where not before),
-       revoked_before = x.revoked_before + (select count(*) from covered where before),
+       revoked = x.revoked + (select count(*) from counted where ours),
+       revoked_before = x.revoked_before + (select count(*) from counted where not ours),
        quarantined = x.quarantined + (select count(*) from made),
        blocked = x.blocked + (select count(*) from blocked),
-       uninformed = x.uninformed + (select count(*) from covered where not before and not informed),
-       uninformed_end = greatest(x.uninformed_end, (select max(not_after) from covered where not before and not informed)),
-       informed_end = greatest(x.informed_end, (select max(not_after) from covered where not before and informed)),
+       uninformed = x.uninformed + (select count(*) from counted where ours and not informed),
+       uninformed_end = greatest(x.uninformed_end, (select max(not_after) from counted where ours and not informed)),
+       informed_end = greatest(x.informed_end, (select max(not_after) from counted where ours and informed)),
        state = case when (select count(*) from page) < $2 then 'done' else 'running' end,
        done_at = case when (select count(*) from page) < $2 then now() end
      from a where x.id = a.id returning x.*
