@@ -1,8 +1,9 @@
 /** Files of ceremonies: what `mayfly ceremony` writes down, and what it runs again. */
-import { parseDocument, stringify } from "yaml";
+import { stringify } from "yaml";
 
 import { readCeremony } from "../authority/ceremony/read.ts";
 import type { Ceremony } from "../authority/ceremony/steps.ts";
+import { readYaml } from "./yaml.ts";
 
 export type { Ceremony, Step } from "../authority/ceremony/steps.ts";
 
@@ -15,10 +16,7 @@ const fileLimit = 262_144;
  */
 export function readCeremonyFile(text: string, file: string): Ceremony {
   if (text.length > fileLimit) throw new Error(`${file} is larger than ${fileLimit} characters`);
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [error] = document.errors;
-  if (error !== undefined) throw new Error(`${file}: ${error.message.split("\n")[0]}`);
-  return readCeremony(document.toJS({ maxAliasCount: 100 }), file);
+  return readCeremony(readYaml(text, file), file);
 }
 
 /** A ceremony as one writes it into a file. */

@@ -1,5 +1,7 @@
 /** Files with grants for the database: written as in the configuration, so that one can be moved from here to there. */
-import { parseDocument, stringify } from "yaml";
+import { stringify } from "yaml";
+
+import { readYaml } from "./yaml.ts";
 
 /** A grant with its name; what else it holds is the server's to judge. */
 export interface NamedGrant {
@@ -16,10 +18,7 @@ const fileLimit = 1_048_576;
  */
 export function readGrantFile(text: string, file: string): readonly NamedGrant[] {
   if (text.length > fileLimit) throw new Error(`${file} is larger than ${fileLimit} characters`);
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [error] = document.errors;
-  if (error !== undefined) throw new Error(`${file}: ${error.message.split("\n")[0]}`);
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const value = readYaml(text, file);
   const grants = isObject(value) && Array.isArray(value["grants"]) ? value["grants"] : [value].flat();
   const names = new Set<string>();
   return grants.map((grant: unknown) => {

@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import path from "node:path";
 import { Value } from "typebox/value";
-import { parseDocument } from "yaml";
 
 import { formatNamed, sourceSchemaOf } from "../attestation/registry.ts";
 import type { Grant } from "../authority/grants.ts";
@@ -17,6 +16,7 @@ import { environmentOverrides, environmentVariables, type Environment } from "./
 import { readIssuerLines } from "./issuers.ts";
 import { readRevocation, type Revocation } from "./revocation.ts";
 import { isNetwork } from "./trustedProxies.ts";
+import { readYaml } from "./yaml.ts";
 import { configurationSchema, defaultProfiles, type RawConfiguration } from "./schema.ts";
 
 /** A configuration that stops the start. `message` names key, value and what was expected. */
@@ -58,7 +58,7 @@ const fileLimit = 1_048_576;
  */
 export function loadConfiguration(file: string | undefined, env: Environment = process.env): Configuration {
   const name = file ?? (env["MAYFLY_CONFIG"] || undefined);
-  const written = name === undefined ? structuredClone(developmentDefaults) : readYaml(name);
+  const written = name === undefined ? structuredClone(developmentDefaults) : readWritten(name);
   const tree = environmentOverrides(written as Record<string, unknown>, env);
   if (tree["profiles"] === undefined || tree["profiles"] === null) tree["profiles"] = structuredClone(defaultProfiles);
   const complete = Value.Default(configurationSchema, tree);
@@ -77,7 +77,7 @@ function sourceErrors({ attestation: { sources } }: RawConfiguration): SchemaErr
   });
 }
 
-function readYaml(file: string): unknown {
+function readWritten(file: string): unknown {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -86,10 +86,7 @@ function readYaml(file: string): unknown {
   }
   if (text.length > fileLimit)
     throw new ConfigurationError(`the configuration file ${file} is larger than ${fileLimit} characters`);
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [error] = document.errors;
-  if (error !== undefined) throw new ConfigurationError(`${file}: ${error.message.split("\n")[0]}`);
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const value = wrapped(() => readYaml(text, file));
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value))
     throw new ConfigurationError(`${file}: expected keys and values at the top`);
