@@ -1,7 +1,7 @@
 /** What a ceremony stands on: keys, files, transcript, and the database where a step needs it; a machine that only signs has none. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { constants, existsSync, readFileSync } from "node:fs";
-import { mkdir, open, readFile, stat, type FileHandle } from "node:fs/promises";
+import { access, link, lstat, mkdir, open, readFile, rm, stat, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 
 import type { CeremonyFiles, CeremonyGround, CeremonyStore } from "./authority/ceremony/ground.ts";
@@ -132,18 +132,56 @@ function filesIn(folder: string): CeremonyFiles {
       if (!found.isFile() || found.size > fileMax) throw new Error(`${name} is no file of at most ${fileMax} octets`);
       return await readFile(at(name), "utf8");
     },
+    async requireRoom(name) {
+      const fail = (error: NodeJS.ErrnoException): never => {
+        throw new Error(`the file ${name} cannot be made (${error.code})`, { cause: error });
+      };
+      await access(path.dirname(at(name)), constants.W_OK | constants.X_OK).catch(fail);
+      const there = await lstat(at(name)).catch((error: NodeJS.ErrnoException) =>
+        error.code === "ENOENT" ? undefined : fail(error),
+      );
+      if (there !== undefined) throw new Error(`the file ${name} cannot be made: something of this name is there`);
+    },
     async write(name, text) {
-      const file = await open(at(name), "wx", 0o644).catch((error: NodeJS.ErrnoException) => {
+      await writeWhole(at(name), text).catch((error: NodeJS.ErrnoException) => {
         throw new Error(`the file ${name} cannot be made (${error.code})`, { cause: error });
       });
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
     },
   };
+}
+
+/** What a file system says that has no second names for a file, such as those of memory sticks. */
+const withoutLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+/** There is nothing of this name, or all of it, whenever the process ends. Never replaces. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const folder = path.dirname(file);
+  const part = path.join(folder, `.mayfly-${randomBytes(6).toString("hex")}.part`);
+  try {
+    await writeNew(part, text);
+    await link(part, file).catch(async (error: NodeJS.ErrnoException) => {
+      if (!withoutLinks.has(error.code ?? "")) throw error;
+      await writeNew(file, text);
+    });
+  } finally {
+    await rm(part, { force: true });
+  }
+  const above = await open(folder, "r");
+  try {
+    await above.sync();
+  } finally {
+    await above.close();
+  }
+}
+
+async function writeNew(file: string, text: string): Promise<void> {
+  const handle = await open(file, "wx", 0o644);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Of this Mayfly, as its package says. */

@@ -43,6 +43,7 @@ export async function crossSign(step: CrossSign, ground: CeremonyGround): Promis
       `${certificateFile}: has another certificate than one for ${subjectFile}; name another file`,
     );
   }
+  await ground.files.requireRoom(certificateFile);
   const nameConstraints = constraintsOf(step.nameConstraints);
   const validity = validityFor(lifetimeDays, ground.now(), ca.certificate);
   const pathLength = step.pathLength ?? roomBelow(ca.certificate.extensions);

@@ -7,7 +7,9 @@ import type { IssuerStore } from "../ports.ts";
 export interface CeremonyFiles {
   /** The text; undefined where there is no such file. @throws {Error} for one that is too large, or cannot be read */
   read(name: string): Promise<string | undefined>;
-  /** Never replaces. @throws {Error} where there is such a file already */
+  /** Before a key is made or used for what is to be in it. @throws {Error} where it is clear already that no such file can be made */
+  requireRoom(name: string): Promise<void>;
+  /** All of it or nothing, whatever happens meanwhile. Never replaces. @throws {Error} where there is such a file already */
   write(name: string, text: string): Promise<void>;
 }
 

@@ -41,6 +41,7 @@ export async function makeRoot(step: MakeRoot, ground: CeremonyGround): Promise<
       return { is: "done", lines: describeCertificate(there.der) };
     throw new CeremonyStopped(`${certificateFile}: has another certificate than that of this root; name another file`);
   }
+  await ground.files.requireRoom(certificateFile);
   const { notBefore, notAfter } = validityFor(lifetimeDays, ground.now());
   return {
     is: "ready",

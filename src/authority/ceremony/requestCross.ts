@@ -23,6 +23,7 @@ export async function requestCross(step: RequestCross, ground: CeremonyGround): 
       return { is: "done", lines: describeRequest(request) };
     throw new CeremonyStopped(`${requestFile}: has another request than one for ${certificateFile}; name another file`);
   }
+  await ground.files.requireRoom(requestFile);
   const value = certificate.extensions.find(({ oid }) => oid === oids.basicConstraints)?.value;
   const pathLength = value === undefined ? undefined : readBasicConstraints(value, { lenient: true }).pathLenConstraint;
   const { subject } = certificate;

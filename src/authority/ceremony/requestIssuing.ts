@@ -30,6 +30,7 @@ export async function requestIssuing(step: RequestIssuing, ground: CeremonyGroun
     throw new CeremonyStopped(
       `${requestFile}: is there already, and no issuer of the line ${line} waits for it; name another file`,
     );
+  await ground.files.requireRoom(requestFile);
 
   const generation = Math.max(0, ...own.map((one) => one.generation)) + 1;
   const subject = step.subject ?? {
@@ -96,7 +97,7 @@ export async function signRequest(signer: Signer, asked: Asked, ground: Ceremony
 async function standingOf(
   known: StoredIssuer,
   { requestFile }: RequestIssuing,
-  ground: CeremonyGround,
+  { files }: CeremonyGround,
 ): Promise<Standing> {
   const { generation, name, request, certificate } = known;
   if (request === null || certificate !== null)
@@ -106,15 +107,16 @@ async function standingOf(
     };
   const lines = describeRequest(readCaRequest(request));
   const pem = pemEncode("CERTIFICATE REQUEST", request);
-  const there = await ground.files.read(requestFile);
+  const there = await files.read(requestFile);
   if (there === pem) return { is: "done", lines };
   if (there !== undefined)
     throw new CeremonyStopped(`${requestFile}: has another request than the one of issuer ${generation}`);
+  await files.requireRoom(requestFile);
   return {
     is: "ready",
     plan: [`writes the request that issuer ${generation} of the line ${name} waits with to ${requestFile}`],
     async act() {
-      await ground.files.write(requestFile, pem);
+      await files.write(requestFile, pem);
       return lines;
     },
   };

@@ -39,6 +39,7 @@ export async function signIssuing(step: SignIssuing, ground: CeremonyGround): Pr
     );
   }
   requireTrustDomain(request, ground.trustDomain);
+  await ground.files.requireRoom(certificateFile);
   const nameConstraints = constraintsOf(step.nameConstraints);
   const validity = validityFor(lifetimeDays, ground.now(), ca.certificate);
   return {

@@ -5,7 +5,8 @@ import { algorithmOfKind } from "../../keys/keyAlgorithms.ts";
 import type { KeyKind, Signer } from "../../keys/signer.ts";
 import { CertificateError, readCertificate, type Certificate } from "../../x509/certificate.ts";
 import { encodeName } from "../../x509/name.ts";
-import type { NameConstraints } from "../../x509/nameConstraints.ts";
+import { nameConstraints, type NameConstraints } from "../../x509/nameConstraints.ts";
+import { canonicalDnsName, NameError } from "../../x509/names.ts";
 import { pemDecode, PemError } from "../../x509/pem.ts";
 import {
   caSerialRandomOctets,
@@ -128,11 +129,21 @@ export const subjectName = (subject: { organization?: string; commonName: string
 /** X.520 caps a common name at 64 characters (ub-common-name). */
 export const shortName = (name: string): string => name.slice(0, 64);
 
-/** Name constraints as a ceremony writes them; undefined where there are none. */
+/** Name constraints as a ceremony writes them; undefined where there are none. @throws {CeremonyStopped} for what no certificate can have */
 export function constraintsOf(
   written: { uri?: string[]; dns?: string[]; ip?: string[] } | undefined,
 ): NameConstraints | undefined {
   if (written === undefined) return undefined;
   const { uri = [], dns = [], ip = [] } = written;
-  return { uri, dns, ip };
+  const constraints = { uri, dns, ip };
+  try {
+    // The lints look again, at what is to be signed; here no key is made yet.
+    nameConstraints(constraints);
+    for (const host of [...uri, ...dns]) canonicalDnsName(host.replace(/^\./, ""), { wildcard: false });
+  } catch (error) {
+    if (error instanceof NameError || error instanceof RangeError)
+      throw new CeremonyStopped(`nameConstraints: ${error.message}`, { cause: error });
+    throw error;
+  }
+  return constraints;
 }
