@@ -134,7 +134,7 @@ function providerOf(
       requireFreeLabel(module, session, label);
       return session.slot;
     });
-    const publicKey = await generateInToken(module, slot, label, kind);
+    const publicKey = await module.inside(() => generateInToken(module, slot, label, kind));
     const spki = publicKey.export({ type: "spki", format: "der" });
     const signer = await signerFor({ spki, algorithm: algorithmOfKind[kind] });
     if (!signer) throw new KeyUnavailable(`the token does not find the key "${label}" that it has just made`);

@@ -25,26 +25,36 @@ export interface Pkcs11Module {
   logIn(session: Handle, pin: number): Promise<string>;
   /** C_Initialize; harmless where the module is initialized already. */
   initialize(): void;
+  /** Does work in sessions that no pool knows of: until it settles, the module is not finalized. */
+  inside<T>(work: () => Promise<T>): Promise<T>;
   /**
-   * Says that this user has no session and no call inside the module. Once every user in this process has said so, C_Finalize, so that the
-   * next `initialize` starts afresh.
+   * Says that this user has no session of a pool and no call on one. Once every user in this process has said so, C_Finalize, so that the
+   * next `initialize` starts afresh; nothing happens while this user has work `inside`.
    */
   finalize(): void;
   /**
-   * Ends this user's share. The last one finalizes the module, unless `quiet` is false (a call still runs inside it) or the
-   * module was initialized by somebody else.
+   * Ends this user's share. The last one finalizes the module, unless a call still runs inside it (`quiet` is false, or there is work
+   * `inside`) or the module was initialized by somebody else.
    */
   release(quiet: boolean): void;
 }
 
 interface LoadedModule {
+  readonly ck: Binding;
+  readonly path: string;
   readonly cryptoki: PKCS11;
   /** Those of its users; they cannot change while it has any. */
   libraryParameters: string | undefined;
-  /** Who uses it, each with whether it has given its sessions up and waits for the token to come back. */
-  readonly users: Set<{ waits: boolean }>;
+  readonly users: Set<ModuleUser>;
   /** True when our C_Initialize was the one that counted, so that C_Finalize is ours too. */
   initialized: boolean;
+}
+
+interface ModuleUser {
+  /** Has given its sessions up, and waits for the token to come back. */
+  waits: boolean;
+  /** How much work it has in sessions that no pool knows of. */
+  inside: number;
 }
 
 /** Kept for the life of the process: unloading a vendor's library is asking for trouble, and a module opened again is the same one. */
@@ -65,58 +75,78 @@ export async function openPkcs11Module(path: string, libraryParameters?: string)
   await access(path).catch(() => {
     throw new Error(`there is no PKCS#11 module at ${path}; install the token's library or correct the path`);
   });
-  const name = await realpath(path);
-  const loaded = loadedModules.get(name) ?? load(ck, name);
-  if (loaded.users.size === 0 && !loaded.initialized) loaded.libraryParameters = libraryParameters;
-  else if (loaded.libraryParameters !== libraryParameters)
-    throw new Error(`the PKCS#11 module ${path} is in use with other library parameters`);
-  loadedModules.set(name, loaded);
-  const user = { waits: false };
-
-  function initialize(): void {
-    user.waits = false;
-    try {
-      // Signatures run on the thread pool, so the module must lock.
-      loaded.cryptoki.C_Initialize({
-        flags: ck.CKF_OS_LOCKING_OK,
-        // pkcs11js gives the last octet up for the zero that ends a string in C.
-        ...(libraryParameters !== undefined && { libraryParameters: `${libraryParameters} ` }),
-      });
-      loaded.initialized = true;
-    } catch (error) {
-      if (returnValueOf(error) === "CKR_CRYPTOKI_ALREADY_INITIALIZED") return;
-      const reason = returnValueOf(error) ?? "unknown error";
-      throw new Error(`the PKCS#11 module ${path} cannot be initialized: ${reason}`, { cause: error });
-    }
-  }
-
-  function finalize(): void {
-    if (!loaded.initialized) return;
-    loaded.initialized = false;
-    try {
-      loaded.cryptoki.C_Finalize();
-    } catch {
-      // Somebody else finalized it, or the token is gone; either way nothing is left to give back.
-    }
-  }
-
-  initialize();
+  const loaded = loadedFrom(ck, await realpath(path));
+  takeParameters(loaded, libraryParameters);
+  initialize(loaded);
+  const user: ModuleUser = { waits: false, inside: 0 };
   loaded.users.add(user);
   return {
     ck,
     cryptoki: loaded.cryptoki,
-    path: name,
-    logIn: (session, pin) => logInApart({ module: name, session, pin }),
-    initialize,
+    path: loaded.path,
+    logIn: (session, pin) => logInApart({ module: loaded.path, session, pin }),
+    initialize() {
+      user.waits = false;
+      initialize(loaded);
+    },
+    async inside(work) {
+      user.inside += 1;
+      try {
+        return await work();
+      } finally {
+        user.inside -= 1;
+      }
+    },
     finalize() {
+      if (user.inside > 0) return;
       user.waits = true;
-      if ([...loaded.users].every(({ waits }) => waits)) finalize();
+      if ([...loaded.users].every(({ waits }) => waits)) finalize(loaded);
     },
     release(quiet) {
       loaded.users.delete(user);
-      if (quiet && loaded.users.size === 0) finalize();
+      if (quiet && user.inside === 0 && loaded.users.size === 0) finalize(loaded);
     },
   };
+}
+
+function loadedFrom(ck: Binding, path: string): LoadedModule {
+  const loaded = loadedModules.get(path) ?? load(ck, path);
+  loadedModules.set(path, loaded);
+  return loaded;
+}
+
+/** @throws {Error} when the module is in use with others */
+function takeParameters(loaded: LoadedModule, libraryParameters: string | undefined): void {
+  if (loaded.users.size === 0 && !loaded.initialized) loaded.libraryParameters = libraryParameters;
+  else if (loaded.libraryParameters !== libraryParameters)
+    throw new Error(`the PKCS#11 module ${loaded.path} is in use with other library parameters`);
+}
+
+function initialize(loaded: LoadedModule): void {
+  const { ck, cryptoki, libraryParameters, path } = loaded;
+  try {
+    cryptoki.C_Initialize({
+      // Signatures run on the thread pool, so the module must lock.
+      flags: ck.CKF_OS_LOCKING_OK,
+      // pkcs11js gives the last octet up for the zero that ends a string in C.
+      ...(libraryParameters !== undefined && { libraryParameters: `${libraryParameters} ` }),
+    });
+    loaded.initialized = true;
+  } catch (error) {
+    if (returnValueOf(error) === "CKR_CRYPTOKI_ALREADY_INITIALIZED") return;
+    const reason = returnValueOf(error) ?? "unknown error";
+    throw new Error(`the PKCS#11 module ${path} cannot be initialized: ${reason}`, { cause: error });
+  }
+}
+
+function finalize(loaded: LoadedModule): void {
+  if (!loaded.initialized) return;
+  loaded.initialized = false;
+  try {
+    loaded.cryptoki.C_Finalize();
+  } catch {
+    // Somebody else finalized it, or the token is gone; either way nothing is left to give back.
+  }
 }
 
 /** Megabytes of the thread's young objects: few, so that it writes over them soon. */
@@ -144,7 +174,8 @@ async function logInApart(login: PinLogin): Promise<string> {
 
 function load(ck: Binding, path: string): LoadedModule {
   try {
-    return { cryptoki: new ck.PKCS11(path), libraryParameters: undefined, users: new Set(), initialized: false };
+    const cryptoki = new ck.PKCS11(path);
+    return { ck, path, cryptoki, libraryParameters: undefined, users: new Set(), initialized: false };
   } catch {
     throw new Error(`${path} is not a PKCS#11 module that can be loaded here`);
   }
