@@ -17,13 +17,13 @@ import { instancePinRoutes } from "./administration/instancePins.ts";
 import { issuerRoutes } from "./administration/issuers.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
-import { testIssuingKeys } from "./authority/testIssuingKeys.ts";
+import { LinesNotIssuing, testIssuingKeys } from "./authority/testIssuingKeys.ts";
 import { revocationRoutes } from "./administration/revocations.ts";
 import { suspensionRoutes } from "./administration/suspensions.ts";
 import { identityNameOf } from "./authority/identityName.ts";
 import { postQuantumBundle, spiffeBundle } from "./http/bundle.ts";
 import { publicRoutes } from "./http/publicRoutes.ts";
-import { createReadiness } from "./http/readiness.ts";
+import { createReadiness, NotReady } from "./http/readiness.ts";
 import { profileRoutes } from "./inventory/profiles.ts";
 import { inventoryRoutes } from "./inventory/routes.ts";
 import { administrationOf, forgetFailures, limitSentences } from "./openLimits.ts";
@@ -198,13 +198,22 @@ export async function mountPublic(server: FastifyInstance, parts: Parts): Promis
       metrics,
       ready: createReadiness({
         database: () => pingDatabase(db),
-        key: () => ({ probe: () => testIssuingKeys(issuers, parts.configuration.issuerLines.issuing.keys()) }),
+        key: () => ({ probe: () => tryLines(parts) }),
       }),
       warnings: () => parts.revocation.late(),
       developmentJwks: developmentKey && { keys: [developmentKey] },
     }),
   );
   await server.register(parts.revocation.routes);
+}
+
+/** Which lines issue nothing is no secret: their names stand in the certificates of their CAs. */
+async function tryLines({ foundation: { issuers }, configuration }: Parts): Promise<void> {
+  try {
+    await testIssuingKeys(issuers, configuration.issuerLines.issuing.keys());
+  } catch (error) {
+    throw error instanceof LinesNotIssuing ? new NotReady(error.message, { cause: error.cause }) : error;
+  }
 }
 
 function describeRoot(der: Buffer): { name: string; fingerprint: string } {

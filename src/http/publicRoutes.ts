@@ -6,6 +6,7 @@ import { caCertificateRoutes, type FindCaCertificate } from "./caCertificates.ts
 import { homePage, type HomeFacts } from "./home.ts";
 import { limitsPage, type LimitSentences } from "./limitsPage.ts";
 import type { Metrics } from "./metrics.ts";
+import { NotReady } from "./readiness.ts";
 
 export interface PublicRoutesOptions {
   readonly home: HomeFacts;
@@ -18,7 +19,7 @@ export interface PublicRoutesOptions {
   readonly postQuantum: { readonly rootPem: () => string; readonly bundle: () => object };
   readonly caCertificate: FindCaCertificate;
   readonly metrics: Metrics;
-  /** Tries the database and the signing key for real. @throws when one of them does not answer */
+  /** Tries the database and the signing keys for real. @throws {NotReady} · anything else that is for the log alone */
   readonly ready: () => Promise<void>;
   /** Sentences about what needs somebody, though requests can be answered. */
   readonly warnings: () => readonly string[];
@@ -54,10 +55,8 @@ export function publicRoutes(options: PublicRoutesOptions) {
       try {
         await options.ready();
       } catch (cause) {
-        throw problem("unavailable", "the database or the signing key does not answer", {
-          retryAfterSeconds: 5,
-          cause,
-        });
+        const reason = cause instanceof NotReady ? cause.message : "the database or the signing key does not answer";
+        throw problem("unavailable", reason, { retryAfterSeconds: 5, cause });
       }
       const warnings = options.warnings();
       return { status: "ready", ...(warnings.length > 0 && { warnings }) };

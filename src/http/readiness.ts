@@ -2,8 +2,13 @@
 
 /** One key or several that can be tried. */
 export interface SigningKey {
-  /** Signs and verifies. @throws when it does not work */
+  /** Signs and verifies. @throws {NotReady} · anything else of which nobody outside is told, when it does not work */
   probe(): Promise<void>;
+}
+
+/** Why the server is not ready, in words for whoever asks; what is behind it is the cause, for the log. */
+export class NotReady extends Error {
+  override readonly name = "NotReady";
 }
 
 /** How long an answer stands; a probe must not become a way to keep the token busy. */

@@ -10,7 +10,11 @@ t.test("every line that profiles name has an issuer whose key works, or the serv
   const outcomes: string[] = [];
   await t.resolves(testIssuingKeys(issuers, ["default"], (outcome) => outcomes.push(outcome)));
   t.same(outcomes, ["passed"]);
-  await t.rejects(testIssuingKeys(issuers, ["default", "servers"]), KeyUnavailable);
+  await t.rejects(testIssuingKeys(issuers, ["default", "servers"]), {
+    name: "LinesNotIssuing",
+    message: "no issuer of the line servers is active here",
+    cause: { name: "KeyUnavailable" },
+  });
 });
 
 t.test("one key that fails keeps no other from being tried", async (t) => {
@@ -20,7 +24,22 @@ t.test("one key that fails keeps no other from being tried", async (t) => {
   const outcomes: string[] = [];
   await t.rejects(
     testIssuingKeys(both, ["default"], (outcome) => outcomes.push(outcome)),
-    { name: "SelfTestFailed" },
+    {
+      name: "LinesNotIssuing",
+      message: "the issuer of the line default cannot sign",
+      cause: { name: "SelfTestFailed" },
+    },
   );
   t.same(outcomes, ["failed", "passed"]);
+  const none = (): never => {
+    throw new KeyUnavailable("away");
+  };
+  await t.rejects(
+    testIssuingKeys({ active: none, all: () => [broken] }, ["servers", "devices"]),
+    {
+      message:
+        "the issuer of the line default cannot sign; no issuer of the line servers is active here; no issuer of the line devices is active here",
+    },
+    "and every line is named",
+  );
 });
