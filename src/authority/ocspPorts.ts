@@ -24,7 +24,7 @@ export interface RecordedStatus {
   /** Of the certificate. */
   readonly notAfter: Date;
   readonly revocation: RecordedRevocation | null;
-  /** The response that says just this and is not past its nextUpdate. */
+  /** The response that says just this, is not past its nextUpdate, and was not made by a clock that has been put back since. */
   readonly response: StoredResponse | undefined;
 }
 
@@ -56,7 +56,7 @@ export interface OcspResponseStore {
   /** Undefined where no certificate with this serial number was recorded. */
   find(serial: Buffer, hash: CertIdHash, now: Date): Promise<RecordedStatus | undefined>;
   /**
-   * Keeps a response while what it says is so, in place of one that says otherwise or is due at `now`. False when it is not so any more, or
+   * Keeps a response while what it says is so, in place of one that says otherwise, is due at `now` or is of a minute later and more. False when it is not so any more, or
    * another process was faster: then nothing changed, and what stands there counts.
    */
   keep(response: MadeResponse, now: Date): Promise<boolean>;

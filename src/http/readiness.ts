@@ -22,7 +22,7 @@ export function createReadiness({
   /** The keys that issue now. @throws where there is none */
   key: () => SigningKey;
 }): () => Promise<void> {
-  let asked = 0;
+  let asked = -Infinity;
   let answer: Promise<void> = Promise.resolve();
 
   async function check(): Promise<void> {
@@ -31,7 +31,7 @@ export function createReadiness({
   }
 
   return () => {
-    const now = Date.now();
+    const now = performance.now(); // Which is never put back.
     if (now - asked >= standsMs) {
       asked = now;
       answer = check();

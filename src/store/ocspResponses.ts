@@ -10,10 +10,12 @@ const find = statement(
      left join revocation v on v.serial = c.serial
      left join ocsp_response o on o.serial = c.serial and o.hash = $2 and o.der is not null
        and o.revoked = (v.serial is not null) and o.next_update > $3
+       and o.this_update <= greatest($3, v.revoked_at) + interval '60 seconds'
    where c.serial = $1`,
 );
 
-// A revocation is for good: what says so never gives way to what does not.
+// A revocation is for good: what says so never gives way to what does not. One from the future, of a clock that was put back, gives way: relying
+// parties with the right time do not take it.
 const keep = statement(
   "ocsp_keep",
   `insert into ocsp_response as o (serial, hash, issuer_id, not_after, revoked, der, this_update, next_update, refresh_at)
@@ -23,7 +25,8 @@ const keep = statement(
    on conflict (serial, hash) do update set
      revoked = excluded.revoked, der = excluded.der, this_update = excluded.this_update, next_update = excluded.next_update,
      refresh_at = excluded.refresh_at, taken_at = null
-   where excluded.revoked and not o.revoked or excluded.revoked = o.revoked and o.refresh_at <= $8
+   where excluded.revoked and not o.revoked or excluded.revoked = o.revoked
+     and (o.refresh_at <= $8 or o.this_update > excluded.this_update + interval '60 seconds')
    returning serial`,
 );
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { issuingKey } from "../../src/authority/issuingKey.ts";
 import { createReadiness } from "../../src/http/readiness.ts";
@@ -25,6 +26,21 @@ t.test("database and signing key are really tried", async (t) => {
   await t.rejects(createReadiness({ database: up, key: () => issuingKey(gone) })(), { name: "KeyUnavailable" });
   const wrong = { ...signer, sign: (message: Uint8Array) => stranger.sign(message) };
   await t.rejects(createReadiness({ database: up, key: () => issuingKey(wrong) })(), { name: "SelfTestFailed" });
+});
+
+t.test("a clock that is put back keeps no old answer", async (t) => {
+  const count = { tried: 0 };
+  const database = async (): Promise<void> => void count.tried++;
+  const ready = createReadiness({ database, key: () => issuingKey(signer) });
+  await ready();
+  const { now } = Date;
+  t.teardown(() => (Date.now = now));
+  Date.now = () => now() - 3_600_000;
+  while (count.tried < 2) {
+    await ready();
+    await pause(50);
+  }
+  t.equal(count.tried, 2);
 });
 
 t.test("at most one signature a second, however often it is asked, and what is signed is no DER", async (t) => {

@@ -65,6 +65,18 @@ t.test("one that is due gives way to the next one", async (t) => {
   t.equal((await store.find(certificate.serial, "sha1", now()))?.response?.der.toString(), "next");
 });
 
+t.test("one that a clock made which was ahead is none, and gives way", async (t) => {
+  const certificate = await makeCertificate(db);
+  const { serial } = certificate;
+  const ahead = wholeSecond(Date.now() + 3 * 3600 * second);
+  t.equal(await store.keep(responseOf(certificate, { thisUpdate: ahead, der: Buffer.from("ahead") }), ahead), true);
+  t.equal((await store.find(serial, "sha1", now()))?.response, undefined);
+  t.equal(await store.keep(responseOf(certificate, { der: Buffer.from("right") }), now()), true);
+  t.equal((await store.find(serial, "sha1", now()))?.response?.der.toString(), "right");
+  const little = wholeSecond(Date.now() + 40 * second);
+  t.equal(await store.keep(responseOf(certificate, { thisUpdate: little }), now()), false, "clocks differ a little");
+});
+
 t.test("from the commit of a revocation on, what says good is none", async (t) => {
   const certificate = await makeCertificate(db);
   const { serial } = certificate;

@@ -50,7 +50,11 @@ export async function ocspGround(changes: Partial<OcspResponderParts> = {}): Pro
       const record = records.get(serial.toString("hex"));
       if (record === undefined) return undefined;
       const response = kept.get(hash + serial.toString("hex"));
-      const stands = response?.revoked === (record.revocation !== null) && response.nextUpdate > now;
+      const latest = Math.max(now.getTime(), record.revocation?.at.getTime() ?? 0) + 60_000;
+      const stands =
+        response?.revoked === (record.revocation !== null) &&
+        response.nextUpdate > now &&
+        response.thisUpdate.getTime() <= latest;
       return { ...record, response: stands ? response : undefined };
     },
     async keep(response, now) {
@@ -58,7 +62,8 @@ export async function ocspGround(changes: Partial<OcspResponderParts> = {}): Pro
       const before = kept.get(key);
       const revoked = records.get(response.serial.toString("hex"))?.revocation !== null;
       if (revoked !== response.revoked) return false;
-      if (before !== undefined && before.revoked === response.revoked && before.refreshAt > now) return false;
+      const later = before !== undefined && before.thisUpdate.getTime() > response.thisUpdate.getTime() + 60_000;
+      if (before !== undefined && before.revoked === response.revoked && before.refreshAt > now && !later) return false;
       kept.set(key, response);
       return true;
     },

@@ -73,9 +73,16 @@ const overheadBytes = 400;
 /** A response may be overtaken, by a revocation or another process, so often. */
 const rounds = 3;
 
+/** So far a clock may be put back with nothing made anew: beyond that, what it said before is from the future. */
+const putBackMs = 60_000;
+
+const isBetween = (nowMs: number, sinceMs: number, untilMs: number): boolean =>
+  nowMs >= sinceMs - putBackMs && nowMs < untilMs;
+
 interface Remembered {
   readonly answer: OcspAnswer;
   readonly issuerId: string;
+  readonly sinceMs: number;
   readonly untilMs: number;
 }
 
@@ -91,7 +98,7 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
   const underWay = new Map<string, Promise<OcspAnswer>>();
   let listed: readonly ResponseIssuer[] = parts.issuers();
   let issuers = answerableIssuers(listed);
-  let trustedUntilMs = now().getTime() + trustedMs;
+  let caughtUpMs = now().getTime();
   let lookups = 0;
 
   function answer(request: Uint8Array, issuerId?: string): OcspAnswer | Promise<OcspAnswer> {
@@ -117,7 +124,11 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
     const key = keyOf(asked);
     const known = memory.get(key);
     const nowMs = now().getTime();
-    if (known !== undefined && known.untilMs > nowMs && trustedUntilMs > nowMs)
+    if (
+      known !== undefined &&
+      isBetween(nowMs, known.sinceMs, known.untilMs) &&
+      isBetween(nowMs, caughtUpMs, caughtUpMs + trustedMs)
+    )
       return asked.meant.has(known.issuerId) ? known.answer : failed("unauthorized");
     // Many may ask for one at the same moment: one looks it up, with room or without. Who asks about another issuer's gets another answer.
     const mark = [key, ...asked.meant.keys()].join(" ");
@@ -208,7 +219,7 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
     const dueAtMs = response.refreshAt > at ? response.refreshAt.getTime() : atMs + dueMs;
     const lastMs = Math.min(status.notAfter.getTime() + 1, response.nextUpdate.getTime());
     const untilMs = Math.min(atMs + rememberedMs, dueAtMs, lastMs);
-    memory.set(key, { answer: kept, issuerId: status.issuerId, untilMs });
+    memory.set(key, { answer: kept, issuerId: status.issuerId, sinceMs: atMs, untilMs });
     return kept;
   }
 
@@ -227,7 +238,7 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
       if (revoked.length >= revokedMax) memory.clear();
       for (const serial of revoked)
         for (const hash of ["sha1", "sha256"] as const) memory.delete(keyOf({ serial, hash }));
-      trustedUntilMs = startedMs + trustedMs;
+      caughtUpMs = startedMs;
     },
   };
 }

@@ -18,6 +18,8 @@ export function createSignatureBudget(perSecond: number): SignatureBudget {
   let underWay = 0;
   return {
     take(nowMs, sign) {
+      // A second is what is full at the latest; more is what a clock that was put back has left.
+      fullAt = Math.min(fullAt, nowMs + 1000);
       const next = Math.max(fullAt, nowMs) + each;
       if (next - nowMs > 1000 + rounding || underWay >= perSecond) return undefined;
       fullAt = next;

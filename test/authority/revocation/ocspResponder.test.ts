@@ -91,6 +91,40 @@ t.test("signed once, remembered, and renewed when it is due", async (t) => {
   t.equal(ground.count.signed.length, 2);
 });
 
+t.test(
+  "a clock that was ahead: what it said is made anew when it is put back, in memory and where it is kept",
+  async (t) => {
+    const ground = await ocspGround({ budget: { take: async (_, sign) => await sign() } });
+    const [good, revoked] = [
+      ground.ask(ground.record({ notAfter: new Date(ground.clock.now.getTime() + 1000 * hour) })),
+      ground.ask(
+        ground.record({
+          notAfter: new Date(ground.clock.now.getTime() + 1000 * hour),
+          revocation: { at: ground.clock.now, reason: 1 },
+        }),
+      ),
+    ];
+    const right = ground.clock.now;
+    for (const ahead of [0.5, 3, 49]) {
+      ground.clock.now = new Date(right.getTime() + ahead * hour);
+      await ground.responder.catchUp();
+      for (const request of [good, revoked]) await ground.responder.answer(request);
+      ground.clock.now = right;
+      for (const caughtUp of [false, true]) {
+        if (caughtUp) await ground.responder.catchUp();
+        for (const [request, status] of [
+          [good, "good"],
+          [revoked, "revoked"],
+        ] as const) {
+          const { outcome, freshness } = await ground.responder.answer(request);
+          t.equal(outcome, status);
+          t.same(freshness?.thisUpdate, right, `${ahead} hours: no relying party takes a response from the future`);
+        }
+      }
+    }
+  },
+);
+
 t.test("what is remembered counts while revocations are heard of, and no longer than five minutes", async (t) => {
   let away = false;
   const ground = await ocspGround();

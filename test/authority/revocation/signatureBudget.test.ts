@@ -12,7 +12,10 @@ t.test("so many at once, and then so many a second", async (t) => {
   t.equal(await taken(5_100, 5), 1);
   t.equal(await taken(5_600, 25), 5);
   t.equal(await taken(60_000, 25), 10, "no more are saved up");
-  t.equal(await taken(59_000, 25), 0, "a clock that goes back gives none");
+  t.equal(await taken(59_000, 25), 0, "a clock that is put back gives none,");
+  t.equal(await taken(59_600, 25), 6, "and takes none away for longer than a second");
+  t.equal(await taken(1_000, 25), 0);
+  t.equal(await taken(2_000, 25), 10);
   t.equal(await createSignatureBudget(1).take(0, done), true);
 });
 
