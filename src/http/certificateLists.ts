@@ -23,7 +23,12 @@ export interface CertificateListRoutesOptions {
   /** How long caches may keep a list without asking again, and never beyond its nextUpdate. */
   readonly cacheSeconds: number;
   readonly now: () => Date;
+  /** How long whoever asked may take over a list; milliseconds. */
+  readonly sendingMs?: (octets: number) => number;
 }
+
+/** A minute, and 64 KiB a second: each list that is being sent stays in memory, also when there is a newer one. */
+const sendingMsDefault = (octets: number): number => 60_000 + octets / 65.536;
 
 /** How soon whoever asked for a list that is still to be made comes again; seconds. */
 const retryAfterSeconds = 5;
@@ -43,6 +48,7 @@ export function certificateListRoutes(options: CertificateListRoutesOptions) {
       if (found === undefined)
         throw problem("unavailable", "this revocation list is not made yet", { retryAfterSeconds });
       setHeaders(reply, found.list, options);
+      endIfSlow(reply, (options.sendingMs ?? sendingMsDefault)(found.der.length));
       return reply.header("content-type", "application/pkix-crl").send(found.der);
     });
   };
@@ -52,6 +58,11 @@ function placeOf({ issuer, file }: { issuer: string; file: string }): { issuerId
   const shard = /^(0|[1-9][0-9]{0,2})\.crl$/.exec(file)?.[1];
   if (shard === undefined || !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(issuer)) return undefined;
   return { issuerId: issuer, shard: Number(shard) };
+}
+
+function endIfSlow({ raw }: FastifyReply, milliseconds: number): void {
+  const late = setTimeout(() => raw.destroy(), milliseconds).unref();
+  raw.once("close", () => clearTimeout(late));
 }
 
 const tagOf = ({ sha256 }: ListFacts): string => `"${sha256.toString("hex")}"`;

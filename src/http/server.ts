@@ -20,10 +20,19 @@ export interface ServerOptions {
   readonly bodyLimit: number;
   /** Connections at the same time; one more is closed at once, so that file descriptors stay for everything else. */
   readonly maxConnections: number;
+  /** A connection on which nothing moves for so long is closed; milliseconds. */
+  readonly stalledMs?: number;
+  /** How long a server that stops waits for answers under way; milliseconds. */
+  readonly stopMs?: number;
   /** Addresses and networks whose X-Forwarded-For is believed; of everybody else the connection's own address counts (H-32). */
   readonly trustedProxies: readonly string[];
   readonly onRequestDone: (request: { route: string; method: string; status: number; seconds: number }) => void;
 }
+
+/** Whoever takes nothing of an answer may not keep its place, and what is to be sent, for ever. No answer takes us so long. */
+const stalledMsDefault = 300_000;
+/** Less than the half minute after which Kubernetes kills, and more than issuing takes. */
+const stopMsDefault = 20_000;
 
 /** Makes the server, without routes. */
 export function createServer(options: ServerOptions): FastifyInstance {
@@ -42,6 +51,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     bodyLimit: options.bodyLimit,
     trustProxy: options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
     requestTimeout: 30_000,
+    connectionTimeout: options.stalledMs ?? stalledMsDefault,
     keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false, caseSensitive: true },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
@@ -83,13 +93,17 @@ export function createServer(options: ServerOptions): FastifyInstance {
     done();
   });
   // A connection whose reply is sent while the server stops would otherwise stay for its whole keep-alive time, and the stop with it.
+  // And one whose client takes nothing of its answer would stay for as long as that client likes.
   let sweep: NodeJS.Timeout | undefined;
+  let end: NodeJS.Timeout | undefined;
   server.addHook("preClose", (done) => {
     sweep = setInterval(() => server.server.closeIdleConnections(), 100);
+    end = setTimeout(() => server.server.closeAllConnections(), options.stopMs ?? stopMsDefault);
     done();
   });
   server.addHook("onClose", (_instance, done) => {
     clearInterval(sweep);
+    clearTimeout(end);
     done();
   });
   return server;
