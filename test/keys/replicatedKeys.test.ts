@@ -6,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { openPkcs11, type Pkcs11Replacements } from "../../src/keys/pkcs11.ts";
 import type { Pkcs11Module } from "../../src/keys/pkcs11Module.ts";
-import { openReplicatedKeys, type Replica } from "../../src/keys/replicatedKeys.ts";
+import { openReplicatedKeys } from "../../src/keys/replicatedKeys.ts";
+import type { Replica } from "../../src/keys/replicas.ts";
 import { KeyUnavailable, type KeyProvider, type Signer, type TokenState } from "../../src/keys/signer.ts";
 import { verifySignature } from "../../src/x509/signatureAlgorithm.ts";
 import { memoryKeys } from "../support/issuers.ts";
@@ -41,7 +42,7 @@ function anotherModule(token: SofthsmToken): SofthsmToken {
 
 function replica(token: SofthsmToken, label: string, replacements?: Pkcs11Replacements): Replica {
   const { module, pinFile } = token;
-  const options = { module, token: label, pinFile, sessions: 2, queueLimit: 200, timeoutMs: 3000 };
+  const options = { module, token: label, pinFile, sessions: 2, queueLimit: 200, timeoutMs: 30_000 };
   return { name: label, open: () => openPkcs11(options, replacements) };
 }
 
@@ -88,8 +89,13 @@ async function opened(t: Test, replicas: readonly Replica[]) {
   return { keys, told };
 }
 
+/** Looks again and again, for longer than a busy machine takes. */
 async function until(done: () => boolean): Promise<void> {
-  for (let waited = 0; waited < 200 && !done(); waited += 1) await sleep(50);
+  for (let looked = 0; looked < 1000; looked += 1) {
+    if (done()) return;
+    await sleep(20);
+  }
+  throw new Error("it does not come about");
 }
 
 function usable(keys: KeyProvider): boolean[] {
@@ -123,18 +129,18 @@ t.test(
         await sleep(1);
       }
     });
-    await sleep(200);
+    await until(() => good > 20);
     const plug = drawer(token, "first");
     plug.pull();
     first.state.fault = "CKR_DEVICE_REMOVED"; // SoftHSM goes on with what it has read: a device would not.
-    await sleep(500);
+    await until(() => usable(keys)[0] === false);
     t.same(usable(keys), [false, true]);
     t.doesNotThrow(() => signer.requireReady?.());
     await t.resolves(async () => signer.selfTest?.(), "one of them works");
     const meanwhile = good;
+    await until(() => good > meanwhile + 20);
     end.abort();
-    await Promise.all(load);
-    t.ok(good > meanwhile - 1 && good > 50, `${good} signatures`);
+    await Promise.all(load); // None of them was refused.
     t.match(told, [{ token: "first", usable: false, reason: /no PKCS#11 token labelled "first"/ }]);
 
     plug.putBack();
