@@ -101,16 +101,28 @@ export interface ActionFilter {
   readonly certificate?: Buffer | undefined;
 }
 
+/** What may have come since certificates were counted. */
+export interface SinceCounted {
+  /** Recorded or under way; negative where there were too many already. */
+  readonly atMost: number;
+  /** What was issued by then was counted. */
+  readonly issuedAfter: Date;
+}
+
 export interface RevocationActionStore {
   /** What is known of the subject: false where nothing has this name or id. */
   exists(of: RevocationSubject): Promise<boolean>;
-  coverage(of: RevocationSubject, now: Date): Promise<RevocationCoverage>;
+  /** A moment by which everything that was issued is recorded, and no more of it will be. */
+  recordedUntil(): Promise<Date>;
+  /** @param issuedUntil - counts what was issued by then; all where it is not given */
+  coverage(of: RevocationSubject, now: Date, issuedUntil?: Date): Promise<RevocationCoverage>;
   /**
    * Writes the action and stops, in the same statement, whatever would issue more of it: every statement that begins once it resolves
-   * knows. A single certificate is revoked with it; everything else is left to whoever carries it out. Undefined where it is not to be:
-   * the issuer is active.
+   * knows. The certificates are left to whoever carries it out.
    */
   begin(revocation: NewRevocation, now: Date): Promise<RevocationAction>;
+  /** The same where no more have come than `since` has it, counted by the same statement. Undefined where there are more: nothing was written. */
+  beginAtMost(revocation: NewRevocation, now: Date, since: SinceCounted): Promise<RevocationAction | undefined>;
   read(id: string): Promise<RevocationAction | undefined>;
   /** Newest first, after the id `after`. */
   list(filter: ActionFilter, after: string | undefined, limit: number): Promise<RevocationAction[]>;

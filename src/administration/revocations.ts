@@ -66,15 +66,10 @@ export function revocationRoutes(options: RevocationRoutesOptions) {
     server.post<{ Body: Asked }>("/revocations", { schema: { body: revocationSchema } }, async ({ body }, reply) => {
       const subject = readSubject(body.by, options);
       const { dryRun = true, expectAtMost } = body;
-      const covered = await coverageOf(subject, dryRun || expectAtMost !== undefined, options);
+      const covered = await coverageOf(subject, dryRun, options);
       const ordered = newRevocation(subject, body, options.newId());
       if (dryRun) return { dryRun, ...coverageJson(ordered, required(covered), options, now()) };
-      if (expectAtMost !== undefined && required(covered).certificates > expectAtMost)
-        throw problem(
-          "restConflict",
-          `${required(covered).certificates} certificates would be revoked, which is more than ${expectAtMost}`,
-        );
-      const begun = await store.begin(ordered, now());
+      const begun = await begin(ordered, expectAtMost, options);
       await Promise.race([options.carryOut(begun), new Promise((resolve) => setTimeout(resolve, waitMs).unref())]);
       reply.code(201).header("location", `${externalUrl}/api/v1/revocations/${begun.id}`);
       return await whole(required(await store.read(begun.id)), options);
@@ -122,6 +117,29 @@ async function coverageOf(
   const covered = counted || gone ? await store.coverage(subject, now()) : undefined;
   if (gone && covered?.certificates === 0 && covered.revokedBefore === 0) throw noSuchSubject(subject.kind);
   return covered;
+}
+
+/**
+ * Begins it. All but the last minute is counted first, page by page; what came since is counted by the statement that stops issuing, so that a
+ * count that has grown stops nothing and revokes nothing.
+ * @throws {Problem} restConflict where there are more than `expectAtMost`
+ */
+async function begin(
+  ordered: NewRevocation,
+  expectAtMost: number | undefined,
+  { store, now }: RevocationRoutesOptions,
+): Promise<RevocationAction> {
+  if (expectAtMost === undefined) return await store.begin(ordered, now());
+  const issuedAfter = await store.recordedUntil();
+  const counted = await store.coverage(ordered, now(), issuedAfter);
+  const begun = await store.beginAtMost(ordered, now(), { atMost: expectAtMost - counted.certificates, issuedAfter });
+  if (begun !== undefined) return begun;
+  const { certificates, underWay } = await store.coverage(ordered, now());
+  const more = underWay === 0 ? "" : `, and ${underWay} that are under way`;
+  throw problem(
+    "restConflict",
+    `${certificates} certificates would be revoked${more}, which is more than ${expectAtMost}`,
+  );
 }
 
 /** @throws {Problem} restInvalid */

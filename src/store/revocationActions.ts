@@ -1,6 +1,7 @@
 /** Revocations of many certificates as actions: implements `RevocationActionStore` of the administration. Reading, and their beginning. */
 import type {
   ActionEffect,
+  NewRevocation,
   PublishedList,
   RevocationAction,
   RevocationActionStore,
@@ -29,6 +30,12 @@ const existing = Object.fromEntries(
     statement(`revocation_exists_${kind}`, `select exists (${text}) as known`),
   ]),
 ) as Readonly<Record<RevocationKind, ReturnType<typeof statement>>>;
+
+// By the database's clock, which a certificate's time is by, and before anything that can be under way still.
+const recordedUntil = statement(
+  "revocation_recorded_until",
+  `select now() - greatest(interval '1 minute', 2 * current_setting('statement_timeout')::interval) as until`,
+);
 
 const read = statement("revocation_read", `select * from revocation_action where id = $1`);
 
@@ -111,18 +118,28 @@ const actionOf = (row: ActionRow): RevocationAction => ({
 
 export function createRevocationActionStore(db: Database): RevocationActionStore {
   const first = ([row]: ActionRow[]): RevocationAction | undefined => row && actionOf(row);
+  async function begin(of: NewRevocation, now: Date, come: readonly unknown[]): Promise<RevocationAction | undefined> {
+    const { id, kind, subject, delegationSource, reason, note, quarantine, blockKeys } = of;
+    const values = [id, kind, subject, delegationSource, reason, note, quarantine, blockKeys, now, ...come];
+    return first(await db.run<ActionRow>(beginnings[kind], values));
+  }
   return {
     async exists({ kind, subject }: RevocationSubject) {
       const [row] = await db.run<{ known: boolean }>(existing[kind], [subject]);
       return row?.known === true;
     },
-    coverage: (of, now) => readCoverage(db, of, now),
-    async begin({ id, kind, subject, delegationSource, reason, note, quarantine, blockKeys }, now) {
-      const values = [id, kind, subject, delegationSource, reason, note, quarantine, blockKeys, now];
-      const begun = first(await db.run<ActionRow>(beginnings[kind], values));
+    async recordedUntil() {
+      const [row] = await db.run<{ until: Date }>(recordedUntil, []);
+      if (row === undefined) throw new Error("a statement of one row has none");
+      return row.until;
+    },
+    coverage: (of, now, issuedUntil) => readCoverage(db, of, now, issuedUntil),
+    async begin(revocation, now) {
+      const begun = await begin(revocation, now, [null, null]);
       if (begun === undefined) throw new Error("the statement that begins a revocation wrote none");
       return begun;
     },
+    beginAtMost: (revocation, now, { atMost, issuedAfter }) => begin(revocation, now, [atMost, issuedAfter]),
     read: async (id) => first(await db.run<ActionRow>(read, [id])),
     async list({ kind, state, createdBy, certificate }, after, limit) {
       const values = [kind ?? null, state ?? null, createdBy ?? null, certificate ?? null, after ?? null, limit];

@@ -6,11 +6,27 @@ import type { RevocationKind } from "../administration/revocationPorts.ts";
 import { statement, type Statement } from "./database.ts";
 import { deactivation } from "./deactivation.ts";
 import { quarantineFrom } from "./quarantines.ts";
+import { coversCertificate, coversIntent } from "./revocationSelection.ts";
 
 // 1 id · 2 kind · 3 subject · 4 delegation source · 5 reason · 6 note · 7 quarantine · 8 block keys · 9 where the walk begins
+// 10 how many may have come since they were counted, null for any number · 11 what was issued by then was counted
+/**
+ * Whether what has come since the count is no more than may have: what is recorded, and what is under way. So nothing lies between count and stop
+ * but an intent whose statement runs at the same moment as this one.
+ */
+const withinCount = `($10::integer is null or $10 >=
+     (select count(*) from (values ($2::text, $3::text)) x(kind, subject), issuance_intent i
+      where i.abandoned_at is null and ${coversIntent("x", "i")})
+   + (select count(*) from (values ($2::text, $3::text)) x(kind, subject),
+        (select serial, identity_id, spki_sha256, account_id, issuer_id, evidence, lineage, not_after
+         from certificate where issued_at > $11 offset 0) c
+      where c.not_after > $9 and ${coversCertificate("x", "c")}
+        and not exists (select from revocation r where r.serial = c.serial offset 0)))`;
+
 const action = (closedAt = "null"): string => `action as (
      insert into revocation_action (id, kind, subject, delegation_source, reason, note, quarantine, block_keys, created_by, cursor_not_after, closed_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, 'operator', $9, ${closedAt}) returning *
+     select $1::uuid, $2::text, $3::text, $4::text, $5::smallint, $6::text, $7::boolean, $8::boolean, 'operator', $9::timestamptz, ${closedAt}
+     where ${withinCount} returning *
    ), action_audit as (
      insert into audit_entry (event, actor, subject, detail)
      select 'revocation.ordered', created_by, kind || ':' || subject, jsonb_build_object('action', id, 'reason', reason, 'note', note) from action
@@ -66,7 +82,7 @@ const identityOfAction = quarantineFrom("action", "action.subject", "action.note
 const stops: Readonly<Record<Exclude<RevocationKind, "certificate">, string>> = {
   identity: identityOfAction,
   key: blockFrom(keyOfAction),
-  account: deactivation("a.id = ($3::text)::uuid", "a.id", "'operator'", "revoked"),
+  account: deactivation("a.id = (select subject::uuid from action)", "a.id", "'operator'", "revoked"),
   grant: suspended,
   source: suspended,
   issuer: suspended,

@@ -8,7 +8,7 @@ import { coversIntent, nextCertificates, pathOf, selectionPaths, type SelectionP
 const pageSize = 10_000;
 const serialsShown = 10;
 
-// 1 subject · 2 3 cursor · 4 how many
+// 1 subject · 2 3 cursor · 4 how many · 5 issued by then, null for all
 const pageOf = (path: SelectionPath): string =>
   `with a as (
      select $1::text as subject, $2::timestamptz as cursor_not_after, $3::bytea as cursor_serial
@@ -16,7 +16,8 @@ const pageOf = (path: SelectionPath): string =>
      select c.* from a, lateral (${nextCertificates(path, "$4")}) c
    ), covered as (
      select p.*, r.serial is not null as revoked, ${isInformed("p")} as informed
-     from page p left join lateral (select serial from revocation where serial = p.serial offset 0) r on true where p.covered
+     from page p left join lateral (select serial from revocation where serial = p.serial offset 0) r on true
+     where p.covered and ($5::timestamptz is null or p.issued_at <= $5)
    ), profiles as (
      select profile, informed, count(*) as certificates, max(not_after) as ends from covered where not revoked group by profile, informed
    )
@@ -49,10 +50,20 @@ interface PageRow {
 
 const later = (one: Date | null, other: Date): Date => (one === null || other > one ? other : one);
 
-/** Counts what is covered at `now`. */
-export async function readCoverage(db: Database, of: RevocationSubject, now: Date): Promise<RevocationCoverage> {
+/** Counts what is covered at `now`: all of it, or what was issued by `issuedUntil`. */
+export async function readCoverage(
+  db: Database,
+  of: RevocationSubject,
+  now: Date,
+  issuedUntil?: Date,
+): Promise<RevocationCoverage> {
   async function readPageBehind(cursor: readonly [Date, Buffer]): Promise<PageRow> {
-    const [row] = await db.run<PageRow>(coveragePages[pathOf(of)], [of.subject, ...cursor, pageSize]);
+    const [row] = await db.run<PageRow>(coveragePages[pathOf(of)], [
+      of.subject,
+      ...cursor,
+      pageSize,
+      issuedUntil ?? null,
+    ]);
     if (row === undefined) throw new Error("a statement of one row has none");
     return row;
   }

@@ -30,9 +30,8 @@ const suspends = (s: string, evidence: string, issuer: string, lineage: string):
 export const notSuspended = (evidence: string, issuer: string, lineage = "null::bytea"): string =>
   `not exists (select from issuance_suspension s where s.lifted_at is null and ${suspends("s", evidence, issuer, lineage)})`;
 
-/** True of an intent `i` that the action `x` covers. */
-export const coversIntent = (x: string, i: string): string =>
-  `case ${x}.kind when 'identity' then ${i}.identity_name = ${x}.subject
+const covers = (x: string, i: string, more: string): string =>
+  `case ${x}.kind ${more}
      when 'key' then encode(${i}.spki_sha256, 'hex') = ${x}.subject
      when 'account' then ${i}.account_id::text = ${x}.subject
      when 'issuer' then ${i}.issuer_id::text = ${x}.subject
@@ -41,6 +40,19 @@ export const coversIntent = (x: string, i: string): string =>
      when 'task' then ${byDelegation(`${i}.evidence`, `${x}.subject`)}
      when 'delegator' then ${byDelegation(`${i}.evidence`, `${x}.subject`)}
      else false end`;
+
+/** True of an intent `i` that the action `x` covers. */
+export const coversIntent = (x: string, i: string): string =>
+  covers(x, i, `when 'identity' then ${i}.identity_name = ${x}.subject`);
+
+/** True of a certificate `c` that the action `x` covers, without an index: for a few of them. */
+export const coversCertificate = (x: string, c: string): string =>
+  covers(
+    x,
+    c,
+    `when 'certificate' then ${c}.serial = decode(${x}.subject, 'hex')
+     when 'identity' then ${c}.identity_id = (select id from identity where name = ${x}.subject)`,
+  );
 
 /** How certificates are found: each way is a statement of its own, planned by itself. */
 export type SelectionPath = (typeof selectionPaths)[number];

@@ -176,7 +176,10 @@ t.test("a count that has grown is no reason to go on", async (t) => {
   const reply = await revoke({ identity: flow.spiffeId }, { dryRun: false, expectAtMost: 1 });
   t.match(reply, {
     status: 409,
-    body: { type: "urn:mayfly:error:conflict", detail: /^2 certificates .* more than 1$/ },
+    body: {
+      type: "urn:mayfly:error:conflict",
+      detail: /^2 certificates .* more than 1$/,
+    },
   });
   t.same(await stateOf(flow.spiffeId), ["valid", "valid"]);
 });

@@ -40,6 +40,9 @@ const ordered = (kind: RevocationKind, subject: string, changes: Partial<NewRevo
 /** Begins and carries out, in one process. */
 async function revoke(revocation: NewRevocation, batch = 3): Promise<void> {
   await store.begin(revocation, new Date());
+  await carryOut(revocation, batch);
+}
+async function carryOut(revocation: NewRevocation, batch = 3): Promise<void> {
   await progress.close(revocation.id);
   while ((await progress.step(revocation2(revocation), batch)) === "running");
 }
@@ -183,7 +186,8 @@ for (const { kind, subject, covered, other } of cases) {
       revokedBefore: 0,
       serials: { length: 7 },
     });
-    await revoke(of);
+    await requireCounted(t, of, ours.slice(0, 3), covered);
+    await carryOut(of);
 
     for (const one of ours) t.ok(await isRevoked(one));
     for (const one of [expired, ...theirs]) t.notOk(await isRevoked(one));
@@ -202,6 +206,22 @@ for (const { kind, subject, covered, other } of cases) {
     await requireToldOf(t, of.id, 8);
     await requireStopped(t, kind, covered);
   });
+}
+
+/** Of seven certificates, three of which are from before, and one under way: begins it, at the second attempt, where no more may have come. */
+async function requireCounted(t: Test, of: NewRevocation, before: readonly Intent[], covered: Case["covered"]) {
+  const serials = before.map(({ serial }) => serial);
+  await query(db, "update certificate set issued_at = now() - interval '1 day' where serial = any($1)", [serials]);
+  const issuedAfter = await store.recordedUntil();
+  t.match(await store.coverage(of, new Date(), issuedAfter), { certificates: 3 });
+
+  t.equal(await store.beginAtMost(of, new Date(), { atMost: 4, issuedAfter }), undefined, "four and one under way");
+  t.equal(await store.read(of.id), undefined);
+  const intent = intentFor({ ...(await ofAccount()), ...(await covered()) });
+  t.equal(await ledger.intend(intent), "intended", "nothing was stopped");
+  await query(db, "update issuance_intent set abandoned_at = now() where serial = $1", [intent.serial]);
+
+  t.match(await store.beginAtMost(of, new Date(), { atMost: 5, issuedAfter }), { id: of.id, state: "running" });
 }
 
 /** The door of the listener has no order, and no condition but the serial's: what stops an order is looked at with one. */
