@@ -1,6 +1,7 @@
 /** The OCSP responder, its routes, and what keeps its responses fresh. */
 import type { FastifyInstance } from "fastify";
 
+import { sourceAddress } from "./acme/limits/sourceAddress.ts";
 import { createOcspResponder } from "./authority/revocation/ocspResponder.ts";
 import { createOcspUpkeep } from "./authority/revocation/ocspUpkeep.ts";
 import { createSignatureBudget } from "./authority/revocation/signatureBudget.ts";
@@ -45,13 +46,16 @@ export function openOcsp(
     onSigned: (why: "asked" | "nonce" | "ahead") => metrics.ocspSigned(why),
     onTrouble: (error: unknown) => log.error({ err: error }, "an OCSP response could not be made"),
   };
+  const budget = createSignatureBudget(revocation.ocspSignaturesPerSecond);
+  // Half of it, so that nonces leave the other half to what is signed for everybody.
+  const nonceBudget = createSignatureBudget(Math.floor(revocation.ocspSignaturesPerSecond / 2), budget);
   const responder = createOcspResponder({
     ...common,
     issuers: () => issuers.all(),
     lookBackSeconds: Math.ceil(database.statementTimeoutMs / 1000) + graceSeconds,
     cacheBytes: revocation.ocspMemoryBytes,
-    answersNonces: revocation.ocspNonce === "answer",
-    budget: createSignatureBudget(revocation.ocspSignaturesPerSecond),
+    budget,
+    nonceBudget: revocation.ocspNonce === "answer" ? nonceBudget : undefined,
     isPassing: (error) => error instanceof KeyUnavailable || (error instanceof Problem && error.status === 503),
   });
   const upkeep = createOcspUpkeep({
@@ -66,7 +70,11 @@ export function openOcsp(
   });
   return {
     routes: ocspRoutes({
-      responder,
+      responder: {
+        answer: (request, issuerId, address) =>
+          responder.answer(request, issuerId, () => sourceAddress(address) ?? "unknown"),
+        knows: (issuerId) => responder.knows(issuerId),
+      },
       now,
       cacheSeconds: revocation.ocspCacheSeconds,
       onAnswered: (outcome, method) => metrics.ocspAnswered(outcome, method),

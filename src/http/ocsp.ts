@@ -10,7 +10,7 @@ import { problem } from "../problem/problem.ts";
 /** Who answers. */
 export interface OcspAnswering {
   /** At once where it can. Does not throw for anything that a request may hold. */
-  answer(request: Uint8Array, issuerId?: string): OcspReply | Promise<OcspReply>;
+  answer(request: Uint8Array, issuerId: string | undefined, address: string): OcspReply | Promise<OcspReply>;
   /** Whether there is an issuer of this id to answer for. */
   knows(issuerId: string): boolean;
 }
@@ -73,7 +73,7 @@ export function ocspRoutes({ responder, now, cacheSeconds, onAnswered }: OcspRou
         onAnswered(said.outcome, request.method);
         return send(said, request, reply.header("content-type", responseType));
       };
-      const said = responder.answer(octets, issuerId);
+      const said = responder.answer(octets, issuerId, request.ip);
       return said instanceof Promise ? said.then(sent) : sent(said);
     }
 

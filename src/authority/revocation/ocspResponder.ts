@@ -2,34 +2,26 @@
  * The OCSP responder (RFC 6960, RFC 5019, RFC 9654): says `good` or `revoked` of certificates that this authority recorded, and nothing of any
  * other one. What it says is signed once and kept in the database; of a response that was asked for lately each process remembers the octets.
  */
-import { createLru } from "../../cache/lru.ts";
 import { isSerialNumber } from "../../x509/certificate.ts";
 import { DerError } from "../../x509/der.ts";
-import { type CertIdHash, readOcspRequest } from "../../x509/ocspRequest.ts";
+import { readOcspRequest } from "../../x509/ocspRequest.ts";
 import { type OcspError, ocspErrorResponses } from "../../x509/ocspResponse.ts";
-import type { OcspResponseStore, RecordedStatus, StoredResponse } from "../ocspPorts.ts";
-import { answerableIssuers, type Meant } from "./answerableIssuers.ts";
+import type { StoredResponse } from "../ocspPorts.ts";
+import { type AnswerableIssuers, answerableIssuers } from "./answerableIssuers.ts";
+import { createFairShare } from "./fairShare.ts";
 import type { ResponseIssuer } from "./prepareResponse.ts";
-import type { SignatureBudget } from "./signatureBudget.ts";
-import { signResponse } from "./signResponse.ts";
+import { createRememberedResponses, keyOfResponse } from "./rememberedResponses.ts";
+import { type Asked, createResponseSource, type ResponseSourceParts } from "./responseSource.ts";
 
-export interface OcspResponderParts {
-  readonly store: OcspResponseStore;
+export interface OcspResponderParts extends ResponseSourceParts {
   /** Issuers whose keys are here and whose certificates count. */
   readonly issuers: () => readonly ResponseIssuer[];
-  readonly now: () => Date;
-  readonly lifetimeSeconds: number;
   /** How far back revocations are looked for, each second: what a statement that revokes may take before it is committed, and more. */
   readonly lookBackSeconds: number;
   /** Octets of responses that are remembered. */
   readonly cacheBytes: number;
-  /** Whether a request with a nonce gets a response of its own. */
-  readonly answersNonces: boolean;
-  readonly budget: SignatureBudget;
   /** Whether it may be over in a moment: the database or the token is away. */
   readonly isPassing: (error: unknown) => boolean;
-  readonly onSigned: (why: "asked" | "nonce") => void;
-  readonly onTrouble: (error: unknown) => void;
 }
 
 /** What is sent back. */
@@ -45,8 +37,9 @@ export interface OcspResponder {
   /**
    * Answers one DER OCSPRequest; at once where the response is remembered.
    * @param issuerId of the URL; undefined where it names no issuer
+   * @param client who asks, for a fair share of what is looked up at a time
    */
-  answer(request: Uint8Array, issuerId?: string): OcspAnswer | Promise<OcspAnswer>;
+  answer(request: Uint8Array, issuerId?: string, client?: () => string): OcspAnswer | Promise<OcspAnswer>;
   /** Whether an issuer of this id is answered for. */
   knows(issuerId: string): boolean;
   /** Looks again which issuers there are, and forgets what was revoked since. Called each second. */
@@ -54,37 +47,11 @@ export interface OcspResponder {
   readonly remembered: () => number;
 }
 
-/** Nothing that is remembered counts any more where `catchUp` has not come through for so long: the database is away. */
-const trustedMs = 30_000;
-/** And no response counts longer than that without a look at the database: in case a revocation took longer than any is let. */
-const rememberedMs = 300_000;
-/** One that is due for another is looked up again soon: the other one may be there. */
-const dueMs = 5_000;
-
 /** With more revocations than that all is forgotten. */
 const revokedMax = 1_000;
 
 /** Questions to the database at the same time; one more is told to try later. */
 const lookupsMax = 1_000;
-
-/** Octets of a remembered response beside its DER: keys, dates and the map's own. */
-const overheadBytes = 400;
-
-/** A response may be overtaken, by a revocation or another process, so often. */
-const rounds = 3;
-
-/** So far a clock may be put back with nothing made anew: beyond that, what it said before is from the future. */
-const putBackMs = 60_000;
-
-const isBetween = (nowMs: number, sinceMs: number, untilMs: number): boolean =>
-  nowMs >= sinceMs - putBackMs && nowMs < untilMs;
-
-interface Remembered {
-  readonly answer: OcspAnswer;
-  readonly issuerId: string;
-  readonly sinceMs: number;
-  readonly untilMs: number;
-}
 
 const failed = (outcome: OcspError): OcspAnswer => ({
   der: ocspErrorResponses[outcome],
@@ -93,140 +60,22 @@ const failed = (outcome: OcspError): OcspAnswer => ({
 });
 
 export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
-  const { store, now, budget, lifetimeSeconds } = parts;
-  const memory = createLru<string, Remembered>(parts.cacheBytes, (kept) => kept.answer.der.length + overheadBytes);
-  const underWay = new Map<string, Promise<OcspAnswer>>();
+  const { store, now } = parts;
+  const memory = createRememberedResponses(parts.cacheBytes, now().getTime());
+  const look = createLooks(parts, memory);
   let listed: readonly ResponseIssuer[] = parts.issuers();
   let issuers = answerableIssuers(listed);
-  let caughtUpMs = now().getTime();
-  let lookups = 0;
-
-  function answer(request: Uint8Array, issuerId?: string): OcspAnswer | Promise<OcspAnswer> {
-    let read: ReturnType<typeof readOcspRequest>;
-    try {
-      read = readOcspRequest(request);
-    } catch (error) {
-      if (error instanceof DerError) return failed("malformedRequest");
-      throw error;
-    }
-    const [certId, ...more] = read.certIds;
-    // RFC 5019 §2.1.1: one certificate to a request. What is signed ahead speaks of one, and half an answer would be none.
-    if (certId === undefined || more.length > 0) return failed("unauthorized");
-    const meant = issuers.meantBy(certId);
-    if (meant === undefined || (issuerId !== undefined && !meant.has(issuerId))) return failed("unauthorized");
-    if (certId.hash === undefined || !isSerialNumber(certId.serialNumber)) return failed("unauthorized");
-    const asked = { serial: certId.serialNumber, hash: certId.hash, meant };
-    if (parts.answersNonces && read.nonce !== undefined) return guarded(() => live(asked, read.nonce));
-    return remembered(asked);
-  }
-
-  function remembered(asked: Asked): OcspAnswer | Promise<OcspAnswer> {
-    const key = keyOf(asked);
-    const known = memory.get(key);
-    const nowMs = now().getTime();
-    if (
-      known !== undefined &&
-      isBetween(nowMs, known.sinceMs, known.untilMs) &&
-      isBetween(nowMs, caughtUpMs, caughtUpMs + trustedMs)
-    )
-      return asked.meant.has(known.issuerId) ? known.answer : failed("unauthorized");
-    // Many may ask for one at the same moment: one looks it up, with room or without. Who asks about another issuer's gets another answer.
-    const mark = [key, ...asked.meant.keys()].join(" ");
-    const running = underWay.get(mark);
-    if (running !== undefined) return running;
-    const run = guarded(() => looked(asked, key)).finally(() => underWay.delete(mark));
-    underWay.set(mark, run);
-    return run;
-  }
-
-  async function guarded(run: () => Promise<OcspAnswer>): Promise<OcspAnswer> {
-    if (lookups >= lookupsMax) return failed("tryLater");
-    lookups++;
-    try {
-      return await run();
-    } catch (error) {
-      parts.onTrouble(error);
-      return failed(parts.isPassing(error) ? "tryLater" : "internalError");
-    } finally {
-      lookups--;
-    }
-  }
-
-  /** The response of the database, or one that is made now and kept there. */
-  async function looked(asked: Asked, key: string): Promise<OcspAnswer> {
-    for (let round = 0; round < rounds; round++) {
-      const at = now();
-      const found = await find(asked, at);
-      if (found === undefined) return failed("unauthorized");
-      const { response } = found.status;
-      if (response !== undefined && response.refreshAt > at) return remember(key, found, response, at);
-      const made = await madeNow(asked, found, at, response);
-      if (made !== undefined) return made === "tryLater" ? failed(made) : remember(key, found, made, at);
-    }
-    return failed("tryLater");
-  }
-
-  /** Undefined where somebody else was faster, or the certificate was revoked meanwhile. */
-  async function madeNow(
-    asked: Asked,
-    { issuer, status }: Found,
-    at: Date,
-    standing: StoredResponse | undefined,
-  ): Promise<StoredResponse | "tryLater" | undefined> {
-    const signing = budget.take(at.getTime(), () =>
-      signResponse({ ...asked, ...status, issuer, nonce: undefined }, at, lifetimeSeconds),
-    );
-    // One that is due for another still counts.
-    if (signing === undefined) return standing ?? "tryLater";
-    try {
-      const response = await signing;
-      parts.onSigned("asked");
-      return (await store.keep(response, at)) ? response : undefined;
-    } catch (error) {
-      if (standing === undefined) throw error;
-      parts.onTrouble(error);
-      return standing;
-    }
-  }
-
-  /** RFC 9654: a response for this request alone, while there are signatures for it; else the one without a nonce, which it allows. */
-  async function live(asked: Asked, nonce: Buffer | undefined): Promise<OcspAnswer> {
-    const at = now();
-    const found = await find(asked, at);
-    if (found === undefined) return failed("unauthorized");
-    const { issuer, status } = found;
-    const signing = budget.take(at.getTime(), () =>
-      signResponse({ ...asked, ...status, issuer, nonce }, at, lifetimeSeconds),
-    );
-    if (signing === undefined) return await remembered(asked);
-    const { der, revoked } = await signing;
-    parts.onSigned("nonce");
-    return { der, outcome: revoked ? "revoked" : "good", freshness: undefined };
-  }
-
-  /** Undefined for what is not ours, not this issuer's, or expired. */
-  async function find({ serial, hash, meant }: Asked, at: Date): Promise<Found | undefined> {
-    const status = await store.find(serial, hash, at);
-    const issuer = status && meant.get(status.issuerId);
-    return issuer === undefined || status === undefined || status.notAfter < at ? undefined : { issuer, status };
-  }
-
-  function remember(key: string, { status }: Found, response: StoredResponse, at: Date): OcspAnswer {
-    const { der, ...freshness } = response;
-    const kept: OcspAnswer = { der, outcome: status.revocation === null ? "good" : "revoked", freshness };
-    const atMs = at.getTime();
-    // When another one is due all processes look for it at the same time, so that they go on saying the same.
-    const dueAtMs = response.refreshAt > at ? response.refreshAt.getTime() : atMs + dueMs;
-    const lastMs = Math.min(status.notAfter.getTime() + 1, response.nextUpdate.getTime());
-    const untilMs = Math.min(atMs + rememberedMs, dueAtMs, lastMs);
-    memory.set(key, { answer: kept, issuerId: status.issuerId, sinceMs: atMs, untilMs });
-    return kept;
-  }
 
   return {
-    answer,
+    answer(request, issuerId, client = () => "") {
+      const asked = readAsked(request, issuerId, issuers);
+      if (typeof asked === "string") return failed(asked);
+      const { nonce } = asked;
+      if (nonce === undefined || parts.nonceBudget === undefined) return look.remembered(asked, client);
+      return look.live(asked, nonce, client);
+    },
     knows: (issuerId) => issuers.has(issuerId),
-    remembered: () => memory.size,
+    remembered: memory.size,
     async catchUp() {
       const present = parts.issuers();
       if (present.length !== listed.length || present.some((issuer, index) => issuer !== listed[index])) {
@@ -235,24 +84,76 @@ export function createOcspResponder(parts: OcspResponderParts): OcspResponder {
       }
       const startedMs = now().getTime();
       const revoked = await store.revokedLately(parts.lookBackSeconds, revokedMax);
-      if (revoked.length >= revokedMax) memory.clear();
-      for (const serial of revoked)
-        for (const hash of ["sha1", "sha256"] as const) memory.delete(keyOf({ serial, hash }));
-      caughtUpMs = startedMs;
+      memory.heard(revoked.length >= revokedMax ? "all" : revoked, startedMs);
     },
   };
 }
 
-/** One certificate that is asked about. */
-interface Asked {
-  readonly serial: Buffer;
-  readonly hash: CertIdHash;
-  readonly meant: Meant;
+/** What a request asks, or why nothing is said. */
+function readAsked(
+  request: Uint8Array,
+  issuerId: string | undefined,
+  issuers: AnswerableIssuers,
+): (Asked & { readonly nonce: Buffer | undefined }) | OcspError {
+  let read: ReturnType<typeof readOcspRequest>;
+  try {
+    read = readOcspRequest(request);
+  } catch (error) {
+    if (error instanceof DerError) return "malformedRequest";
+    throw error;
+  }
+  const [certId, ...more] = read.certIds;
+  // RFC 5019 §2.1.1: one certificate to a request. What is signed ahead speaks of one, and half an answer would be none.
+  if (certId === undefined || more.length > 0) return "unauthorized";
+  const meant = issuers.meantBy(certId);
+  if (meant === undefined || (issuerId !== undefined && !meant.has(issuerId))) return "unauthorized";
+  if (certId.hash === undefined || !isSerialNumber(certId.serialNumber)) return "unauthorized";
+  return { serial: certId.serialNumber, hash: certId.hash, meant, nonce: read.nonce };
 }
 
-interface Found {
-  readonly issuer: ResponseIssuer;
-  readonly status: RecordedStatus;
-}
+/** Answers that need the database, and perhaps a signature: so many at a time, and no client has more of them than there is room left. */
+function createLooks(parts: OcspResponderParts, memory: ReturnType<typeof createRememberedResponses>) {
+  const source = createResponseSource(parts);
+  const share = createFairShare(lookupsMax);
+  const underWay = new Map<string, Promise<OcspAnswer>>();
 
-const keyOf = ({ serial, hash }: Pick<Asked, "serial" | "hash">): string => hash + serial.toString("latin1");
+  async function guarded<T>(client: string, run: () => Promise<T>): Promise<T | OcspAnswer> {
+    try {
+      const running = share.run(client, run);
+      return running === undefined ? failed("tryLater") : await running;
+    } catch (error) {
+      parts.onTrouble(error);
+      return failed(parts.isPassing(error) ? "tryLater" : "internalError");
+    }
+  }
+
+  async function looked(asked: Asked, key: string): Promise<OcspAnswer> {
+    const found = await source.read(asked);
+    return typeof found === "string" ? failed(found) : memory.keep(key, found.status, found.response, found.at);
+  }
+
+  function remembered(asked: Asked, client: () => string): OcspAnswer | Promise<OcspAnswer> {
+    const key = keyOfResponse(asked);
+    const known = memory.get(key, parts.now().getTime());
+    if (known !== undefined) return asked.meant.has(known.issuerId) ? known.answer : failed("unauthorized");
+    // Many may ask for one at the same moment: one looks it up, with room or without. Who asks about another issuer's gets another answer.
+    const mark = [key, ...asked.meant.keys()].join(" ");
+    const running = underWay.get(mark);
+    if (running !== undefined) return running;
+    const run = guarded(client(), () => looked(asked, key)).finally(() => underWay.delete(mark));
+    underWay.set(mark, run);
+    return run;
+  }
+
+  /** RFC 9654: a response for this request alone, while there are signatures for it; else the one without a nonce, which it allows. */
+  async function live(asked: Asked, nonce: Buffer, client: () => string): Promise<OcspAnswer> {
+    const answer = await guarded(client(), async () => {
+      const made = await source.live(asked, nonce);
+      if (made === undefined || made === "unauthorized") return made && failed(made);
+      return { der: made.der, outcome: made.revoked ? "revoked" : "good", freshness: undefined } as const;
+    });
+    return answer ?? (await remembered(asked, client));
+  }
+
+  return { remembered, live };
+}

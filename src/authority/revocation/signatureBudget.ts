@@ -10,8 +10,11 @@ export interface SignatureBudget {
 /** Milliseconds: sums of fractions come out a little over. */
 const rounding = 0.001;
 
-/** @param perSecond at least 1 */
-export function createSignatureBudget(perSecond: number): SignatureBudget {
+/**
+ * @param perSecond 0 for none
+ * @param whole that it is a part of: what is taken here is taken there as well, and the rest is left to others
+ */
+export function createSignatureBudget(perSecond: number, whole?: SignatureBudget): SignatureBudget {
   const each = 1000 / perSecond;
   // As a token bucket of `perSecond` tokens, kept as the time at which it will be full again.
   let fullAt = 0;
@@ -22,9 +25,11 @@ export function createSignatureBudget(perSecond: number): SignatureBudget {
       fullAt = Math.min(fullAt, nowMs + 1000);
       const next = Math.max(fullAt, nowMs) + each;
       if (next - nowMs > 1000 + rounding || underWay >= perSecond) return undefined;
+      const signing = whole === undefined ? sign() : whole.take(nowMs, sign);
+      if (signing === undefined) return undefined;
       fullAt = next;
       underWay++;
-      return sign().finally(() => {
+      return signing.finally(() => {
         underWay--;
       });
     },

@@ -230,8 +230,14 @@ t.test("a flood finds bounds: signatures a second, memory", async (t) => {
 t.test("more questions at once than the database is to have", async (t) => {
   const ground = await ocspGround();
   const unknown = (): Buffer => Buffer.concat([Buffer.from([0x4f]), randomBytes(15)]);
-  const answers = await Promise.all(Array.from({ length: 1100 }, () => answered(ground, ground.ask(unknown()))));
-  t.equal(answers.filter((one) => one === "tryLater").length, 100);
+  const asking = (client: string, length: number) =>
+    Array.from({ length }, async () =>
+      said(await ground.responder.answer(ground.ask(unknown()), undefined, () => client)),
+    );
+  const [hostile, others] = [asking("one", 10_000), ["two", "three", "four"].map((client) => asking(client, 50))];
+  const refused = (answers: (string | undefined)[]): number => answers.filter((one) => one === "tryLater").length;
+  t.equal(refused(await Promise.all(hostile)), 9_500, "one client has half of the room");
+  for (const each of others) t.equal(refused(await Promise.all(each)), 0, "and others find theirs beside it");
   t.equal(await answered(ground, ground.ask(ground.record())), "good", "afterwards there is room again");
 });
 
@@ -246,7 +252,8 @@ t.test("nonces: ignored, or answered while there are signatures", async (t) => {
   t.same(readOcspRequest(plain).nonce, nonce);
   t.equal(nonceOf(await ignoring.responder.answer(plain)), undefined);
 
-  const ground = await ocspGround({ answersNonces: true, budget: createSignatureBudget(3) });
+  const budget = createSignatureBudget(4);
+  const ground = await ocspGround({ budget, nonceBudget: createSignatureBudget(2, budget) });
   const serial = ground.record();
   await ground.responder.answer(ground.ask(serial));
   const request = ground.ask(serial, { nonce });
@@ -256,13 +263,18 @@ t.test("nonces: ignored, or answered while there are signatures", async (t) => {
     t.equal(answer.freshness, undefined, "nobody may keep it");
   }
   t.equal(nonceOf(await ground.responder.answer(request)), undefined, "the third one gets what is there");
-  t.same(ground.count.signed, ["asked", "nonce", "nonce"]);
+  t.equal(
+    await answered(ground, ground.ask(ground.record())),
+    "good",
+    "what is kept for everybody has signatures left",
+  );
+  t.same(ground.count.signed, ["asked", "nonce", "nonce", "asked"]);
   const record = ground.records.get(serial.toString("hex"));
   if (record !== undefined) record.revocation = { at: ground.clock.now, reason: null };
   ground.clock.now = new Date(ground.clock.now.getTime() + 1000);
   t.equal(await answered(ground, request), "revoked", "a response of its own knows of a revocation at once");
   t.equal(await answered(ground, ground.ask(randomBytes(16), { nonce })), "unauthorized");
-  t.equal(ground.count.signed.length, 4);
+  t.equal(ground.count.signed.length, 5);
 });
 
 t.test("the token is away: what is there goes on; what is not is to be asked for later", async (t) => {

@@ -28,3 +28,17 @@ t.test("no more under way than a second's, however long they take; one that fail
   for (const one of waiting) await t.rejects(async () => await one, { message: "the token is away" });
   t.equal(await budget.take(9_000, done), true);
 });
+
+t.test("a part of a budget leaves the rest of it to others", async (t) => {
+  const whole = createSignatureBudget(10);
+  const half = createSignatureBudget(5, whole);
+  const taken = async (budget: typeof whole, nowMs: number): Promise<number> =>
+    (await Promise.all(Array.from({ length: 25 }, async () => budget.take(nowMs, done)))).filter(Boolean).length;
+  t.equal(await taken(half, 5_000), 5);
+  t.equal(await taken(whole, 5_000), 5);
+  t.equal(await taken(half, 5_100), 0);
+  t.equal(await taken(whole, 60_000), 10);
+  t.equal(await taken(half, 60_000), 0, "where the whole is used up nothing is taken of the part");
+  t.equal(await taken(half, 61_000), 5);
+  t.equal(await taken(createSignatureBudget(0, whole), 90_000), 0);
+});
