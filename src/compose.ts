@@ -108,7 +108,7 @@ async function build(
   await rememberProfiles(db, configuration);
   await issuing.settle(left.intents);
 
-  const listener = createListener(configuration, issuers, issuing, now);
+  const listener = createListener(configuration, issuers, issuing, log, now);
   const server = createServer({
     tls: await listener.tls(),
     logLevel: configuration.log.level,

@@ -4,6 +4,7 @@ import { promises as fs } from "node:fs";
 import type { Server as TlsServer } from "node:https";
 import path from "node:path";
 import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
 
 import { authorizeListener } from "./authority/authorize.ts";
 import type { Issuing } from "./authority/issue.ts";
@@ -39,6 +40,7 @@ export function createListener(
   configuration: Configuration,
   issuers: Issuers,
   issuing: Issuing,
+  log: Logger,
   now: () => Date,
 ): Listener {
   const { tls, externalUrl, dataDir } = configuration;
@@ -59,6 +61,8 @@ export function createListener(
       names: listenerNames(externalUrl),
       issuerCertificate: issuers.active(defaultIssuerName).certificate,
       issue,
+      onUnkept: (error) =>
+        log.error({ err: error }, "the listener's certificate serves, and could not be kept in its file"),
       now: now(),
     });
 

@@ -22,6 +22,8 @@ export interface ListenerCertificateOptions {
   readonly issuerCertificate: Buffer;
   /** Issues for these names and key; resolves to the PEM chain, leaf first. */
   readonly issue: (publicKey: KeyObject) => Promise<string>;
+  /** Told where key and certificate could not be written: they serve all the same, and the next start makes others. */
+  readonly onUnkept: (error: unknown) => void;
   readonly now: Date;
 }
 
@@ -45,8 +47,12 @@ export async function ensureListenerCertificate(
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const key = privateKey.export({ type: "pkcs8", format: "pem" }) as string;
   const certificate = await options.issue(publicKey);
-  await replaceFile(keyFile, key);
-  await replaceFile(certificateFile, certificate);
+  try {
+    await replaceFile(keyFile, key);
+    await replaceFile(certificateFile, certificate);
+  } catch (error) {
+    options.onUnkept(error); // Whoever threw here would be asked again, and have one certificate after the other issued.
+  }
   return { key, certificate, renewed: true };
 }
 

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, randomBytes, X509Certificate, type KeyObject } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -21,6 +21,7 @@ const names: ListenerNames = { dns: ["localhost"], ip: ["127.0.0.1", "::1"] };
 /** A folder with a certificate of three hours in it, and a way to ask for it again. */
 function folder(test: { teardown(action: () => void): unknown }) {
   const directory = mkdtempSync(join(tmpdir(), "mayfly-test-listener-"));
+  const unkept: unknown[] = [];
   test.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const ensure = (hours: number, changes: { names?: ListenerNames; issuerCertificate?: Buffer } = {}) => {
     const now = new Date(start.getTime() + hours * hour);
@@ -30,6 +31,7 @@ function folder(test: { teardown(action: () => void): unknown }) {
       names: asked,
       issuerCertificate: issuing.certificate,
       now,
+      onUnkept: (error: unknown) => void unkept.push(error),
       async issue(publicKey: KeyObject) {
         const authorized = authorizeListener({ ...asked, uri: [], permanentIdentifiers: [] }, profile);
         const { tbs } = prepare(authorized, keyOf(publicKey), issuing, { now, random: randomBytes(14) });
@@ -41,6 +43,7 @@ function folder(test: { teardown(action: () => void): unknown }) {
   };
   return {
     directory,
+    unkept,
     ensure,
     keyFile: join(directory, "listener-key.pem"),
     certificateFile: join(directory, "listener.pem"),
@@ -101,9 +104,20 @@ t.test("where issuing fails the old files stay", async (t) => {
     issuerCertificate: issuing.certificate,
     now: new Date(start.getTime() + 2.5 * hour),
     issue: () => Promise.reject(new Error("token away")),
+    onUnkept: () => t.fail("there is nothing to keep"),
   });
   await t.rejects(failing, { message: "token away" });
   t.equal(readFileSync(keyFile, "utf8"), made.key);
+});
+
+t.test("what cannot be written serves all the same, and is made again by whoever looks for it", async (t) => {
+  const { ensure, directory, certificateFile, unkept } = folder(t);
+  mkdirSync(join(directory, `listener.pem.${process.pid}.new`));
+  const made = await ensure(0);
+  t.ok(new X509Certificate(made.certificate).publicKey.equals(createPublicKey(createPrivateKey(made.key))));
+  t.match(unkept, [{ code: "EISDIR" }]);
+  t.throws(() => statSync(certificateFile), { code: "ENOENT" });
+  t.equal((await ensure(0)).renewed, true);
 });
 
 t.test("the names: the external URL's host, and this machine's own", async (t) => {
