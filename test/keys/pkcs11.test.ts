@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import { createPublicKey, generateKeyPairSync, randomBytes, verify } from "node:crypto";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import ck from "pkcs11js";
 import t, { type Test } from "tap";
@@ -11,6 +10,8 @@ import { openPkcs11, type Pkcs11Options } from "../../src/keys/pkcs11.ts";
 import { KeyUnavailable, type KeyKind, type Signer } from "../../src/keys/signer.ts";
 import { verifySignature } from "../../src/x509/signatureAlgorithm.ts";
 import { addSofthsmToken, softhsmPin, softhsmToken, softhsmUtil, type SofthsmToken } from "../support/softhsm.ts";
+
+t.setTimeout(240_000);
 
 /** SoftHSM 2.6 is of before ML-DSA. */
 const kinds: readonly KeyKind[] = keyKinds.filter((kind) => !isPostQuantum(kind));
@@ -22,10 +23,10 @@ function optionsFor(token: SofthsmToken, overrides: Partial<Pkcs11Options> = {})
   return { module, token: token.token, pinFile, sessions: 4, queueLimit: 500, timeoutMs: 10_000, ...overrides };
 }
 
-/** A fresh token, opened; both end with the test. */
-async function openToken(t: Test, overrides: Partial<Pkcs11Options> = {}) {
+/** A fresh token, opened; both end with the test. What is lost is opened again without a pause where nobody says otherwise. */
+async function openToken(t: Test, overrides: Partial<Pkcs11Options> = {}, reopenPauseMs = 0) {
   const token = softhsmToken(t);
-  const keys = await openPkcs11(optionsFor(token, overrides));
+  const keys = await openPkcs11(optionsFor(token, overrides), { reopenPauseMs });
   t.teardown(() => keys.close());
   return { token, keys };
 }
@@ -255,14 +256,16 @@ t.test("a full queue and a passed deadline are KeyUnavailable, and the token wor
   t.match(refused, { name: "KeyUnavailable", message: /too many operations are waiting/ });
   t.ok(refused instanceof KeyUnavailable);
 
-  const hurried = await openPkcs11(optionsFor(token, { sessions: 1, queueLimit: 5000, timeoutMs: 300 }));
+  const hurried = await openPkcs11(optionsFor(token, { sessions: 1, queueLimit: 20_000, timeoutMs: 2000 }));
   t.teardown(() => hurried.close());
   const slow = await hurried.find({ spki: signer.spki });
   if (!slow) throw new Error("the key is gone");
-  const outcomes = await Promise.allSettled(Array.from({ length: 2000 }, () => slow.sign(message)));
+  const outcomes = await Promise.allSettled(Array.from({ length: 20_000 }, () => slow.sign(message)));
   const late = outcomes.flatMap((each) => (each.status === "rejected" ? [each.reason] : []));
-  t.ok(late.length > 0, "2000 RSA signatures take more than 300 ms");
-  t.ok(late.every((reason) => reason instanceof KeyUnavailable && /did not answer within 300 ms/.test(reason.message)));
+  t.ok(late.length > 0, "20000 RSA signatures take more than 2 s");
+  t.ok(
+    late.every((reason) => reason instanceof KeyUnavailable && /did not answer within 2000 ms/.test(reason.message)),
+  );
   t.ok(isGood(slow, await slow.sign(message)));
 });
 
@@ -275,7 +278,6 @@ t.test("H-28 sessions closed behind our back are opened again, logged in, and th
   const signatures = await Promise.all(Array.from({ length: 20 }, () => signer.sign(message)));
   t.ok(signatures.every((signature) => isGood(signer, signature)));
 
-  await sleep(1100);
   cryptoki.C_CloseAllSessions(slot);
   t.same((await keys.find({ label: "issuing" }))?.spki, signer.spki, "also when the first to notice is a search");
 });
@@ -286,7 +288,6 @@ t.test("H-28 a lost login is no missing key", async (t) => {
   const { cryptoki, session } = intruder(token);
   cryptoki.C_Logout(session);
   t.same((await keys.find({ label: "issuing" }))?.spki, signer.spki);
-  await sleep(1100);
   cryptoki.C_Logout(session);
   await t.rejects(keys.generate("issuing", "ec-p256"), /"issuing" is taken/, "so no second one is made");
 });
@@ -299,7 +300,7 @@ t.test("a module finalized by somebody else is initialized again", async (t) => 
 });
 
 t.test("H-28 a token that stays away is KeyUnavailable, at once after the first try", async (t) => {
-  const { token, keys } = await openToken(t);
+  const { token, keys } = await openToken(t, {}, 600_000);
   const signer = await keys.generate("issuing", "ec-p256");
   intruder(token).cryptoki.C_Finalize();
   rmSync(join(token.directory, "tokens"), { recursive: true });
@@ -409,6 +410,5 @@ t.test("H-28 a PIN refused while running is not tried again, even when it would 
   t.notMatch(shown, /wrong-pin-9999/);
 
   writeFileSync(token.pinFile, softhsmPin);
-  await sleep(1100);
   await t.rejects(signer.sign(message), { name: "KeyUnavailable", message: /refused the PIN/ });
 });

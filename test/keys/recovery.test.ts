@@ -26,11 +26,8 @@ const values = [
   "CKR_FUNCTION_FAILED",
 ];
 
-/** How long a token is left alone after it was opened again; a second where nobody says otherwise. */
-const pauseMs = 50;
-
 /** Returns `value` from the next `times` calls of such a function; counts openings and logins; holds up making keys. */
-function faults(reopenPauseMs = pauseMs) {
+function faults(reopenPauseMs: number) {
   const plan = { calls: ["C_Sign"] as readonly string[], value: "", times: 0, generation: Promise.resolve() };
   const seen = { sessions: 0, logins: 0, generations: 0 };
   const module = (real: Pkcs11Module): Pkcs11Module => ({
@@ -61,11 +58,19 @@ function faults(reopenPauseMs = pauseMs) {
   return { plan, seen, replacements: { module, reopenPauseMs } };
 }
 
-async function opened(t: Test, overrides: Partial<Pkcs11Options> = {}, reopenPauseMs = pauseMs) {
+async function opened(t: Test, overrides: Partial<Pkcs11Options> = {}, reopenPauseMs = 0) {
   const token = softhsmToken(t);
   const { module, pinFile } = token;
   const injected = faults(reopenPauseMs);
-  const options = { module, token: token.token, pinFile, sessions: 2, queueLimit: 100, timeoutMs: 5000, ...overrides };
+  const options = {
+    module,
+    token: token.token,
+    pinFile,
+    sessions: 2,
+    queueLimit: 100,
+    timeoutMs: 30_000,
+    ...overrides,
+  };
   const keys = await openPkcs11(options, injected.replacements);
   t.teardown(() => keys.close());
   return { ...injected, keys, token, signer: await keys.generate("issuing", "ec-p256") };
@@ -76,7 +81,6 @@ for (const signing of ["inThread", "threads"] as const) {
     t.test(`${signing}: ${call} that returns one of these is made up for by reopening and logging in`, async (t) => {
       const { plan, seen, signer } = await opened(t, { signing });
       for (const value of values) {
-        await sleep(pauseMs + 10);
         const before = { ...seen };
         Object.assign(plan, { calls: [call], value, times: 1 });
         await t.resolves(signAndVerify(signer), value);
