@@ -53,7 +53,7 @@ export function openRevocation(
         if (list !== undefined) return list;
         return shard < (issuers.byId(issuerId)?.crlShards ?? 0) ? "none" : undefined;
       },
-      read: (issuerId, shard) => lists.read({ issuerId, shard }),
+      read: (issuerId, shard, end) => lists.read({ issuerId, shard }, end),
       cacheSeconds: crlCacheSeconds,
       now,
     }),

@@ -2,6 +2,7 @@
  * Revocation lists for relying parties: `/crl/<issuer>/<shard>.crl`, the URLs in certificates (RFC 5280 §4.2.1.13, RFC 2585 §3), with the
  * validators and lifetimes that caches go by (RFC 9110 §8.8 and §13, RFC 9111).
  */
+import { finished } from "node:stream";
 import type { FastifyInstance, FastifyReply } from "fastify";
 
 import { problem } from "../problem/problem.ts";
@@ -18,8 +19,11 @@ export interface ListFacts {
 export interface CertificateListRoutesOptions {
   /** The list that stands; `none` where it is still to be made, and undefined where no certificate names such a list. */
   readonly find: (issuerId: string, shard: number) => Promise<ListFacts | "none" | undefined>;
-  /** With its octets. */
-  readonly read: (issuerId: string, shard: number) => Promise<{ list: ListFacts; der: Buffer } | undefined>;
+  /**
+   * With its octets, which are there until they are released; `busy` where there is no room for more that are sent.
+   * @param end ends the sending, where it is slow and others need the room
+   */
+  readonly read: (issuerId: string, shard: number, end: () => void) => Promise<LentList | "busy" | undefined>;
   /** How long caches may keep a list without asking again, and never beyond its nextUpdate. */
   readonly cacheSeconds: number;
   readonly now: () => Date;
@@ -30,7 +34,13 @@ export interface CertificateListRoutesOptions {
 /** A minute, and 64 KiB a second: each list that is being sent stays in memory, also when there is a newer one. */
 const sendingMsDefault = (octets: number): number => 60_000 + octets / 65.536;
 
-/** How soon whoever asked for a list that is still to be made comes again; seconds. */
+export interface LentList {
+  readonly list: ListFacts;
+  readonly der: Buffer;
+  readonly release: () => void;
+}
+
+/** How soon whoever asked for a list that is still to be made, or has no room, comes again; seconds. */
 const retryAfterSeconds = 5;
 
 export function certificateListRoutes(options: CertificateListRoutesOptions) {
@@ -44,9 +54,12 @@ export function certificateListRoutes(options: CertificateListRoutesOptions) {
         setHeaders(reply, standing, options);
         return reply.code(304).send();
       }
-      const found = await options.read(place.issuerId, place.shard);
+      const found = await options.read(place.issuerId, place.shard, () => reply.raw.destroy());
+      if (found === "busy")
+        throw problem("unavailable", "too many revocation lists are being sent right now", { retryAfterSeconds });
       if (found === undefined)
         throw problem("unavailable", "this revocation list is not made yet", { retryAfterSeconds });
+      finished(reply.raw, found.release);
       setHeaders(reply, found.list, options);
       endIfSlow(reply, (options.sendingMs ?? sendingMsDefault)(found.der.length));
       return reply.header("content-type", "application/pkix-crl").send(found.der);

@@ -76,7 +76,7 @@ t.test("a revocation list that is taken by drops", async (t) => {
   await server.register(
     certificateListRoutes({
       find: async () => facts,
-      read: async () => ({ list: facts, der: large }),
+      read: async () => ({ list: facts, der: large, release: () => undefined }),
       cacheSeconds: 300,
       now: () => at,
       sendingMs: () => 1_000,

@@ -31,7 +31,7 @@ async function serverWith(options: { now?: string; cacheSeconds?: number; unmade
       },
       async read(_id, shard) {
         reads.push(shard);
-        return options.unmade === true ? undefined : { list: facts, der };
+        return options.unmade === true ? undefined : { list: facts, der, release: () => undefined };
       },
       cacheSeconds: options.cacheSeconds ?? 300,
       now: () => new Date(options.now ?? "2026-11-26T13:00:00.500Z"),
