@@ -36,8 +36,8 @@ export function openRevocationActions(
   /** What was published before this process looked for lists is what it shows. */
   async function beat(): Promise<void> {
     await lists.all();
-    await processes.beat(lists.knownAt() > published.at ? published.actions : []);
-    published = { actions: await processes.unshown(), at: performance.now() };
+    const actions = await processes.beat(lists.knownAt() > published.at ? published.actions : []);
+    published = { actions, at: performance.now() };
   }
 
   const jobs = startJobs(

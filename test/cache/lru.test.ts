@@ -48,7 +48,8 @@ for (const limit of [1, 2, 3, 10]) {
       }
       expected.length = Math.min(expected.length, limit);
       const kept = [...lru.entries()].map(([each]) => each);
-      if (lru.size !== kept.length || kept.join() !== expected.join()) t.fail(`${kept.join()} and not ${expected.join()} at ${n}`);
+      if (lru.size !== kept.length || kept.join() !== expected.join())
+        t.fail(`${kept.join()} and not ${expected.join()} at ${n}`);
     }
     t.equal(lru.size, expected.length);
   });

@@ -33,20 +33,37 @@ t.test("each process says what it shows, whoever revoked it", async (t) => {
   await second.beat([]);
   for (const createdBy of ["operator", "account:1", "certificate key"]) {
     const id = await published(createdBy, 0);
-    t.ok((await first.unshown()).includes(id), createdBy);
+    t.ok((await first.beat([])).includes(id), createdBy);
     t.same(await shownBy(id), { first: false, second: false });
-    await first.beat([id]);
-    t.notOk((await first.unshown()).includes(id));
-    t.ok((await second.unshown()).includes(id));
+    t.notOk((await first.beat([id])).includes(id), "at once");
+    t.notOk((await first.beat([])).includes(id));
+    t.ok((await second.beat([])).includes(id));
     t.same(await shownBy(id), { first: true, second: false });
     await second.beat([id]);
     t.same(await shownBy(id), { first: true, second: true });
   }
 });
 
+t.test(
+  "what is found to be published is told of by the same statement, to the first who asks and to all others",
+  async (t) => {
+    const id = newId(new Date());
+    await query(
+      db,
+      `insert into revocation_action (id, kind, subject, created_by, state, done_at)
+     values ($1, 'certificate', 'aa', 'operator', 'done', now())`,
+      [id],
+    );
+    t.ok((await first.beat([])).includes(id));
+    t.match(await store.read(id), { publishedAt: Date });
+    t.ok((await second.beat([])).includes(id));
+    t.notOk((await first.beat([id])).includes(id));
+  },
+);
+
 t.test("what clients revoked a while ago is not looked for each second; what operators did is", async (t) => {
   const [client, operator] = [await published("account:1", 120), await published("operator", 120)];
-  const unshown = await first.unshown();
+  const unshown = await first.beat([]);
   t.notOk(unshown.includes(client));
   t.ok(unshown.includes(operator));
 });
