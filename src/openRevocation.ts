@@ -43,7 +43,10 @@ export function openRevocation(
     onUnknown: (error) => log.warn({ err: error }, "revocation lists are served as they were known last"),
   });
   const late = (): PublishedList[] =>
-    lists.known().filter((list) => isLate(list, now()) && issuers.byId(list.issuerId));
+    lists.known().filter((list) => {
+      const issuer = issuers.byId(list.issuerId);
+      return issuer !== undefined && issuer.notAfter > now() && isLate(list, now()); // After its end none is made.
+    });
   const tell = teller(log);
   return {
     lists,

@@ -12,6 +12,7 @@ import { lint, LintFailed, type LintedCertificate } from "./lint.ts";
 import { type IntendedCertificate, lintIntent } from "./lintIntent.ts";
 import type { Intent, IssuanceLedger, NotIntended, OpenIntent, RefusedIssuance } from "./ports.ts";
 import { prepare, type PreparedCertificate } from "./prepare.ts";
+import { ValidityRefused, validityOf } from "./profile.ts";
 import { serialRandomOctets } from "./serialNumber.ts";
 import { signCertificate } from "./signCertificate.ts";
 
@@ -91,9 +92,7 @@ export function createIssuing(parts: IssuingParts): Issuing {
     intend: Intend,
   ): Promise<IssueOutcome | { outcome: "notIssuing" }> {
     issuer.key.requireReady(); // While nothing is written, whoever asks may simply ask again.
-    const linted = await lintOrRefuse(
-      prepare(authorized, publicKey, issuer, { now: now(), random: randomBytes(serialRandomOctets) }),
-    );
+    const linted = await lintOrRefuse(prepareBy(issuer, authorized, publicKey));
     const intended = await intend(intentOf(linted));
     if (intended !== "intended") return { outcome: intended };
     const serial = linted.serialNumber;
@@ -105,6 +104,17 @@ export function createIssuing(parts: IssuingParts): Issuing {
     } catch (error) {
       onUnfinished(serial, error);
       return { outcome: "unfinished", serial };
+    }
+  }
+
+  /** An issuer that ends too soon for what profile and evidence allow is no fault of who asks: the next one will do. */
+  function prepareBy(issuer: Issuer, authorized: Authorized, publicKey: PublicKey): PreparedCertificate {
+    const at = now();
+    try {
+      return prepare(authorized, publicKey, issuer, { now: at, random: randomBytes(serialRandomOctets) });
+    } catch (error) {
+      if (!(error instanceof ValidityRefused) || !isAllowed(authorized, at)) throw error;
+      throw new KeyUnavailable(`the issuer of the line ${issuer.name} ends too soon: ${error.message}`);
     }
   }
 
@@ -184,6 +194,17 @@ export function createIssuing(parts: IssuingParts): Issuing {
   }
 
   return { issue, settle };
+}
+
+/** Whether an issuer without an end could give this validity. */
+function isAllowed({ profile, validity }: Authorized, now: Date): boolean {
+  try {
+    validityOf(profile, now, validity);
+    return true;
+  } catch (error) {
+    if (error instanceof ValidityRefused) return false;
+    throw error;
+  }
 }
 
 function intentOf(linted: PreparedCertificate): Intent {

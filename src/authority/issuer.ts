@@ -24,6 +24,7 @@ export interface Issuer {
   /** DER Name: the subject of the CA certificate, the issuer of its leaves. */
   readonly subject: Buffer;
   readonly subjectKeyIdentifier: Buffer;
+  readonly notBefore: Date;
   readonly notAfter: Date;
   readonly key: IssuingKey;
   /** PEM of what follows the leaf in the default chain, without the root (RFC 8555 §7.4.2). */
@@ -51,7 +52,7 @@ export interface TrustAnchor {
  * counts in all of them two seconds later.
  */
 export interface Issuers {
-  /** What issues for this line now. @throws {KeyUnavailable} where there is none, or its key is not here */
+  /** What issues for this line now. @throws {KeyUnavailable} where there is none, its key is not here, or its certificate is not valid now */
   active(name: string): Issuer;
   /** One whose key is here and that is not retired: published, active or retiring. */
   byId(id: string): Issuer | undefined;

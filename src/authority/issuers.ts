@@ -139,6 +139,7 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     active(name) {
       const issuer = view.active.get(name);
       if (issuer === undefined) throw new KeyUnavailable(`no issuer of the line ${name} is active here`);
+      requireValid(issuer, options.now());
       return issuer;
     },
     byId: (id) => view.usable.get(id),
@@ -253,6 +254,16 @@ function requireTrustDomain(certificates: readonly Buffer[], trustDomain: string
   }
 }
 
+/** A clock may be so far behind the one by which an issuer was made. */
+const clockDifferenceMs = 3_600_000;
+
+/** What an issuer signs that has ended, or that a clock made which was far ahead, no relying party takes. @throws {KeyUnavailable} */
+function requireValid({ name, notBefore, notAfter }: Issuer, now: Date): void {
+  if (notAfter > now && notBefore.getTime() - clockDifferenceMs <= now.getTime()) return;
+  const validity = `from ${notBefore.toISOString()} until ${notAfter.toISOString()}`;
+  throw new KeyUnavailable(`the issuer of the line ${name} is valid ${validity}, and it is ${now.toISOString()} here`);
+}
+
 /** The serial number's octet by which revoked certificates are told in lists; see `serialNumber`. */
 const listOctet = 2;
 
@@ -268,6 +279,7 @@ function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publi
     certificate: stored.certificate,
     subject: certificate.subject,
     subjectKeyIdentifier: keyIdentifierIn(certificate),
+    notBefore: certificate.notBefore,
     notAfter: certificate.notAfter,
     key,
     chainPem,

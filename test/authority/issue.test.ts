@@ -122,6 +122,20 @@ t.test("serial numbers are drawn anew each time", async (t) => {
   t.equal(new Set(intents.map(({ serial }) => serial.toString("hex"))).size, 20);
 });
 
+t.test("an issuer that ends too soon is our fault, and evidence that does is not", async (t) => {
+  const authorized = authorizedWorkload();
+  const short = { ...authorized, validity: { notAfterCap: now } };
+  const long = { ...authorized, validity: { notAfter: new Date(now.getTime() + 7_200_000) } };
+  const { events, parts } = scene();
+  await t.rejects(createIssuing(parts).issue(short, p256()), { name: "ValidityRefused" });
+  const ending = { ...parts.issuers.active("default"), notAfter: now };
+  const issuing = createIssuing({ ...parts, issuers: { ...parts.issuers, active: () => ending } });
+  for (const asked of [authorized, long])
+    await t.rejects(issuing.issue(asked, p256()), { name: "KeyUnavailable", message: /default ends too soon: / });
+  await t.rejects(issuing.issue(short, p256()), { name: "ValidityRefused" });
+  t.same(events, [], "nothing was written or signed");
+});
+
 t.test("an order that is not ready is not signed for", async (t) => {
   const { events, parts } = scene({ intend: async () => "notReady" });
   t.same(await createIssuing(parts).issue(authorizedWorkload(), p256()), { outcome: "notReady" });

@@ -42,7 +42,8 @@ async function another(keys: ReturnType<typeof memoryKeys>, like: StoredIssuer, 
   const label = `issuing-${changes.generation ?? 2}`;
   const { spki } = await keys.generate(label, "ec-p256");
   const { subject } = subjectOf(like.certificate ?? Buffer.alloc(0));
-  const certificate = await (await otherCa("Root")).certify({ subject, spki });
+  const validity = { notBefore: new Date(now.getTime() - 60_000), notAfter: new Date(now.getTime() + 86_400_000) };
+  const certificate = await (await otherCa("Root")).certify({ subject, spki }, validity);
   return { ...like, id: label, generation: 2, keyLabel: label, certificate, ...changes };
 }
 
@@ -84,6 +85,25 @@ t.test("a line without an active issuer, or whose key is elsewhere, cannot issue
   t.equal(issuers.active("default").state, "active");
   t.match(unusable, [/^the key of the issuing CA \(label issuing-2\) is not among the keys in memory/]);
   t.equal(unusable.length, 1, "said once");
+});
+
+t.test("an issuer that has ended, or that a clock made which was far ahead, issues nothing", async (t) => {
+  const { keys, store } = await memoryHierarchy(now);
+  const clock = { now };
+  const issuers = await openIssuers({ keys, store, trustDomain, publicUrl: "https://ca.test", now: () => clock.now });
+  const { notBefore, notAfter, id } = issuers.active("default");
+  for (const [at, issues] of [
+    [notAfter.getTime() - 1, true],
+    [notAfter.getTime(), false],
+    [notAfter.getTime() + 1e10, false],
+    [notBefore.getTime() - 3_600_000, true],
+    [notBefore.getTime() - 3_600_001, false],
+  ] as const) {
+    clock.now = new Date(at);
+    if (issues) t.equal(issuers.active("default").id, id);
+    else t.throws(() => issuers.active("default"), { name: "KeyUnavailable", message: /is valid from .* until / });
+    t.equal(issuers.byId(id)?.id, id, "what it issued is still told of");
+  }
 });
 
 t.test("an issuer that waits for its certificate is nothing yet", async (t) => {

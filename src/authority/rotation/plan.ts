@@ -136,7 +136,10 @@ function movesOfNext(
   const common = { kind: line.kind, name: line.name, id: next.id };
   if (next.state === "prepared") return [{ ...common, act: "publish", at: next.createdAt }];
   const previous = active?.id ?? null;
-  return [{ ...common, act: "activate", previous, at: activateAt(next, active, line, facts) }];
+  // One that another clock made, or that came in from elsewhere, may not be valid yet.
+  const begins = [next, rootOf(next, facts.issuers)].flatMap((one) => one?.validity?.notBefore ?? []);
+  const at = latest(activateAt(next, active, line, facts), ...begins);
+  return [{ ...common, act: "activate", previous, at }];
 }
 
 /** Undefined where nothing can follow that would last longer. */
