@@ -197,6 +197,7 @@ export function createRotation(parts: RotationParts): Rotation {
       const next = stored.find((one) => one.id === id);
       if (next === undefined) throw new NotMoved("there is no such issuer");
       if (next.certificate === null) throw new NotMoved("the issuer waits for its certificate");
+      requireValid(next.certificate, parts.now());
       const active = stored.find(
         ({ kind, name, state: at }) => kind === next.kind && name === next.name && at === "active",
       );
@@ -220,6 +221,13 @@ export function createRotation(parts: RotationParts): Rotation {
       await orRefused(await store.retire(id, actor, anyway), id, expected);
     },
   };
+}
+
+/** What signs while it is not valid signs nothing that anybody takes, and issuing by it is refused. @throws {NotMoved} */
+function requireValid(certificate: Buffer, now: Date): void {
+  const { notBefore, notAfter } = readCertificate(certificate, { lenient: true });
+  if (notBefore <= now && now < notAfter) return;
+  throw new NotMoved(`the issuer is valid from ${notBefore.toISOString()} until ${notAfter.toISOString()}`);
 }
 
 /** Moves that follow each other at once, such as prepared and published, are made in one go. */
