@@ -120,6 +120,7 @@ export async function openFoundation(
       ...configuration.hierarchy,
       ...firstIssuing(configuration),
       crlShards: configuration.revocation.crlShards,
+      publicUrl: configuration.revocation.publicUrl,
       now: now(),
     });
     const issuers = await openIssuers({

@@ -101,7 +101,11 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
   const quarantines = quarantineRoutes({ store: quarantineStore, externalUrl, identityNameOf });
   const certificateLists = certificateListAdministration({
     all: () => parts.revocation.lists.all(),
-    urlOf: ({ issuerId, shard }) => foundation.issuers.byId(issuerId)?.listUrl(shard),
+    urlOf: ({ issuerId, shard }) =>
+      foundation.issuers
+        .listIssuers()
+        .find(({ id }) => id === issuerId)
+        ?.listUrl(shard),
   });
   const issuers = issuerRoutes({
     rotation: parts.rotation,

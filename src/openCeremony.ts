@@ -62,6 +62,7 @@ export async function openCeremony(configuration: Configuration, place: Ceremony
     trustDomain,
     keyLabel: configuration.keys.label,
     crlShards: 16,
+    publicUrl: configuration.revocation.publicUrl,
     actor: place.actor,
     now,
     random: randomBytes,

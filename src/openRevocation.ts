@@ -31,11 +31,16 @@ const toldEveryMs = 60_000;
 /** Opens them; nothing is made before the first round. */
 export function openRevocation(
   configuration: Configuration,
-  { db, issuers, log }: Foundation,
+  { db, issuers: all, log }: Foundation,
   metrics: Pick<Metrics, "certificateListFailed">,
   now: () => Date,
 ): OpenRevocation {
   const { crlLifetimeSeconds, crlIntervalSeconds, crlCacheSeconds, crlMemoryBytes } = configuration.revocation;
+  // Those with lists: the roots, too.
+  const issuers = {
+    listIssuers: () => all.listIssuers(),
+    byId: (id: string) => all.listIssuers().find((one) => one.id === id),
+  };
   const store = createCertificateListStore(db);
   const lists = openStandingLists({
     store,

@@ -50,6 +50,7 @@ export function openRotation(
     trustDomain,
     keyLabel: configuration.keys.label,
     crlShards: revocation.crlShards,
+    publicUrl: revocation.publicUrl,
     now,
     store,
     issuers,

@@ -6,7 +6,9 @@ import t, { type Test } from "tap";
 import { defaultProfiles } from "../src/config/schema.ts";
 import { readDistributedList } from "../src/x509/certificateList.ts";
 import { readCertificate } from "../src/x509/certificate.ts";
+import { oids } from "../src/x509/oid.ts";
 import { pemEncode } from "../src/x509/pem.ts";
+import { readCRLDistributionPoints } from "../src/x509/revocationExtensions.ts";
 import { acmeDriver } from "./support/acmeDriver.ts";
 import { issued, leafOf, query } from "./support/acmeFlows.ts";
 import { certificateAuthority, freePort, type TestAuthority } from "./support/certificateAuthority.ts";
@@ -33,6 +35,12 @@ const get = async (url: string): Promise<{ status: number; body: Buffer; headers
   return { status: response.status, body: Buffer.from(await response.arrayBuffer()), headers: response.headers };
 };
 
+/** The one list that a CA certificate names. */
+function pointerOf(certificate: Buffer): string {
+  const value = readCertificate(certificate).extensions.find(({ oid }) => oid === oids.cRLDistributionPoints)?.value;
+  return readCRLDistributionPoints(value ?? Buffer.alloc(0))[0] ?? "";
+}
+
 /** Waits for what comes true a round of work later. */
 async function until(condition: () => Promise<boolean>): Promise<number> {
   const start = performance.now();
@@ -56,18 +64,22 @@ t.test("from the certificate's own URL, over plain HTTP, OpenSSL learns that it 
     t.match(shown, `URI:${urlOf(chain)}`);
     await until(async () => (await get(urlOf(chain))).status === 200);
   }
+  const rootUrl = pointerOf(issuer.certificate);
+  t.equal(rootUrl, `${publicUrl}/crl/${ca.authority.issuers.roots()[0]?.id}/0.crl`);
+  await until(async () => (await get(rootUrl)).status === 200);
   const dir = t.testdir();
+  /** The whole chain: the leaf by its issuer's list, the issuing CA and the root by the root's. */
   const check = async ({ chain }: { chain: string }): Promise<string> => {
-    const { body } = await get(urlOf(chain));
+    const lists = await Promise.all([get(urlOf(chain)), get(rootUrl)]);
     const files = {
       root: ca.root,
       chain,
-      crl: pemEncode("X509 CRL", body),
+      crl: lists.map(({ body }) => pemEncode("X509 CRL", body)).join(""),
     };
     for (const [name, content] of Object.entries(files)) await fs.writeFile(path.join(dir, name), content);
     const [root = "", own = "", crl = ""] = Object.keys(files).map((name) => path.join(dir, name));
     try {
-      const flags = ["-crl_check", "-extended_crl", "-x509_strict"];
+      const flags = ["-crl_check_all", "-extended_crl", "-x509_strict"];
       return openssl(["verify", ...flags, "-CAfile", root, "-untrusted", own, "-CRLfile", crl, own]).toString();
     } catch (error) {
       return String((error as { stderr?: Buffer }).stderr);
@@ -111,7 +123,11 @@ t.test("from the certificate's own URL, over plain HTTP, OpenSSL learns that it 
     t.equal(lists.length, 3);
     const rest = await ca.inventory(`/certificate-lists?cursor=${String(body["next"])}`);
     lists.push(...(rest.body["certificateLists"] as Record<string, unknown>[]));
-    t.equal(lists.length, 4);
+    t.equal(lists.length, 5, "four of the issuing CA, and the root's");
+    t.match(
+      lists.find(({ url }) => url === rootUrl),
+      { issuerId: ca.authority.issuers.roots()[0]?.id, shard: 0, entries: 0 },
+    );
     const mine = lists.find(({ url }) => url === urlOf(bad.chain));
     t.match(mine, { issuerId: issuer.id, entries: 1, sizeBytes: after.body.length, sha256: /^[0-9a-f]{64}$/ });
     t.equal(`"${String(mine?.["sha256"])}"`, after.headers.get("etag"));
@@ -143,10 +159,10 @@ t.test("two servers on one database make each list once and serve the same octet
   await new Promise((done) => setTimeout(done, 1_100)); // What is known of lists is that old at most.
   const issuer = first.authority.issuers.active("default");
   let entries = 0;
-  for (let shard = 0; shard < 4; shard += 1) {
-    const { pathname } = new URL(issuer.listUrl(shard));
+  for (const url of [...[0, 1, 2, 3].map(issuer.listUrl), pointerOf(issuer.certificate)]) {
+    const { pathname } = new URL(url);
     const replies = await Promise.all([first, second.ca].map((ca) => ca.authority.server.inject(pathname)));
-    t.ok(replies[0]?.rawPayload.equals(replies[1]?.rawPayload ?? Buffer.alloc(0)), `list ${shard}`);
+    t.ok(replies[0]?.rawPayload.equals(replies[1]?.rawPayload ?? Buffer.alloc(0)), pathname);
     t.same(replies[0]?.headers["etag"], replies[1]?.headers["etag"]);
     entries += readDistributedList(replies[0]?.rawPayload ?? Buffer.alloc(0)).entries;
   }
@@ -166,15 +182,22 @@ t.test("a list that is late is told of by readiness, which stays green", async (
   const { pathname } = new URL(issuer.listUrl(0));
   t.equal((await ca.authority.server.inject(pathname)).statusCode, 503, "nothing is made before the first round");
   await until(async () => (await ca.authority.server.inject(pathname)).statusCode === 200);
+  await until(async () => (await query(ca, "select from certificate_list")).length === 2);
   // Nobody can take the turn: as if the token were away.
   await query(ca, "update certificate_list_shard set taken_until = now() + interval '1 hour'");
   clock.ahead = 60_000_000;
   t.same((await ca.authority.server.inject("/readyz")).json(), { status: "ready" }, "the margin is for that");
   clock.ahead = 70_000_000;
-  t.match((await ca.authority.server.inject("/readyz")).json(), {
-    status: "ready",
-    warnings: [`revocation list 0 of issuer ${issuer.id} is late: it ends at `],
-  });
+  const late = (await ca.authority.server.inject("/readyz")).json<{ status: string; warnings: string[] }>();
+  t.equal(late.status, "ready");
+  const [root] = ca.authority.issuers.roots();
+  for (const id of [issuer.id, root?.id]) {
+    const warning = `revocation list 0 of issuer ${id} is late: it ends at `;
+    t.ok(
+      late.warnings.some((one) => one.startsWith(warning)),
+      warning,
+    );
+  }
   await query(ca, "update certificate_list_shard set taken_until = null");
   await until(
     async () => (await ca.authority.server.inject("/readyz")).json<{ warnings?: string[] }>().warnings === undefined,

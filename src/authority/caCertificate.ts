@@ -17,6 +17,7 @@ import {
 import { encodeDer, octetString } from "../x509/derWriter.ts";
 import { nameConstraints, type NameConstraints } from "../x509/nameConstraints.ts";
 import { oids } from "../x509/oid.ts";
+import { cRLDistributionPoints } from "../x509/revocationExtensions.ts";
 import { caLints } from "./caLints/table.ts";
 import { LintFailed } from "./lint.ts";
 
@@ -29,6 +30,8 @@ export interface CaIssuer {
   readonly algorithm: SignatureAlgorithm;
   /** Its own certificate; none where it signs its own, which is that certificate. */
   readonly certificate: Buffer | undefined;
+  /** Where the list is of what it revoked; named in what it signs. Undefined where we publish none for it. */
+  readonly crlUrl?: string | undefined;
 }
 
 /** What a CA certificate is to say. */
@@ -98,6 +101,10 @@ export function prepareCaCertificate(template: CaTemplate, { random }: { random:
         ? []
         : [subjectAltName({ dns: [], ip: [], uri: [`spiffe://${trustDomain}`] }, false)]),
       ...(template.nameConstraints === undefined ? [] : [nameConstraints(template.nameConstraints)]),
+      // A root's own certificate is on nobody's list.
+      ...(issuer.certificate === undefined || issuer.crlUrl === undefined
+        ? []
+        : [cRLDistributionPoints([issuer.crlUrl])]),
     ],
   });
   return { template, serialNumber, algorithm: issuer.algorithm, tbs };

@@ -58,7 +58,7 @@ export interface ListBounds {
 }
 
 export interface CertificateListStore {
-  /** Makes the places of issuers that have been published: all of them, so that no URL in a certificate leads nowhere. */
+  /** Makes the places of issuers that have been published, and of roots whose key is ours: all of them, so that no URL in a certificate leads nowhere. */
   makePlaces(): Promise<void>;
   /**
    * Takes a list of one of these issuers that is due at `now`: there is none yet, it is old, it is from the future, or something was revoked

@@ -12,6 +12,7 @@ import { oids } from "../x509/oid.ts";
 import { CertificateInRefused, firstCertificate, readCertificateIn, type CertificateIn } from "./certificateIn.ts";
 import type { CertificateStore } from "./ceremonyPorts.ts";
 import { defaultIssuerName } from "./issuer.ts";
+import { rootIdOf, rootShards } from "./listUrl.ts";
 import type { IssuerStore, NewIssuer, StoredIssuer } from "./ports.ts";
 
 export interface CertifyingGround {
@@ -106,7 +107,7 @@ async function newAbove(
   const siblings = known.filter((one) => one.kind === kind && one.name === defaultIssuerName);
   const first = kind === "intermediate" || !siblings.some(({ state }) => state === "active");
   return {
-    id: randomUUID(),
+    id: kind === "root" ? rootIdOf(der) : randomUUID(),
     kind,
     name: defaultIssuerName,
     generation: Math.max(0, ...siblings.map(({ generation }) => generation)) + 1,
@@ -116,7 +117,7 @@ async function newAbove(
     keyLabel: key?.label ?? null,
     signatureAlgorithm: key?.algorithm ?? null,
     parentId,
-    crlShards: 1, // It has no lists of ours.
+    crlShards: rootShards, // What stands between another's root and ours has no lists of ours.
     notAfter,
     spkiSha256: createHash("sha256").update(spki).digest(),
   };

@@ -8,6 +8,7 @@ import type { KeyKind, KeyProvider, Signer } from "../keys/signer.ts";
 import type { NameConstraints } from "../x509/nameConstraints.ts";
 import { encodeName } from "../x509/name.ts";
 import { defaultIssuerName } from "./issuer.ts";
+import { rootListUrl, rootShards } from "./listUrl.ts";
 import { findOrGenerate, signCa } from "./makeCa.ts";
 import type { IssuerStore, NewIssuer } from "./ports.ts";
 
@@ -26,6 +27,8 @@ export interface HierarchyOptions {
   readonly nameConstraints?: NameConstraints | undefined;
   /** In how many lists the issuing CA's revoked certificates are told. */
   readonly crlShards: number;
+  /** URLs of revocation lists start with it; without a slash at the end. */
+  readonly publicUrl: string;
   readonly now: Date;
 }
 
@@ -62,9 +65,11 @@ async function makeHierarchy(options: HierarchyOptions): Promise<void> {
     trustDomain,
   });
 
+  const root = newIssuer("root", rootKey, rootCertificate, rootNotAfter, rootShards);
+
   const issuingNotAfter = new Date(Math.min(ends(options.issuingLifetimeDays).getTime(), rootNotAfter.getTime()));
   const issuingCertificate = await signCa(rootKey, {
-    issuer: { ...signedByRoot, certificate: rootCertificate },
+    issuer: { ...signedByRoot, certificate: rootCertificate, crlUrl: rootListUrl(options.publicUrl, root.id) },
     subject: encodeName({ organization: "Mayfly", commonName: shortName(`Mayfly Issuing CA 1 ${trustDomain}`) }),
     spki: certifiedKey.spki,
     notBefore: start,
@@ -74,8 +79,7 @@ async function makeHierarchy(options: HierarchyOptions): Promise<void> {
     nameConstraints: options.nameConstraints,
   });
 
-  const root = newIssuer("root", rootKey, rootCertificate, rootNotAfter, options);
-  const issuing = newIssuer("issuing", certifiedKey, issuingCertificate, issuingNotAfter, options);
+  const issuing = newIssuer("issuing", certifiedKey, issuingCertificate, issuingNotAfter, options.crlShards);
   await store.insertIssuers([root, { ...issuing, parentId: root.id }], true);
 }
 
@@ -84,7 +88,7 @@ const newIssuer = (
   key: Signer,
   certificate: Buffer,
   notAfter: Date,
-  { crlShards }: HierarchyOptions,
+  crlShards: number,
 ): NewIssuer => ({
   id: randomUUID(),
   kind,

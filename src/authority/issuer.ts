@@ -20,6 +20,8 @@ export interface Issuer {
   /** Its number in that line, from 1. */
   readonly generation: number;
   readonly state: IssuerState;
+  /** What its certificates are for, and its lists about: end entities, or CAs (RFC 5280 §5.2.5). */
+  readonly certifies: "UserCerts" | "CACerts";
   readonly certificate: Buffer;
   /** DER Name: the subject of the CA certificate, the issuer of its leaves. */
   readonly subject: Buffer;
@@ -38,6 +40,12 @@ export interface Issuer {
   /** URL of the OCSP responder (RFC 5280 §4.2.2.1). */
   readonly ocspUrl: string;
 }
+
+/** Whoever tells in lists what it revoked: an issuing CA, or a root, whose key is here. */
+export type ListIssuer = Pick<
+  Issuer,
+  "id" | "certifies" | "subject" | "subjectKeyIdentifier" | "notAfter" | "key" | "crlShards" | "listUrl"
+>;
 
 /** A root, or another CA's above ours. */
 export interface TrustAnchor {
@@ -58,6 +66,8 @@ export interface Issuers {
   byId(id: string): Issuer | undefined;
   /** All of these. */
   all(): readonly Issuer[];
+  /** Everybody with lists of revoked certificates: all of these, and the roots that relying parties are to trust and whose key is here. */
+  listIssuers(): readonly ListIssuer[];
   /** Roots that relying parties are to trust: published, active or retiring; the active one first. Never empty. */
   roots(): readonly TrustAnchor[];
   /** PEM of the roots that every parser reads: without those that have ML-DSA keys, unless there are no others. */

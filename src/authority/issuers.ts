@@ -12,7 +12,16 @@ import { keyIdentifierIn } from "./caCertificate.ts";
 import type { ChainStore } from "./ceremonyPorts.ts";
 import { publishedCertificates, type Chain, type PublishedCertificate } from "./chain.ts";
 import { issuingKey } from "./issuingKey.ts";
-import { defaultIssuerName, type Issuer, type Issuers, type IssuerState, type TrustAnchor } from "./issuer.ts";
+import {
+  defaultIssuerName,
+  type Issuer,
+  type Issuers,
+  type IssuerState,
+  type ListIssuer,
+  type TrustAnchor,
+} from "./issuer.ts";
+import { createListingRoots } from "./listingRoots.ts";
+import { listUrl as listUrlOf } from "./listUrl.ts";
 import type { IssuerStore, StoredIssuer } from "./ports.ts";
 import { standardChains, type CertifiedIssuer } from "./standardChains.ts";
 
@@ -39,6 +48,7 @@ type Certified = CertifiedIssuer;
 interface View {
   readonly mark: string;
   readonly usable: ReadonlyMap<string, Issuer>;
+  readonly listIssuers: readonly ListIssuer[];
   readonly active: ReadonlyMap<string, Issuer>;
   readonly roots: readonly TrustAnchor[];
   readonly sequence: number;
@@ -60,6 +70,7 @@ const isInUse = ({ state }: Pick<StoredIssuer, "state">): boolean => inUse.inclu
 export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
   const usable = new Map<string, Issuer>();
   const complained = new Set<string>();
+  const listingRoots = createListingRoots(options);
   const start = options.now();
   /** Why the active issuer of the default line cannot be used. */
   let unusable: string | undefined;
@@ -79,7 +90,8 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     const offered = (await options.chains?.readChains()) ?? [];
     const alternates = (own: OwnCertificates): ReadonlyMap<string, readonly Chain[]> =>
       readAlternateChains(options.alternateChains ?? [], offered, own, { start, now: options.now() });
-    return viewOf(stored, certified, chains, found, alternates);
+    const roots = await listingRoots(certified.filter((one) => one.kind === "root" && isInUse(one)));
+    return viewOf(stored, certified, chains, { usable: found, roots }, alternates);
   }
 
   /** The key is looked for once; what changes afterwards is the state. */
@@ -144,6 +156,7 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     },
     byId: (id) => view.usable.get(id),
     all: () => [...view.usable.values()],
+    listIssuers: () => view.listIssuers,
     roots: () => view.roots,
     rootPem: () => pemOf(widelyRead(view.roots)),
     postQuantumRootPem: () => pemOf(view.roots),
@@ -170,7 +183,7 @@ function viewOf(
   stored: readonly StoredIssuer[],
   certified: readonly Certified[],
   standard: ReadonlyMap<string, Chain>,
-  usable: ReadonlyMap<string, Issuer>,
+  { usable, roots: listing }: { usable: ReadonlyMap<string, Issuer>; roots: readonly ListIssuer[] },
   alternatesOf: (own: OwnCertificates) => ReadonlyMap<string, readonly Chain[]>,
 ): View {
   const issuing = certified.filter(({ kind }) => kind === "issuing");
@@ -189,9 +202,11 @@ function viewOf(
   return {
     mark: JSON.stringify([
       stored.map(({ id, state, certificate }) => [id, state, certificate !== null, usable.has(id)]),
+      listing.map(({ id }) => id),
       [...alternates].map(([id, chains]) => [id, chains.map((chain) => chain.id)]),
     ]),
     usable,
+    listIssuers: [...usable.values(), ...listing],
     active: new Map([...usable.values()].filter(({ state }) => state === "active").map((one) => [one.name, one])),
     roots: anchorsOf(roots),
     sequence: sequenceOf(stored),
@@ -270,12 +285,13 @@ const listOctet = 2;
 function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publicUrl: string): Issuer {
   const certificate = readCertificate(stored.certificate);
   const { id, name, generation, state, crlShards } = stored;
-  const listUrl = (shard: number): string => `${publicUrl}/crl/${id}/${shard}.crl`;
+  const listUrl = (shard: number): string => listUrlOf(publicUrl, id, shard);
   return {
     id,
     name,
     generation,
     state,
+    certifies: "UserCerts",
     certificate: stored.certificate,
     subject: certificate.subject,
     subjectKeyIdentifier: keyIdentifierIn(certificate),

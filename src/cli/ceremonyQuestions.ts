@@ -59,6 +59,7 @@ const questions: Readonly<Record<Purpose, Questions>> = {
       {
         step: "signIssuing",
         ...files,
+        rootPublishesLists: true,
         lifetimeDays,
         certificateFile,
         ...(await askConstraints(prompter, configuration)),

@@ -9,8 +9,8 @@ import { statement, type Database } from "./database.ts";
 const makePlaces = statement(
   "certificate_list_places",
   `insert into certificate_list_shard (issuer_id, shard)
-   select i.id, s from issuer i, generate_series(0, i.crl_shards - 1) s
-   where i.kind = 'issuing' and i.state in ('published', 'active', 'retiring')
+   select i.id, s from issuer i, generate_series(0, case when i.kind = 'root' then 0 else i.crl_shards - 1 end) s
+   where (i.kind = 'issuing' or i.kind = 'root' and i.key_label is not null) and i.state in ('published', 'active', 'retiring')
      and not exists (select from certificate_list_shard p where p.issuer_id = i.id and p.shard = s)
    on conflict do nothing`,
 );

@@ -30,6 +30,7 @@ import {
 import { encodeName } from "../../src/x509/name.ts";
 import { nameConstraints } from "../../src/x509/nameConstraints.ts";
 import { oids } from "../../src/x509/oid.ts";
+import { cRLDistributionPoints } from "../../src/x509/revocationExtensions.ts";
 import { pemEncode } from "../../src/x509/pem.ts";
 import { memorySigner } from "../support/issuers.ts";
 import { openssl, withFiles } from "../x509/openssl.ts";
@@ -107,6 +108,16 @@ const rootWith = (changed: Partial<TbsCertificate>): Buffer =>
 const rootExtensions = readCertificate(rootCertificate).extensions;
 const rootWithout = (oid: string, replacement?: Extension): Buffer =>
   rootWith({ extensions: rootExtensions.flatMap((one) => (one.oid === oid ? (replacement ?? []) : one)) });
+
+const rootList = "http://ca.test/crl/0/0.crl";
+const listed: Partial<CaTemplate> = { issuer: { ...issuingTemplate.issuer, crlUrl: rootList } };
+const withPointer = (prepared: PreparedCaCertificate): PreparedCaCertificate => {
+  const made = contentOf(prepared);
+  return {
+    ...prepared,
+    tbs: encodeTbsCertificate({ ...made, extensions: [...made.extensions, cRLDistributionPoints([rootList])] }),
+  };
+};
 
 const table: [string, string[], string[]][] = [
   [
@@ -241,6 +252,43 @@ const table: [string, string[], string[]][] = [
   ],
   ["a curve of no use", findings({}, { spki: signerOf("secp", "P-521").spki }), ["keyMayIssue"]],
   ["its issuer's key", findings({}, { spki: rootKey.spki }), ["keyMayIssue"]],
+  [
+    "a pointer to a list that is not published",
+    findings(more(cRLDistributionPoints([rootList]))),
+    ["crlDistributionPointOfIssuer"],
+  ],
+  [
+    "no pointer where there is a list",
+    findings(extensions(oids.cRLDistributionPoints), listed),
+    ["crlDistributionPointOfIssuer"],
+  ],
+  [
+    "a pointer to another list",
+    findings(more(cRLDistributionPoints([`${rootList}?`])), listed),
+    ["crlDistributionPointOfIssuer"],
+  ],
+  [
+    "two pointers",
+    findings(more(cRLDistributionPoints([rootList, rootList])), listed),
+    ["crlDistributionPointOfIssuer"],
+  ],
+  [
+    "a critical pointer",
+    findings(more({ ...cRLDistributionPoints([rootList]), critical: true }), listed),
+    ["crlDistributionPointOfIssuer"],
+  ],
+  [
+    "a pointer that is no URL of http",
+    findings(more(cRLDistributionPoints(["ldap://ca.test/"])), {
+      issuer: { ...issuingTemplate.issuer, crlUrl: "ldap://ca.test/" },
+    }),
+    ["crlDistributionPointOfIssuer"],
+  ],
+  [
+    "a root with a pointer",
+    findingsOf(withPointer(prepareNow({ ...rootTemplate, issuer: { ...rootTemplate.issuer, crlUrl: rootList } }))),
+    ["crlDistributionPointOfIssuer"],
+  ],
   ["purposes", findings(more(extendedKeyUsage(["serverAuth"]))), ["extensionsOfCa"]],
 ];
 
@@ -248,7 +296,9 @@ for (const [name, found, expected] of table) t.same(found, expected, name);
 for (const [name, template] of [
   ["a root", rootTemplate],
   ["a root of any length", { ...rootTemplate, pathLength: undefined }],
+  ["a root whose list there is", { ...rootTemplate, issuer: { ...rootTemplate.issuer, crlUrl: rootList } }],
   ["an issuing CA", issuingTemplate],
+  ["one that names its root's list", { ...issuingTemplate, ...listed }],
   ["one without a trust domain", { ...issuingTemplate, trustDomain: undefined }],
   ["one with name constraints", { ...issuingTemplate, nameConstraints: permitted("mayfly.test", ".mayfly.test") }],
   ["one with an identifier of its own", { ...issuingTemplate, subjectKeyIdentifier: Buffer.alloc(20, 7) }],

@@ -4,6 +4,7 @@ import { commonNameOf } from "../../src/x509/name.ts";
 import { establishHierarchy, type HierarchyOptions } from "../../src/authority/hierarchy.ts";
 import { readCertificate } from "../../src/x509/certificate.ts";
 import { readBasicConstraints, readKeyUsage } from "../../src/x509/extensions.ts";
+import { readCRLDistributionPoints } from "../../src/x509/revocationExtensions.ts";
 import { oids } from "../../src/x509/oid.ts";
 import { openIssuers } from "../../src/authority/issuers.ts";
 import { memoryIssuerStore, memoryKeys } from "../support/issuers.ts";
@@ -18,6 +19,7 @@ function options(changes: Partial<HierarchyOptions> = {}): HierarchyOptions {
     rootLifetimeDays: 3650,
     issuingLifetimeDays: 365,
     crlShards: 16,
+    publicUrl: "https://ca.test",
     now,
   };
   return { keys: memoryKeys(), store: memoryIssuerStore(), ...rest, ...changes };
@@ -66,6 +68,9 @@ t.test(
       t.same(readBasicConstraints(value(oids.basicConstraints)), { cA: true, pathLenConstraint });
       t.same(readKeyUsage(value(oids.keyUsage)), ["keyCertSign", "cRLSign"]);
       t.ok(extensions.filter(({ critical }) => critical).length === 2);
+      const pointer = extensions.find(({ oid }) => oid === oids.cRLDistributionPoints)?.value;
+      const rootList = `https://ca.test/crl/${issuers.roots()[0]?.id}/0.crl`;
+      t.same(pointer && readCRLDistributionPoints(pointer), pathLenConstraint === 0 ? [rootList] : undefined);
       t.same(notBefore, new Date("2025-12-31T23:59:00Z"));
       t.equal(serialNumber.length, 16);
     }

@@ -6,6 +6,10 @@ import { join } from "node:path";
 import t from "tap";
 
 import { openKeys } from "../../src/keys/open.ts";
+import { readCertificate } from "../../src/x509/certificate.ts";
+import { oids } from "../../src/x509/oid.ts";
+import { pemDecode } from "../../src/x509/pem.ts";
+import { readCRLDistributionPoints } from "../../src/x509/revocationExtensions.ts";
 import {
   carry,
   ceremonyMachine,
@@ -21,11 +25,18 @@ import { softhsmPin } from "../support/softhsm.ts";
 
 t.setTimeout(300_000); // tap's own 30 seconds are too few for real processes on a busy machine.
 
+/** The list that a CA certificate of a file names. */
+function pointerIn(file: string): string | undefined {
+  const [der = Buffer.alloc(0)] = pemDecode(readFileSync(file, "utf8"), "CERTIFICATE");
+  const value = readCertificate(der).extensions.find(({ oid }) => oid === oids.cRLDistributionPoints)?.value;
+  return value && readCRLDistributionPoints(value)[0];
+}
+
 const { makeRoot, requestIssuing, signIssuing, importCertificate, activate } = firstSteps;
 
 t.test("(a) root and issuing CA in one token, in one go; held again, nothing is done again", async (t) => {
   const machine = await ceremonyMachine(t);
-  const steps = [makeRoot, requestIssuing, signIssuing, importCertificate, activate];
+  const steps = [makeRoot, requestIssuing, { ...signIssuing, rootPublishesLists: true }, importCertificate, activate];
   const first = await machine.hold("first", steps, { operators: ["Ada Lovelace", "Grace Hopper"] });
   t.equal(first.status, 0, first.stderr);
   const [root, issuing] = [machine.file("root.pem"), machine.file("issuing.pem")];
@@ -39,7 +50,7 @@ t.test("(a) root and issuing CA in one token, in one go; held again, nothing is 
     "Ada Lovelace, Grace Hopper",
     "PKCS#11 token mayfly (SoftHSM v2)",
     "agreed to by --yes",
-    "17 lints",
+    "18 lints",
     `Node ${process.versions.node}`,
   ])
     t.ok(transcript.includes(expected), expected);
@@ -74,6 +85,30 @@ t.test("(a) root and issuing CA in one token, in one go; held again, nothing is 
   const { server, chain } = await issueOne(t, machine);
   t.equal(new X509Certificate(server.root).fingerprint256, await opensslFingerprint(root), "the bundle is the root");
   await opensslVerify(root, chain);
+
+  const url = pointerIn(issuing);
+  t.match(url, /^https:\/\/.*\/crl\/[0-9a-f-]{36}\/0\.crl$/);
+  t.ok(transcript.includes(`names ${url}, where this authority publishes what the root revokes`));
+  let urls: unknown[] = [];
+  for (let tries = 0; tries < 300 && !urls.includes(url); tries += 1) {
+    await new Promise((done) => setTimeout(done, 100));
+    const { body } = await server.get("/api/v1/certificate-lists?limit=100");
+    urls = (body["certificateLists"] as { url: string }[]).map((list) => list.url);
+  }
+  t.ok(urls.includes(url), "and there it is");
+});
+
+t.test("a list of the root is promised only of a root that will have one here", async (t) => {
+  const machine = await ceremonyMachine(t);
+  const promising = { ...signIssuing, rootPublishesLists: true };
+  const { status, stderr } = await machine.hold("first", [
+    { ...makeRoot, pathLength: 3 },
+    requestIssuing,
+    { ...signIssuing, pathLength: 1 },
+    { ...promising, issuerCertificateFile: "issuing.pem", certificateFile: "below.pem" },
+  ]);
+  t.equal(status, 1);
+  t.match(stderr, /rootPublishesLists: true: issuing\.pem is no root/);
 });
 
 t.test(
@@ -101,6 +136,7 @@ t.test(
     t.equal(done.status, 0, done.stderr);
     t.match(done.stdout, /Step 1 of 3[^]*was done before[^]*issuer 1 of the line default is active/);
     t.match(await opensslChain(online.file("root.pem"), [], online.file("issuing.pem")), /: OK/);
+    t.equal(pointerIn(online.file("issuing.pem")), undefined, "its root publishes nothing here");
 
     const { server, chain } = await issueOne(t, online);
     t.equal(new X509Certificate(server.root).fingerprint256, await opensslFingerprint(offline.file("root.pem")));

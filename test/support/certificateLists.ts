@@ -26,21 +26,24 @@ export interface ListGround {
   readonly clock: { now: Date };
   /** What went wrong so far. */
   readonly failures: unknown[];
-  /** A round of making, as a process of its own would do it; with changes. */
+  /** A round of making the issuing CA's lists, as a process of its own would do it; with changes. */
   readonly make: (changes?: Partial<MakingLists>) => Promise<number>;
   /** A revoked certificate of the issuer, in this shard. */
   readonly revoke: (shard: number, options?: { reason?: number; notAfter?: Date }) => Promise<Buffer>;
-  /** The list that stands, with its octets. */
-  readonly list: (shard: number) => Promise<{ row: PublishedList; der: Buffer; read: DistributedList }>;
+  /** The list that stands, with its octets; of the issuing CA unless another is named. */
+  readonly list: (
+    shard: number,
+    issuerId?: string,
+  ) => Promise<{ row: PublishedList; der: Buffer; read: DistributedList }>;
 }
 
 export const listTimes = { lifetimeSeconds: 86_400, intervalSeconds: 43_200 };
 
 /** @param db migrated; what is in it goes */
 export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<ListGround> {
-  await query(db, "truncate issuer, certificate, identity, audit_entry, outbox cascade");
+  await query(db, "truncate issuer, certificate, revocation, identity, audit_entry, outbox cascade");
   const [keys, clock] = [memoryKeys(), { now: new Date() }];
-  const options = { keys, store: createIssuerStore(db), trustDomain };
+  const options = { keys, store: createIssuerStore(db), trustDomain, publicUrl: "http://crl.test" };
   const lifetimes = { rootLifetimeDays: 3650, issuingLifetimeDays: 365 };
   await establishHierarchy({
     ...options,
@@ -50,7 +53,7 @@ export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<
     crlShards,
     now: clock.now,
   });
-  const issuers = await openIssuers({ ...options, publicUrl: "http://crl.test", now: () => clock.now });
+  const issuers = await openIssuers({ ...options, now: () => clock.now });
   const issuer = issuers.active(defaultIssuerName);
   const store = createCertificateListStore(db);
   const failures: unknown[] = [];
@@ -65,7 +68,7 @@ export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<
     make: (changes = {}) =>
       makeDueLists({
         store,
-        issuers,
+        issuers: { listIssuers: () => issuers.all() },
         times: listTimes,
         now: () => clock.now,
         onFailed: (_turn, error) => void failures.push(error),
@@ -84,8 +87,8 @@ export async function listGround(db: Database, { crlShards = 4 } = {}): Promise<
       });
       return serial;
     },
-    async list(shard) {
-      const row = (await store.readPublished()).find((one) => one.shard === shard && one.issuerId === issuer.id);
+    async list(shard, issuerId = issuer.id) {
+      const row = (await store.readPublished()).find((one) => one.shard === shard && one.issuerId === issuerId);
       if (row === undefined) throw new Error(`there is no list ${shard}`);
       const der = await store.readOctets(row, row.number);
       if (der === undefined) throw new Error(`list ${shard} has no octets`);

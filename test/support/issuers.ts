@@ -89,10 +89,10 @@ export interface MemoryHierarchy {
 
 export async function memoryHierarchy(now: Date): Promise<MemoryHierarchy> {
   const [keys, store] = [memoryKeys(), memoryIssuerStore()];
-  const options = { keys, store, trustDomain };
+  const options = { keys, store, trustDomain, publicUrl: "https://ca.test" };
   const lifetimes = { rootLifetimeDays: 3650, issuingLifetimeDays: 365 };
   await establishHierarchy({ ...options, keyLabel: "issuing", keyKind: "ec-p256", ...lifetimes, crlShards: 16, now });
-  const issuers = await openIssuers({ ...options, publicUrl: "https://ca.test", now: () => now });
+  const issuers = await openIssuers({ ...options, now: () => now });
   const signer = keys.signers.get("issuing");
   const [root] = issuers.roots();
   if (signer === undefined || root === undefined) throw new Error("the hierarchy is incomplete");

@@ -128,7 +128,14 @@ export async function rotationGround(
   const [store, keys] = [memoryRotationStore(clock), memoryKeys()];
   const moves: Move[] = [];
   const failures: unknown[] = [];
-  const ground = { keys, trustDomain, keyLabel: "ca", crlShards: 16, now: () => clock.now };
+  const ground = {
+    keys,
+    trustDomain,
+    keyLabel: "ca",
+    crlShards: 16,
+    publicUrl: "https://ca.test",
+    now: () => clock.now,
+  };
   for (const line of [lines.root, ...lines.issuing.values()]) {
     const made = await makeIssuer(line, store.issuers, ground);
     await store.insertNext({ ...made, state: "active" }, "test");

@@ -6,7 +6,11 @@ import "reflect-metadata";
 import * as witness from "@peculiar/x509";
 import t from "tap";
 import { readCertificateList, readDistributedList } from "../../src/x509/certificateList.ts";
-import { certificateListNumber } from "../../src/x509/certificateListExtensions.ts";
+import {
+  certificateListNumber,
+  issuingDistributionPoint,
+  readIssuingDistributionPoint,
+} from "../../src/x509/certificateListExtensions.ts";
 import {
   assembleCertificateList,
   createRevokedEntries,
@@ -51,7 +55,7 @@ function listOf(revoked: readonly Revoked[], changes: { number?: number; issuer?
       nextUpdate: new Date("2050-01-01T00:00:00Z"),
       authorityKeyIdentifier: keyIdentifier(issuer.spki),
       number: changes.number ?? 7,
-      distributionPoint: { url: changes.url ?? url, onlyContainsUserCerts: true },
+      distributionPoint: { url: changes.url ?? url, onlyContains: "UserCerts" },
     },
     entriesOf(revoked),
   );
@@ -107,7 +111,7 @@ t.test("@peculiar/x509 reads the same, and Node verifies the signature", async (
 t.test("our own reader returns what was written, and takes no such list for a complete one", async (t) => {
   const octets = listOf(revoked);
   const list = readDistributedList(octets);
-  t.same(list.distributionPoint, { url, onlyContainsUserCerts: true });
+  t.same(list.distributionPoint, { url, onlyContains: "UserCerts" });
   t.same(
     [list.number.toString("hex"), list.entries, list.thisUpdate, list.nextUpdate],
     ["07", 4, start, new Date("2050-01-01T00:00:00Z")],
@@ -194,7 +198,7 @@ t.test("entries of every length: lengths of the list in one to four octets, and 
         nextUpdate: new Date("2026-12-26T12:00:00Z"),
         authorityKeyIdentifier: keyIdentifier(ca.spki),
         number: 1,
-        distributionPoint: { url, onlyContainsUserCerts: true },
+        distributionPoint: { url, onlyContains: "UserCerts" },
       },
       entries,
     );
@@ -222,6 +226,7 @@ t.test("what no list may have is not written", async (t) => {
   t.throws(add(["01"], Date.parse("1949-12-31T00:00:00Z") / 1000), RangeError, "before 1950");
   t.doesNotThrow(add(["00ff", "01".repeat(20), "0200"]), "different sizes, octet by octet");
   t.throws(() => listOf([], { url: "http://crl.test/a b" }), RangeError);
+  t.throws(() => issuingDistributionPoint({ url: undefined, onlyContains: undefined }), RangeError, "says nothing");
 });
 
 t.test("a distribution point that is written otherwise, or says more, is refused", async (t) => {
@@ -239,7 +244,11 @@ t.test("a distribution point that is written otherwise, or says more, is refused
   t.equal(readDistributedList(named(good)).entries, 4);
   const point = constructed(0, constructed(0, uri));
   t.throws(() => readDistributedList(named(sequence(point, primitive(1, Buffer.from([0x00]))))), DerError, "FALSE");
-  t.throws(() => readDistributedList(named(sequence(point, primitive(2, Buffer.from([0xff]))))), DerError, "CAs only");
+  t.equal(
+    readDistributedList(named(sequence(point, primitive(2, Buffer.from([0xff]))))).distributionPoint.onlyContains,
+    "CACerts",
+  );
+  t.throws(() => readDistributedList(named(sequence(point, primitive(2, Buffer.from([0x01]))))), DerError, "not DER");
   t.throws(() => readDistributedList(named(sequence(point, primitive(4, Buffer.from([0xff]))))), DerError, "indirect");
   t.throws(() => readDistributedList(named(sequence(point, primitive(3, Buffer.from([0x00]))))), DerError, "reasons");
   t.throws(
@@ -247,6 +256,26 @@ t.test("a distribution point that is written otherwise, or says more, is refused
     DerError,
     "a name relative to the issuer's",
   );
+});
+
+t.test("a list of all certificates of CAs names no point (RFC 5280 §5.2.5)", async (t) => {
+  const complete = { url: undefined, onlyContains: "CACerts" } as const;
+  const { value, critical } = issuingDistributionPoint(complete);
+  t.equal(value.toString("hex"), "30038201ff");
+  t.equal(critical, true);
+  t.same(readIssuingDistributionPoint(value), complete);
+  const read = (hex: string) => () => readIssuingDistributionPoint(Buffer.from(hex, "hex"));
+  t.same(read("30038101ff")(), { url: undefined, onlyContains: "UserCerts" });
+  for (const hex of [
+    "3000",
+    "30068101ff8201ff",
+    "30068201ff8201ff",
+    "3003820100",
+    "30048202ffff",
+    "30038401ff",
+    "30020500",
+  ])
+    t.throws(read(hex), DerError, hex);
 });
 
 t.test("entries that are not DER are refused where OpenSSL may not mind", async (t) => {

@@ -13,6 +13,7 @@ const known: readonly string[] = [
   oids.keyUsage,
   oids.subjectAltName,
   oids.nameConstraints,
+  oids.cRLDistributionPoints,
 ];
 
 export const extensionsOfCa: CaLint = {

@@ -4,6 +4,7 @@ import { algorithmOfIssuer } from "./algorithmOfIssuer.ts";
 import { authorityKeyIdentifierOfCa } from "./authorityKeyIdentifierOfCa.ts";
 import { basicConstraintsOfCa } from "./basicConstraintsOfCa.ts";
 import { certificateIsTheTemplate } from "./certificateIsTheTemplate.ts";
+import { crlDistributionPointOfIssuer } from "./crlDistributionPointOfIssuer.ts";
 import { extensionsOfCa } from "./extensionsOfCa.ts";
 import { issuerIsACa } from "./issuerIsACa.ts";
 import { issuerNamesItsSubject } from "./issuerNamesItsSubject.ts";
@@ -24,6 +25,7 @@ export const caLints: readonly CaLint[] = [
   authorityKeyIdentifierOfCa,
   basicConstraintsOfCa,
   certificateIsTheTemplate,
+  crlDistributionPointOfIssuer,
   extensionsOfCa,
   issuerIsACa,
   issuerNamesItsSubject,

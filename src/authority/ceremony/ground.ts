@@ -21,6 +21,8 @@ export interface CeremonyGround {
   readonly keyLabel: string;
   /** In how many lists the revoked certificates of a new issuing CA are told. */
   readonly crlShards: number;
+  /** URLs of this authority's revocation lists start with it; without a slash at the end. */
+  readonly publicUrl: string;
   /** Who does it, for the audit trail. */
   readonly actor: string;
   readonly now: () => Date;

@@ -2,11 +2,13 @@
  * The certificate for a request, signed with a root's key in this machine's token: what a machine without network does. Of the request,
  * the key and the subject are taken; what the CA may do is this ceremony's to say.
  */
+import type { Certificate } from "../../x509/certificate.ts";
 import { CsrError, readCaRequest, type CaRequest } from "../../x509/csr.ts";
 import { readSubjectAltName } from "../../x509/extensions.ts";
 import { nameText } from "../../x509/name.ts";
 import { oids } from "../../x509/oid.ts";
 import { pemDecode, pemEncode, PemError } from "../../x509/pem.ts";
+import { rootIdOf, rootListUrl } from "../listUrl.ts";
 import { describeCertificate, describeConstraints, describeRequest } from "./describe.ts";
 import { CeremonyStopped, type CeremonyGround, type Standing } from "./ground.ts";
 import { certificateInFile, constraintsOf, signCa, signingCa, subjectName, validityFor } from "./signing.ts";
@@ -40,6 +42,7 @@ export async function signIssuing(step: SignIssuing, ground: CeremonyGround): Pr
   }
   requireTrustDomain(request, ground.trustDomain);
   await ground.files.requireRoom(certificateFile);
+  const crlUrl = step.rootPublishesLists === true ? await listUrlOf(ca.certificate, step, ground) : undefined;
   const nameConstraints = constraintsOf(step.nameConstraints);
   const validity = validityFor(lifetimeDays, ground.now(), ca.certificate);
   return {
@@ -49,10 +52,12 @@ export async function signIssuing(step: SignIssuing, ground: CeremonyGround): Pr
       ...describeRequest(request).map((line) => `  ${line}`),
       `signs a CA certificate for ${nameText(subject)} of spiffe://${ground.trustDomain} with the key ${ca.key.label} of ${nameText(ca.certificate.subject)}, valid for ${lifetimeDays} days, until ${validity.notAfter.toISOString()}, path length ${pathLength}`,
       ...describeConstraints(nameConstraints),
+      ...(crlUrl === undefined ? [] : [`names ${crlUrl}, where this authority publishes what the root revokes`]),
       `writes it to ${certificateFile}`,
     ],
     async act() {
-      const { issuer, key } = ca;
+      const { key } = ca;
+      const issuer = { ...ca.issuer, crlUrl };
       const { spki } = request;
       const { trustDomain } = ground;
       const template = { issuer, subject, spki, ...validity, pathLength, trustDomain, nameConstraints };
@@ -61,6 +66,21 @@ export async function signIssuing(step: SignIssuing, ground: CeremonyGround): Pr
       return describeCertificate(der);
     },
   };
+}
+
+/** Where the list will be of a root that stays in this authority. @throws {CeremonyStopped} where it will make none */
+async function listUrlOf(root: Certificate, step: SignIssuing, ground: CeremonyGround): Promise<string> {
+  const at = `rootPublishesLists: true: ${step.issuerCertificateFile}`;
+  if (!root.subject.equals(root.issuer))
+    throw new CeremonyStopped(
+      `${at} is no root: expected a root of this authority, which are those that have lists here`,
+    );
+  const known = (await (await ground.store()).readIssuers()).find(
+    ({ kind, certificate }) => kind === "root" && certificate?.equals(root.der) === true,
+  );
+  if (known?.keyLabel === null)
+    throw new CeremonyStopped(`${at} is, to the database, a root whose key is elsewhere: no list is made of it here`);
+  return rootListUrl(ground.publicUrl, known?.id ?? rootIdOf(root.der));
 }
 
 /** The one request of a file. @throws {CeremonyStopped} */

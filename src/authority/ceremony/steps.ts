@@ -44,6 +44,7 @@ const signIssuing = shape({
   step: Type.Literal("signIssuing"),
   requestFile: file,
   issuerCertificateFile: file,
+  rootPublishesLists: optional(Type.Boolean()),
   subject: optional(subject),
   lifetimeDays: optional(days),
   pathLength: optional(pathLength),

@@ -54,9 +54,13 @@ const rules: readonly Rule[] = [
       BigInt(`0x${number.toString("hex")}`) === BigInt(turn.number) && turn.number > (turn.newest?.number ?? 0),
   ],
   [
-    "the distribution point is the certificates' (RFC 5280 §5.2.5), and leaves alone are on the list",
-    ({ distributionPoint }, { issuer, turn }) =>
-      distributionPoint.url === issuer.listUrl(turn.shard) && distributionPoint.onlyContainsUserCerts,
+    "the distribution point is the certificates', or none where the list is complete (RFC 5280 §5.2.5)",
+    ({ distributionPoint: { url } }, { issuer, turn }) =>
+      url === undefined ? issuer.crlShards === 1 && issuer.certifies === "CACerts" : url === issuer.listUrl(turn.shard),
+  ],
+  [
+    "what the issuer issues is on the list alone: leaves, or CAs (RFC 5280 §5.2.5)",
+    ({ distributionPoint }, { issuer }) => distributionPoint.onlyContains === issuer.certifies,
   ],
   [
     "the next list comes after this one (RFC 5280 §5.1.2.5)",

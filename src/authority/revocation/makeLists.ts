@@ -7,13 +7,13 @@ import { createHash } from "node:crypto";
 import { KeyUnavailable } from "../../keys/signer.ts";
 import { assembleCertificateList, createRevokedEntries } from "../../x509/certificateListWriter.ts";
 import type { CertificateListStore, ListTurn, SignedList } from "../certificateListPorts.ts";
-import type { Issuer, Issuers } from "../issuer.ts";
+import type { Issuers, ListIssuer } from "../issuer.ts";
 import { type LintedCertificateList, lintList } from "./lintList.ts";
 import { boundsOf, prepareList, type ListTimes } from "./prepareList.ts";
 
 export interface MakingLists {
   readonly store: Pick<CertificateListStore, "makePlaces" | "takeTurn" | "giveBack" | "readRevoked" | "publish">;
-  readonly issuers: Pick<Issuers, "all" | "byId">;
+  readonly issuers: Pick<Issuers, "listIssuers">;
   readonly times: ListTimes;
   readonly now: () => Date;
   /** Told of a list that could not be made; it is tried again in a while. */
@@ -26,7 +26,7 @@ export async function makeDueLists(parts: MakingLists): Promise<number> {
   const failed = new Set<string>();
   for (let published = 0; ;) {
     const ids = parts.issuers
-      .all()
+      .listIssuers()
       .filter((issuer) => issuer.notAfter > parts.now() && !failed.has(issuer.id) && isReady(issuer))
       .map(({ id }) => id);
     const turn = ids.length === 0 ? undefined : await parts.store.takeTurn(ids, parts.now());
@@ -43,7 +43,7 @@ export async function makeDueLists(parts: MakingLists): Promise<number> {
 }
 
 /** A token that is away is not asked for each of its lists; readiness tells of it. */
-function isReady({ key }: Issuer): boolean {
+function isReady({ key }: ListIssuer): boolean {
   try {
     key.requireReady();
     return true;
@@ -55,7 +55,7 @@ function isReady({ key }: Issuer): boolean {
 
 /** Resolves to false where another attempt at this list was published meanwhile. */
 async function makeList(turn: ListTurn, parts: MakingLists): Promise<boolean> {
-  const issuer = parts.issuers.byId(turn.issuerId);
+  const issuer = parts.issuers.listIssuers().find(({ id }) => id === turn.issuerId);
   if (issuer === undefined) throw new KeyUnavailable("the issuer is not in use any more");
   return await parts.store.publish(await signed(await linted(turn, issuer, parts)));
 }
@@ -63,11 +63,11 @@ async function makeList(turn: ListTurn, parts: MakingLists): Promise<boolean> {
 /** What of a large list is not needed any more goes with the function that needed it. */
 async function linted(
   turn: ListTurn,
-  issuer: Issuer,
+  issuer: ListIssuer,
   { store, times, now }: MakingLists,
 ): Promise<LintedCertificateList> {
   const entries = createRevokedEntries();
-  const count = await store.readRevoked(turn, boundsOf(turn, times, now()), (octets, start, end, at, reason) =>
+  const count = await store.readRevoked(turn, boundsOf(issuer, turn, times, now()), (octets, start, end, at, reason) =>
     entries.add(octets, start, end, at, reason),
   );
   // After what is new has been settled: whatever was revoked before this time and is to be on the list, is.

@@ -1,7 +1,8 @@
 /** Prepares a revocation list (RFC 5280 §5.1.2): what is on it and how long it stands → the bytes to be signed. Pure. */
 import { encodeTbsCertificateList, type RevokedEntries } from "../../x509/certificateListWriter.ts";
+import type { IssuingDistributionPoint } from "../../x509/certificateListExtensions.ts";
 import type { ListBounds, ListTurn } from "../certificateListPorts.ts";
-import type { Issuer } from "../issuer.ts";
+import type { ListIssuer } from "../issuer.ts";
 import { firstSerialOf } from "../serialNumber.ts";
 
 /** How long lists stand; seconds. */
@@ -16,7 +17,7 @@ export interface ListTimes {
 export interface PreparedList {
   /** DER TBSCertList. */
   readonly tbs: Buffer;
-  readonly issuer: Issuer;
+  readonly issuer: ListIssuer;
   readonly turn: ListTurn;
   readonly thisUpdate: Date;
   readonly nextUpdate: Date;
@@ -27,7 +28,7 @@ export interface PreparedList {
 
 /** Whole seconds, and the issuer's end where that comes first: no list counts for longer than the key that signed it. */
 export function prepareList(
-  issuer: Issuer,
+  issuer: ListIssuer,
   turn: ListTurn,
   revoked: { readonly entries: RevokedEntries; readonly count: number },
   times: ListTimes,
@@ -44,8 +45,7 @@ export function prepareList(
       nextUpdate,
       authorityKeyIdentifier: issuer.subjectKeyIdentifier,
       number: turn.number,
-      // Nothing but leaves comes from an issuing CA.
-      distributionPoint: { url: issuer.listUrl(turn.shard), onlyContainsUserCerts: true },
+      distributionPoint: distributionPointOf(issuer, turn),
     },
     revoked.entries,
   );
@@ -53,11 +53,26 @@ export function prepareList(
 }
 
 /**
+ * Nothing but leaves comes from an issuing CA, each naming its list. A root has one complete list: it names no point, for CA certificates from
+ * before roots had lists name none, and it is about these too (RFC 5280 §5.2.5).
+ */
+const distributionPointOf = (issuer: ListIssuer, { shard }: ListTurn): IssuingDistributionPoint => ({
+  url: issuer.certifies === "CACerts" ? undefined : issuer.listUrl(shard),
+  onlyContains: issuer.certifies,
+});
+
+/**
  * What expired before this time is left out: an entry stays for a list's lifetime after the certificate's end, so that whoever fetches a list
  * only when the one before ends sees it on one that was issued beyond the end, and in any case until there was such a list (RFC 5280 §3.3).
  */
-export function boundsOf({ newest }: ListTurn, { lifetimeSeconds }: ListTimes, now: Date): ListBounds {
+export function boundsOf(
+  { certifies }: ListIssuer,
+  { newest }: ListTurn,
+  { lifetimeSeconds }: ListTimes,
+  now: Date,
+): ListBounds {
   const settled = now.getTime() - lifetimeSeconds * 1000;
   const expiredBefore = new Date(Math.min(settled, newest?.thisUpdate.getTime() ?? settled));
-  return { expiredBefore, firstSerial: firstSerialOf(expiredBefore) };
+  // The serial numbers of leaves begin with the day of their end; those of CAs are random.
+  return { expiredBefore, firstSerial: certifies === "CACerts" ? Buffer.alloc(0) : firstSerialOf(expiredBefore) };
 }

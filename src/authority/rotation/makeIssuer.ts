@@ -13,6 +13,7 @@ import { findOrGenerate, signCa } from "../makeCa.ts";
 import { defaultIssuerName } from "../issuer.ts";
 import type { IssuerLine } from "../issuerLine.ts";
 import { issuingKey } from "../issuingKey.ts";
+import { rootListUrl, rootShards } from "../listUrl.ts";
 import type { NewIssuer, StoredIssuer } from "../ports.ts";
 
 export interface MakingGround {
@@ -22,6 +23,8 @@ export interface MakingGround {
   readonly keyLabel: string;
   /** In how many lists the revoked certificates of an issuing CA are told. */
   readonly crlShards: number;
+  /** URLs of revocation lists start with it; without a slash at the end. */
+  readonly publicUrl: string;
   readonly now: () => Date;
 }
 
@@ -52,7 +55,7 @@ export async function makeIssuer(
   const subject = subjectOf(line, generation, ground.trustDomain);
   const { spki, algorithm } = key;
   const shared = { subject, spki, trustDomain: ground.trustDomain };
-  const made = newIssuer(line, generation, key, ground.crlShards);
+  const made = newIssuer(line, generation, key, line.kind === "root" ? rootShards : ground.crlShards);
   if (line.kind === "root") {
     const validity = validityOf(line, ground.now(), undefined);
     const issuer: CaIssuer = { subject, spki, algorithm, certificate: undefined };
@@ -60,7 +63,7 @@ export async function makeIssuer(
     return { ...made, certificate, notAfter: validity.notAfter };
   }
   const constraints = line.nameConstraints === undefined ? {} : { nameConstraints: line.nameConstraints };
-  const above = await activeRoot(stored, ground.keys);
+  const above = await activeRoot(stored, ground);
   if (above === undefined) {
     const request = lintCaRequest(prepareCaRequest({ ...shared, ...constraints, algorithm, pathLength: 0 }));
     return { ...made, request: requestOf(request, await issuingKey(key).sign(request)) };
@@ -71,7 +74,10 @@ export async function makeIssuer(
 }
 
 /** The root that signs now; undefined where its key is not here. */
-async function activeRoot(stored: readonly StoredIssuer[], keys: KeyProvider): Promise<Above | undefined> {
+async function activeRoot(
+  stored: readonly StoredIssuer[],
+  { keys, publicUrl }: MakingGround,
+): Promise<Above | undefined> {
   const root = stored.find(({ kind, state }) => kind === "root" && state === "active");
   if (root?.certificate == null) return undefined;
   const { spki, subject, notAfter } = readCertificate(root.certificate);
@@ -80,10 +86,11 @@ async function activeRoot(stored: readonly StoredIssuer[], keys: KeyProvider): P
     ...(root.signatureAlgorithm !== null && { algorithm: root.signatureAlgorithm }),
   });
   if (key === undefined) return undefined;
+  const crlUrl = root.keyLabel === null ? undefined : rootListUrl(publicUrl, root.id);
   return {
     id: root.id,
     key,
-    issuer: { subject, spki, algorithm: key.algorithm, certificate: root.certificate },
+    issuer: { subject, spki, algorithm: key.algorithm, certificate: root.certificate, crlUrl },
     notAfter,
   };
 }

@@ -33,7 +33,7 @@ function listOf(entryCount: number): Buffer {
       nextUpdate: new Date("2026-11-27T12:00:00Z"),
       authorityKeyIdentifier: keyIdentifier(ca.spki),
       number: 300,
-      distributionPoint: { url: "http://crl.test/crl/a/0.crl", onlyContainsUserCerts: true },
+      distributionPoint: { url: "http://crl.test/crl/a/0.crl", onlyContains: "UserCerts" },
     },
     entries,
   );
