@@ -19,8 +19,10 @@ export interface Pin {
    * @throws {Error} missing, open to others, too long: the message never quotes the content
    */
   open(): Promise<OpenedPin>;
-  /** Gives up what is held. Idempotent. */
+  /** Gives up what is held, unless another token has it, too. Idempotent. */
   close(): void;
+  /** Instead of `close`, where the token could not be opened: what a descriptor gave stays for the next try. */
+  putBack(): void;
 }
 
 export interface OpenedPin {
@@ -29,25 +31,53 @@ export interface OpenedPin {
   close(): Promise<void>;
 }
 
+/** What a descriptor gave. */
+interface HandedOver {
+  /** Of the file of our own that has it. */
+  readonly descriptor: number;
+  users: number;
+}
+
+/** By place: a descriptor gives its PIN once, and by its number somebody else's file may be found later. */
+const handedOver = new Map<string, HandedOver>();
+
 /**
  * Finds the PIN. One on a descriptor is taken over: read to its end into a file without a name in memory, and the descriptor closed, since
  * every program that we start would inherit it.
  * @throws {Error} when a descriptor is none, is open to others, or holds too much
  */
 export async function openPin(pinFile: string): Promise<Pin> {
-  const descriptor = descriptorPattern.exec(pinFile)?.[1];
-  if (descriptor === undefined) return { place: pinFile, open: () => openFile(pinFile), close: () => undefined };
-  let held: number | undefined = takeOver(Number(descriptor), pinFile);
+  const number = descriptorPattern.exec(pinFile)?.[1];
+  if (number === undefined) {
+    return { place: pinFile, open: () => openFile(pinFile), close: () => undefined, putBack: () => undefined };
+  }
+  const known = handedOver.get(pinFile) ?? { descriptor: takeOver(Number(number), pinFile), users: 0 };
+  handedOver.set(pinFile, known);
+  return pinFrom(pinFile, known);
+}
+
+function pinFrom(place: string, known: HandedOver): Pin {
+  const { descriptor } = known;
+  let held = true;
+  known.users += 1;
+  function putBack(): void {
+    if (held) known.users -= 1;
+    held = false;
+  }
   return {
-    place: pinFile,
+    place,
     async open() {
-      if (held === undefined) throw new Error(`the PIN from ${pinFile} was given up`);
-      return { descriptor: held, version: undefined, close: async () => undefined };
+      if (!held) throw new Error(`the PIN from ${place} was given up`);
+      return { descriptor, version: undefined, close: async () => undefined };
     },
     close() {
-      if (held !== undefined) closeSync(held);
-      held = undefined;
+      if (!held) return;
+      putBack();
+      if (known.users > 0) return;
+      handedOver.delete(place);
+      closeSync(descriptor);
     },
+    putBack,
   };
 }
 

@@ -91,7 +91,7 @@ export async function openPkcs11(options: Pkcs11Options, replacements: Pkcs11Rep
     const token = { module, pool, signing: options.signing ?? "auto" };
     return providerOf(token, { name: `${label} (${model})`, timeoutMs: options.timeoutMs, pin });
   } catch (error) {
-    pin?.close();
+    pin?.putBack();
     module.release(true);
     const returned = returnValueOf(error);
     if (returned === undefined) throw error;

@@ -1,6 +1,6 @@
 /** One key in two tokens: one that is lost costs no signature, and is used again when it is back. */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
@@ -199,6 +199,27 @@ t.test("all tokens away: requireReady refuses, and the first that is back signs"
   await until(() => usable(keys)[1] === true);
   t.doesNotThrow(() => signer.requireReady?.());
   t.ok(await isGood(signer));
+});
+
+t.test("a PIN from a descriptor is there for each token, and again for one that could not be opened", async (t) => {
+  const token = softhsmToken(t, { label: "first" });
+  addSofthsmToken(token, "second");
+  const publicKey = replicate(token, ["first", "second"]);
+  const handedOver = { ...token, pinFile: `/dev/fd/${openSync(token.pinFile, "r")}` };
+  const away = faulty();
+  away.state.fault = "CKR_DEVICE_REMOVED"; // Its PIN has been read by then.
+  const { keys } = await opened(t, [
+    replica(anotherModule(handedOver), "first", away.replacements),
+    replica(handedOver, "second"),
+  ]);
+  t.same(usable(keys), [false, true]);
+  const signer = await keys.find({ spki: publicKey.export({ type: "spki", format: "der" }) });
+  t.ok(signer && (await isGood(signer)));
+  delete away.state.fault;
+  await until(() => usable(keys).every(Boolean));
+  const since = away.state.signed;
+  t.ok(signer && (await isGood(signer)));
+  t.ok(away.state.signed > since);
 });
 
 t.test("no token opens: the start fails with what the first says", async (t) => {
