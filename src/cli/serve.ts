@@ -1,6 +1,7 @@
 /** `mayfly serve`: runs the certificate authority until it is told to stop. */
 import { defineCommand, type CommandContext } from "./command.ts";
 import { configOption } from "./configurationOption.ts";
+import { boundStandingMemory, growToBound } from "./standingMemory.ts";
 
 export const command = defineCommand({
   name: "serve",
@@ -17,6 +18,7 @@ export const command = defineCommand({
 });
 
 async function serve({ values, env, stdout }: CommandContext<typeof configOption>): Promise<void> {
+  boundStandingMemory();
   const { loadConfiguration } = await import("../config/load.ts");
   const configuration = loadConfiguration(values.config, env);
   const stop = Promise.withResolvers<void>();
@@ -25,6 +27,7 @@ async function serve({ values, env, stdout }: CommandContext<typeof configOption
 
   const { compose } = await import("../compose.ts");
   const authority = await compose(configuration);
+  growToBound();
   try {
     const { listenHost: host, listenPort: port, http } = configuration;
     // Named only where it is wanted: not every system has it.
