@@ -110,7 +110,7 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
   const issuers = issuerRoutes({
     rotation: parts.rotation,
     outstanding: (id) => parts.rotation.outstanding(id),
-    certify: (name, arrival) => parts.rotation.certify(name, arrival),
+    certify: (issuer, arrival) => parts.rotation.certify(issuer, arrival),
     externalUrl,
   });
   const administered = [

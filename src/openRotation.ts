@@ -3,6 +3,7 @@ import { issuerWarnings } from "./config/issuers.ts";
 import type { Configuration } from "./config/load.ts";
 import { CertificateInRefused } from "./authority/certificateIn.ts";
 import { certifiable, certifyIssuer, type Arrival } from "./authority/certifyIssuer.ts";
+import type { StoredIssuer } from "./authority/ports.ts";
 import type { RotationStore } from "./authority/rotationPorts.ts";
 import type { Alarm } from "./authority/rotation/plan.ts";
 import { createRotation, type Rotation } from "./authority/rotation/rotate.ts";
@@ -17,10 +18,10 @@ export interface OpenRotation extends Rotation {
   /** Certificates in force of an issuing CA. */
   outstanding(id: string): Promise<number>;
   /**
-   * Brings a certificate in for an issuer of this line that waits for it; resolves to what is not as it should be, in sentences.
+   * Brings a certificate in for an issuer that waits for it; resolves to what is not as it should be, in sentences.
    * @throws {CertificateInRefused}
    */
-  certify(name: string, arrival: Arrival): Promise<readonly string[]>;
+  certify(issuer: Pick<StoredIssuer, "id" | "name">, arrival: Arrival): Promise<readonly string[]>;
 }
 
 /** An operator is told of the same thing once an hour. */
@@ -71,8 +72,8 @@ export function openRotation(
   return {
     ...rotation,
     outstanding: (id) => store.outstanding(id),
-    async certify(name, arrival) {
-      const found = await certifiable(name, arrival, certifying);
+    async certify({ id, name }, arrival) {
+      const found = await certifiable({ id, name }, arrival, certifying);
       if (!found.done && !(await certifyIssuer(found, certifying, "operator")))
         throw new CertificateInRefused("somebody else has just brought in the certificate of this issuer");
       await issuers.reread();

@@ -18,7 +18,9 @@ import { readCertificate } from "../x509/certificate.ts";
 import { pemEncode } from "../x509/pem.ts";
 
 const kind = Type.Optional(Type.Enum(["root", "issuing"]));
-const line = Type.Optional(Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$", maxLength: 40 }));
+const line = Type.Optional(
+  Type.String({ pattern: "^[a-z][a-z0-9-]{0,39}$", maxLength: 40, description: "the name of a line of issuers" }),
+);
 const lineSchema = Type.Object({ kind, name: line }, { additionalProperties: false });
 const forceSchema = Type.Object({ force: Type.Optional(Type.Boolean()) }, { additionalProperties: false });
 const pem = Type.String({ minLength: 1, maxLength: 60_000 });
@@ -32,10 +34,10 @@ export interface IssuerRoutesOptions {
   /** Certificates in force of an issuing CA. */
   readonly outstanding: (id: string) => Promise<number>;
   /**
-   * Brings the certificate in for an issuer of this line that waits for it; resolves to what is not as it should be, in sentences.
+   * Brings the certificate in for an issuer that waits for it; resolves to what is not as it should be, in sentences.
    * @throws {CertificateInRefused}
    */
-  readonly certify: (name: string, arrival: Arrival) => Promise<readonly string[]>;
+  readonly certify: (issuer: StoredIssuer, arrival: Arrival) => Promise<readonly string[]>;
   readonly externalUrl: string;
 }
 
@@ -127,7 +129,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
         const { issuer } = await shown(params.id);
         if (issuer.certificate !== null || issuer.request === null)
           throw problem("restConflict", "the issuer waits for no certificate");
-        const warnings = await moved(() => certify(issuer.name, { pem: certificatePem, rootPem, anySubject }));
+        const warnings = await moved(() => certify(issuer, { pem: certificatePem, rootPem, anySubject }));
         return { ...(await shown(params.id)).json, warnings };
       },
     );

@@ -32,6 +32,12 @@ export interface Arrival {
   readonly anySubject: boolean;
 }
 
+/** Whose certificate it is: an issuer of this line, and this one where an operator named it. */
+export interface Awaiting {
+  readonly name: string;
+  readonly id?: string;
+}
+
 /** A certificate that may be brought in, or that is in the database already. */
 export interface Certifiable {
   readonly issuer: StoredIssuer;
@@ -43,7 +49,11 @@ export interface Certifiable {
  * Finds the issuer of a line that waits for this certificate, and looks at the certificate in full.
  * @throws {CertificateInRefused} with every reason
  */
-export async function certifiable(name: string, arrival: Arrival, ground: CertifyingGround): Promise<Certifiable> {
+export async function certifiable(
+  { name, id }: Awaiting,
+  arrival: Arrival,
+  ground: CertifyingGround,
+): Promise<Certifiable> {
   const { spki, der } = firstCertificate(arrival.pem);
   const issuers = (await ground.store.readIssuers()).filter((one) => one.kind === "issuing" && one.name === name);
   const issuer =
@@ -57,6 +67,8 @@ export async function certifiable(name: string, arrival: Arrival, ground: Certif
         : `the certificate is for the key ${sha256(spki)} (SHA-256), and the line ${name} waits for one for ${waiting.map(({ request }) => sha256(requestIn(request).spki)).join(" or ")}`,
     );
   }
+  if (id !== undefined && issuer.id !== id)
+    throw new CertificateInRefused(`the certificate is that of issuer ${issuer.id} (${issuer.state}), not of this one`);
   const request = requestIn(issuer.request);
   const key = await ground.keys.find({
     spki,

@@ -14,11 +14,12 @@ const options = {
 export const command = defineCommand({
   name: "issuers activate",
   summary: "let an issuer sign from now on, in place of the one before",
-  usage: "--id ID [OPTION …]",
+  usage: "ID [OPTION …]",
   description:
     "The issuer that was active is retiring from then on: its certificates still count, and nothing new is signed by it. All servers follow within two seconds. What has not been published for as long as configuration wants is refused without --force.",
   options,
-  examples: [{ does: "earlier than planned", command: "mayfly issuers activate --id ID" }],
+  argument: "id",
+  examples: [{ does: "earlier than planned", command: "mayfly issuers activate ID" }],
   run: activate,
 });
 

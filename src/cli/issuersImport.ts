@@ -24,14 +24,15 @@ const options = {
 export const command = defineCommand({
   name: "issuers import",
   summary: "bring in the certificate that an issuer waits for",
-  usage: "--id ID --certificate FILE [OPTION …]",
+  usage: "ID --certificate FILE [OPTION …]",
   description:
     "The certificate is looked at in full, and taken or refused with every reason. What is taken is published and becomes active as planned.",
   options,
+  argument: "id",
   examples: [
     {
       does: "what the offline root signed",
-      command: "mayfly issuers import --id ID --certificate issuing.pem --root-certificate root.pem",
+      command: "mayfly issuers import ID --certificate issuing.pem --root-certificate root.pem",
     },
   ],
   run: bringIn,

@@ -10,11 +10,12 @@ const options = {
 export const command = defineCommand({
   name: "issuers publish",
   summary: "make a prepared issuer known, before it issues",
-  usage: "--id ID [OPTION …]",
+  usage: "ID [OPTION …]",
   description:
     "A root that is published is in the bundle and in root.pem; nothing is signed by it yet. In lines that move by themselves this happens without a command.",
   options,
-  examples: [{ does: "the next issuing CA", command: "mayfly issuers publish --id ID" }],
+  argument: "id",
+  examples: [{ does: "the next issuing CA", command: "mayfly issuers publish ID" }],
   run: publish,
 });
 

@@ -8,11 +8,12 @@ const options = idOptions;
 export const command = defineCommand({
   name: "issuers request",
   summary: "print the request of an issuer that waits for its certificate",
-  usage: "--id ID [OPTION …]",
+  usage: "ID [OPTION …]",
   description:
     "Prints the PKCS #10 request in PEM. Have it certified where the root's key is, as a CA with path length 0, and bring the certificate in with issuers import.",
   options,
-  examples: [{ does: "into a file", command: "mayfly issuers request --id ID > issuing.csr" }],
+  argument: "id",
+  examples: [{ does: "into a file", command: "mayfly issuers request ID > issuing.csr" }],
   run: request,
 });
 

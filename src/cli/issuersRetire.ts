@@ -11,11 +11,12 @@ const options = {
 export const command = defineCommand({
   name: "issuers retire",
   summary: "end an issuer of which nothing counts any more, or one that is not wanted",
-  usage: "--id ID [OPTION …]",
+  usage: "ID [OPTION …]",
   description:
-    "One that is retiring is retired when no certificate of it is in force; this happens without a command. One that is only prepared or published is given up. With --force a retiring one is retired whatever counts, and the active one stops: its line issues nothing until another is active.",
+    "One that is retiring is retired when its last certificate has ended, and those that were revoked count as well; this happens without a command. One that is only prepared or published is given up. With --force a retiring one is retired whatever counts, and the active one stops: its line issues nothing until another is active.",
   options,
-  examples: [{ does: "give a prepared issuer up", command: "mayfly issuers retire --id ID" }],
+  argument: "id",
+  examples: [{ does: "give a prepared issuer up", command: "mayfly issuers retire ID" }],
   run: retire,
 });
 

@@ -8,11 +8,12 @@ const options = idOptions;
 export const command = defineCommand({
   name: "issuers show",
   summary: "show a root or issuing CA, with its certificate",
-  usage: "--id ID [OPTION …]",
+  usage: "ID [OPTION …]",
   description:
     "Prints state, end, fingerprint, how many certificates of it are in force, its next move, and its certificate.",
   options,
-  examples: [{ does: "one of those that issuers list shows", command: "mayfly issuers show --id ID" }],
+  argument: "id",
+  examples: [{ does: "one of those that issuers list shows", command: "mayfly issuers show ID" }],
   run: show,
 });
 

@@ -127,6 +127,9 @@ t.test("a root whose key is elsewhere: request out, certificate in, and what fol
   const people = operator(ca);
   const { mayfly, rest } = people;
   const rootKey = await rootElsewhere(ca);
+  const alice = await (await acmeDriver(t, ca)).account();
+  await issued(ca, alice);
+  const [first] = (await people.listed()).filter(({ kind }) => kind === "issuing");
   t.match(await mayfly("prepare"), { status: 0 });
   const waiting = await nextOfDefault(people);
   t.match(waiting, { state: "prepared", waitsForCertificate: true });
@@ -142,6 +145,13 @@ t.test("a root whose key is elsewhere: request out, certificate in, and what fol
   const refused = await mayfly("import", "--id", waiting.id, "--certificate", rootFile, "--root-certificate", rootFile);
   t.match(refused, { status: 1, stderr: /key/ }, "the root's own is none for this key");
   t.match(await rest("POST", `/${waiting.id}/certificate`, { certificatePem: "no PEM" }), { status: 400 });
+  const formerFile = join(ca.dataDir, "former.pem");
+  await writeFile(formerFile, String((await rest("GET", `/${first?.id}`)).body["certificatePem"]));
+  t.match(
+    await mayfly("import", waiting.id, "--certificate", formerFile, "--root-certificate", rootFile),
+    { status: 1, stderr: new RegExp(`the certificate is that of issuer ${first?.id} \\(active\\)`) },
+    "one that another issuer has is not taken for this one's",
+  );
   t.equal((await nextOfDefault(people)).waitsForCertificate, true, "and it still waits");
 
   const certificate = await signedElsewhere(ca, rootKey, requestFile);
@@ -152,7 +162,11 @@ t.test("a root whose key is elsewhere: request out, certificate in, and what fol
   t.match(await mayfly("activate", "--id", waiting.id, "--force"), { status: 0 });
   t.equal((await nextOfDefault(people)).state, "active");
 
-  const alice = await (await acmeDriver(t, ca)).account();
+  t.match(
+    await mayfly("retire", first?.id ?? ""),
+    { status: 1, stderr: /the issuer is retiring: certificates of it, .* end at \S+Z; it is retired after that/ },
+    "what it signed counts",
+  );
   const { chain } = await issued(ca, alice);
   await verified(ca, "after", chain);
   const above = new X509Certificate(await readFile(certificate));
@@ -176,6 +190,8 @@ t.test("commands and REST refuse what cannot be", async (t) => {
     ["active already", "POST", `/${id}/activate`, {}, 409],
     ["active, not forced", "POST", `/${id}/retire`, {}, 409],
     ["no such line", "POST", "", { name: "nobody" }, 409],
+    ["no such line of roots", "POST", "", { kind: "root", name: "nobody" }, 409],
+    ["nor to replace one of", "POST", "/replace", { kind: "root", name: "nobody" }, 409],
     ["no name", "POST", "", { name: "../x" }, 400],
     ["no kind", "POST", "", { kind: "leaf" }, 400],
     ["unknown member", "POST", "", { names: "default" }, 400],

@@ -48,10 +48,10 @@ const stateOf = async (id: string) => (await store.readIssuers()).find((one) => 
 t.test("a certificate comes in, with the CAs above it, once", async (t) => {
   const { id, of } = await waiting(1);
   const der = await middle.certify(of, { pathLenConstraint: 0 });
-  await t.rejects(certifiable("other", arrival(der, middleCertificate), ground), {
+  await t.rejects(certifiable({ name: "other" }, arrival(der, middleCertificate), ground), {
     message: "no issuer of the line other waits for a certificate",
   });
-  const found = await certifiable("default", arrival(der, middleCertificate), ground);
+  const found = await certifiable({ name: "default" }, arrival(der, middleCertificate), ground);
   t.same([found.issuer.id, found.done], [id, false]);
   t.match(found.arrived.warnings, [/no SVID/]);
   const won = await Promise.all([1, 2].map(() => certifyIssuer(found, ground, "ceremony")));
@@ -62,7 +62,11 @@ t.test("a certificate comes in, with the CAs above it, once", async (t) => {
   const [issuing, above] = [await stateOf(id), rows.find(({ kind }) => kind === "intermediate")];
   t.same([issuing?.certificate, issuing?.parentId], [der, above?.id]);
   t.equal(above?.parentId, rows.find(({ kind }) => kind === "root")?.id);
-  t.equal((await certifiable("default", arrival(der, middleCertificate), ground)).done, true, "and is known again");
+  t.equal(
+    (await certifiable({ name: "default" }, arrival(der, middleCertificate), ground)).done,
+    true,
+    "and is known again",
+  );
   const audit = await query(db, "select event, actor, subject from audit_entry where event = 'issuer.certified'");
   t.same(audit, [{ event: "issuer.certified", actor: "ceremony", subject: `issuer:${id}` }]);
   t.equal((await query(db, "select from outbox where topic = 'issuer.certified'")).length, 1);
@@ -70,7 +74,11 @@ t.test("a certificate comes in, with the CAs above it, once", async (t) => {
 
 t.test("the next one uses the CAs that are there; another root is published beside the active one", async (t) => {
   const second = await waiting(2);
-  const found = await certifiable("default", arrival(await middle.certify(second.of), middleCertificate), ground);
+  const found = await certifiable(
+    { name: "default" },
+    arrival(await middle.certify(second.of), middleCertificate),
+    ground,
+  );
   t.equal(await certifyIssuer(found, ground, "ceremony"), true);
   t.equal((await store.readIssuers()).length, 4);
 
@@ -81,7 +89,7 @@ t.test("the next one uses the CAs that are there; another root is published besi
     rootPem: undefined,
     anySubject: false,
   };
-  t.equal(await certifyIssuer(await certifiable("default", answer, ground), ground, "ceremony"), true);
+  t.equal(await certifyIssuer(await certifiable({ name: "default" }, answer, ground), ground, "ceremony"), true);
   const roots = (await store.readIssuers()).filter(({ kind }) => kind === "root");
   t.same(
     roots.map(({ state, generation }) => [state, generation]),
@@ -95,15 +103,21 @@ t.test("the next one uses the CAs that are there; another root is published besi
 t.test("a certificate for a key that nobody waits for, or that is not here, is refused", async (t) => {
   const { of } = await waiting(4);
   const stranger = await otherCa("Stranger");
-  await t.rejects(certifiable("default", arrival(await middle.certify(stranger), middleCertificate), ground), {
-    name: "CertificateInRefused",
-    message:
-      /^the certificate is for the key [0-9a-f]{64} \(SHA-256\), and the line default waits for one for [0-9a-f]{64}$/,
-  });
+  await t.rejects(
+    certifiable({ name: "default" }, arrival(await middle.certify(stranger), middleCertificate), ground),
+    {
+      name: "CertificateInRefused",
+      message:
+        /^the certificate is for the key [0-9a-f]{64} \(SHA-256\), and the line default waits for one for [0-9a-f]{64}$/,
+    },
+  );
   const elsewhereKeys = { ...ground, keys: memoryKeys() };
-  await t.rejects(certifiable("default", arrival(await middle.certify(of), middleCertificate), elsewhereKeys), {
-    message: "the key of the certificate is not among the keys in memory",
-  });
+  await t.rejects(
+    certifiable({ name: "default" }, arrival(await middle.certify(of), middleCertificate), elsewhereKeys),
+    {
+      message: "the key of the certificate is not among the keys in memory",
+    },
+  );
 });
 
 t.test("alternate chains are kept, each once", async (t) => {

@@ -16,7 +16,7 @@ export async function importCertificate(step: ImportCertificate, ground: Ceremon
 
   const store = await ground.store();
   const certifying = { store, keys: await ground.keys(), trustDomain: ground.trustDomain, now: ground.now };
-  const found = await certifiable(line, { pem, rootPem, anySubject }, certifying).catch((error: unknown) => {
+  const found = await certifiable({ name: line }, { pem, rootPem, anySubject }, certifying).catch((error: unknown) => {
     if (error instanceof CertificateInRefused)
       throw new CeremonyStopped(`${certificateFile}: is not taken:\n${error.message}`, { cause: error });
     throw error;

@@ -85,7 +85,7 @@ export function createRotation(parts: RotationParts): Rotation {
 
   const isDue = ({ at }: Move): boolean => at <= parts.now();
   const lineOf = ({ kind, name }: Pick<Move, "kind" | "name">): IssuerLine | undefined =>
-    kind === "root" ? lines.root : lines.issuing.get(name);
+    kind === "issuing" ? lines.issuing.get(name) : name === lines.root.name ? lines.root : undefined;
 
   /** The first of a line comes without a command. */
   const movesByItself = (move: Move, stored: readonly StoredIssuer[]): boolean =>
@@ -158,7 +158,10 @@ export function createRotation(parts: RotationParts): Rotation {
 
   async function prepare(kind: IssuerLine["kind"], name: string, actor: string): Promise<string> {
     const line = lineOf({ kind, name });
-    if (line === undefined) throw new NotMoved(`there is no line of issuers ${name} in the configuration`);
+    if (line === undefined)
+      throw new NotMoved(
+        `there is no line of ${kind === "root" ? "roots" : "issuers"} ${name}${kind === "root" ? "" : " in the configuration"}`,
+      );
     return await store.exclusively(async () => {
       const stored = await store.readIssuers();
       const next = stored.find(
@@ -181,6 +184,17 @@ export function createRotation(parts: RotationParts): Rotation {
     if (moved) return await parts.issuers.reread();
     throw new NotMoved(`the issuer is ${(await found(id)).state}: ${expected}`);
   };
+
+  /** Why an issuer is not retired. Revoked certificates are on its lists until they end. */
+  async function whatCounts(id: string): Promise<string> {
+    if ((await found(id)).state !== "retiring") return "one that is retiring is retired";
+    const last = await store.lastEnd(id);
+    const why =
+      last === null
+        ? "something that it signed counts"
+        : `certificates of it, revoked ones among them, end at ${last.toISOString()}`;
+    return `${why}; it is retired after that, or at once where that is forced`;
+  }
 
   return {
     run,
@@ -216,9 +230,8 @@ export function createRotation(parts: RotationParts): Rotation {
       if (at === "prepared" || at === "published")
         return await orRefused(await store.discard(id, actor), id, "try again");
       if (at === "active" && anyway) return await orRefused(await store.stop(id, actor), id, "try again");
-      const expected =
-        "one that is retiring, and of which nothing counts any more, is retired; or any that is retiring where that is forced";
-      await orRefused(await store.retire(id, actor, anyway), id, expected);
+      if (await store.retire(id, actor, anyway)) return await parts.issuers.reread();
+      await orRefused(false, id, await whatCounts(id));
     },
   };
 }
