@@ -18,8 +18,10 @@ export const bySchema = Type.Object(
     identity: Type.Optional(nameText(100_000)),
     key: Type.Optional(digest),
     account: Type.Optional(uuid),
-    grant: Type.Optional(Type.String({ pattern: "^[a-z0-9][a-z0-9-]{0,63}$" })),
-    source: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" })),
+    grant: Type.Optional(Type.String({ pattern: "^[a-z0-9][a-z0-9-]{0,63}$", description: "the name of a grant" })),
+    source: Type.Optional(
+      Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description: "the ref of a source of evidence" }),
+    ),
     task: Type.Optional(delegated),
     delegator: Type.Optional(delegated),
     issuer: Type.Optional(uuid),

@@ -55,12 +55,16 @@ function asProblem(error: unknown, request: Pick<FastifyRequest, "url">): Proble
   return problem("serverInternal", "the server had an internal error", { cause: error });
 }
 
+/** A pattern says little to people: what its schema says of itself, which the validator passes on when it is verbose. */
+function wordsFor(fault: object): string | undefined {
+  const { keyword, parentSchema } = fault as { keyword: string; parentSchema?: { description?: string } };
+  if (keyword !== "pattern" || parentSchema?.description === undefined) return undefined;
+  return `must be ${parentSchema.description}`;
+}
+
 /** The first fault of a query, by the parameter's name and with what was expected. */
 function validationDetail([first]: NonNullable<FastifyError["validation"]>): string {
   if (first === undefined) return "the request is not valid";
-  // A pattern says little to people.
-  if (first.instancePath === "/limit" && first.keyword === "pattern")
-    return "limit must be a whole number from 1 to 1000";
   const { additionalProperty, allowedValues } = first.params as {
     additionalProperty?: string;
     allowedValues?: string[];
@@ -68,8 +72,9 @@ function validationDetail([first]: NonNullable<FastifyError["validation"]>): str
   if (additionalProperty !== undefined)
     return `there is no parameter ${JSON.stringify(additionalProperty.slice(0, 100))}`;
   const expected =
-    allowedValues === undefined ? (first.message ?? "is not valid") : `must be one of ${allowedValues.join(", ")}`;
-  return `${first.instancePath.slice(1) || "the request"} ${expected}`;
+    wordsFor(first) ??
+    (allowedValues === undefined ? (first.message ?? "is not valid") : `must be one of ${allowedValues.join(", ")}`);
+  return `${first.instancePath.slice(1).replaceAll("/", ".") || "the request"} ${expected}`;
 }
 
 /** Answers what is not HTTP, has a header that is too large, or takes too long: there is no request yet, only a socket. */

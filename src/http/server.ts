@@ -54,7 +54,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     connectionTimeout: options.stalledMs ?? stalledMsDefault,
     keepAliveTimeout: 72_000,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false, caseSensitive: true },
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true } },
     exposeHeadRoutes: true,
     // A path that cannot be decoded, and a request that is no HTTP, get a problem like everything else.
     frameworkErrors: (_error, request, reply) =>

@@ -10,7 +10,7 @@ const entriesDefault = 100;
 export const pageLimit = Type.Optional(
   Type.String({
     pattern: "^[1-9][0-9]{0,3}$",
-    description: `Entries in a page, at most ${entriesMax}; ${entriesDefault} otherwise.`,
+    description: `a whole number from 1 to ${entriesMax}`,
   }),
 );
 

@@ -9,20 +9,28 @@ const uuidPattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 const digestPattern = "^[0-9a-fA-F]{64}$";
 
 /** An id that this server gave out: a UUID. */
-export const uuid = Type.String({ pattern: uuidPattern });
+export const uuid = Type.String({ pattern: uuidPattern, description: "an id, which is a UUID" });
 
 /** A SHA-256 in hexadecimal. */
-export const digest = Type.String({ pattern: digestPattern });
+export const digest = Type.String({
+  pattern: digestPattern,
+  description: "SHA-256 in hexadecimal, 64 digits",
+});
 
 /** A time; `readTime` reads it. */
 export const time = Type.String({ maxLength: 40, description: "RFC 3339" });
 
 /** Text that people read: one line. */
 export const oneLine = (maxLength: number): TString =>
-  Type.String({ pattern: "^[^\\u0000-\\u001f\\u007f]+$", maxLength });
+  Type.String({
+    pattern: "^[^\\u0000-\\u001f\\u007f]+$",
+    maxLength,
+    description: "one line of text, and not empty",
+  });
 
 /** A name of whatever form. No text in Postgres holds NUL, so no name does. */
-export const nameText = (maxLength: number): TString => Type.String({ pattern: "^[^\\u0000]+$", maxLength });
+export const nameText = (maxLength: number): TString =>
+  Type.String({ pattern: "^[^\\u0000]+$", maxLength, description: "text without NUL, and not empty" });
 
 const isUuid = new RegExp(uuidPattern);
 const isDigest = new RegExp(digestPattern);
