@@ -79,7 +79,7 @@ export function revocationText(one: Revocation): string {
     one.stops !== null && `  ${one.stops} since ${one.createdAt}`,
     one.closedAt !== null && `  nothing that was under way is left since ${one.closedAt}`,
     one.doneAt !== null && `  all revoked at ${one.doneAt}`,
-    `  in published lists: ${one.publishedAt ?? "not yet"}`,
+    `  in published lists: ${one.publishedAt ?? `not yet; mayfly revocations show ${one.id} says when`}`,
     ...lists.map((list) => `    issuer ${list.issuer} shard ${list.shard}: list ${list.listNumber ?? "to come"}`),
     ...processes.map((each) => `  shown by ${each.name}: ${each.shownAt ?? "not yet"}`),
     one.lastNotAfter !== null && `  the last of them ends at ${one.lastNotAfter}`,

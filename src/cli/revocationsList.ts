@@ -6,7 +6,11 @@ import { revocationTable, type Revocation } from "./revocationText.ts";
 const options = {
   kind: { type: "string", value: "KIND", description: "certificate, identity, key, account, grant, source, task …" },
   certificate: { type: "string", value: "SERIAL", description: "the one that revoked this certificate" },
-  by: { type: "string", value: "WHO", description: "those of `operator`, or `account:ID`" },
+  by: {
+    type: "string",
+    value: "WHO",
+    description: "those of an operator (operator), a client (account:ID), or whoever had the key (certificate key)",
+  },
   running: { type: "boolean", description: "only those that are not done" },
   suspensions: { type: "boolean", description: "what nothing is issued by since, in place of the revocations" },
   ...listOptions,
@@ -36,7 +40,8 @@ interface Suspension {
 
 async function list(context: CommandContext<typeof options>): Promise<void> {
   const { values, stdout } = context;
-  const { kind, certificate, by: createdBy, running, suspensions, json } = values;
+  const { kind, by: createdBy, running, suspensions, json } = values;
+  const certificate = values.certificate?.replace(/^serial=/, "");
   const query = { kind, certificate, createdBy, state: running ? "running" : undefined };
   await withRest(context, async (rest) => {
     const print = <Entry>(found: readonly Entry[], table: (found: readonly Entry[]) => string): void => {

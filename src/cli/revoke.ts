@@ -94,7 +94,10 @@ const confirmation = ({ certificates }: Coverage): string =>
 const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** What is known of a value before the server is asked, and where one is found. */
 const forms: Partial<Record<keyof typeof by, { readonly pattern: RegExp; readonly text: string }>> = {
-  certificate: { pattern: /^[0-9a-fA-F:]{2,59}$/, text: "a serial in hexadecimal, as openssl x509 -serial prints it" },
+  certificate: {
+    pattern: /^(serial=)?[0-9a-fA-F:]{2,59}$/,
+    text: "a serial in hexadecimal, as openssl x509 -serial prints it",
+  },
   key: { pattern: /^[0-9a-fA-F]{64}$/, text: "SHA-256 of the SubjectPublicKeyInfo, 64 hexadecimal digits" },
   account: { pattern: id, text: "the id of an account, as certificates of the inventory have it" },
   issuer: { pattern: id, text: "the id of an issuer, as mayfly issuers list shows it" },
@@ -115,7 +118,8 @@ function subjectOf(values: Context["values"]): object {
   const { [kind]: expected } = forms;
   if (expected !== undefined && !expected.pattern.test(values[kind] ?? ""))
     throw new UsageError(`--${kind}: ${JSON.stringify(values[kind])}: expected ${expected.text}`);
-  return { [kind]: delegated ? { source, name: values[kind] } : values[kind] };
+  const value = kind === "certificate" ? values[kind]?.replace(/^serial=/, "") : values[kind];
+  return { [kind]: delegated ? { source, name: value } : value };
 }
 
 const pauseMs = 500;

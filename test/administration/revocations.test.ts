@@ -242,6 +242,9 @@ t.test("mayfly revoke, revocations list, show and resume", async (t) => {
   );
   t.match(real.stdout, /0 identities put in quarantine, 1 keys blocked|1 identities put in quarantine, 1 keys blocked/);
   t.same(await stateOf(flow.spiffeId), ["revoked"]);
+  const [serial] = /[0-9a-f]{32}/.exec(dry.stdout) ?? [""];
+  const byOpenssl = `serial=${serial.toUpperCase()}`;
+  t.match((await mayfly("revoke", "--certificate", byOpenssl, "--note", "x")).stdout, /^Nothing was done/m);
   const id = /^Revocation (\S+)/.exec(real.stdout)?.[1] ?? "";
   t.match(
     (await mayfly("revocations", "list")).stdout,
@@ -290,9 +293,10 @@ t.test("bad requests, pages, and nobody without the token", async (t) => {
     [{ by: { issuer: randomUUID() }, reason: "superseded", note: "x" }, /by\.issuer: there is no such issuer/],
     [{ by: { grant: "no-such" }, reason: "superseded", note: "x" }, /by\.grant: no grant/],
     [{ by: { source: "no-such" }, reason: "superseded", note: "x" }, /by\.source: no source/],
-    [{ by: { source: "../x" }, reason: "superseded", note: "x" }, undefined],
+    [{ by: { source: "../x" }, reason: "superseded", note: "x" }, /by\.source must be the ref of a source of evidence/],
     [{ by: { certificate: "xyz" }, reason: "superseded", note: "x" }, /serial/],
-    [{ by: { key: "00" }, reason: "superseded", note: "x" }, undefined],
+    [{ by: { key: "00" }, reason: "superseded", note: "x" }, /by\.key must be SHA-256 in hexadecimal, 64 digits/],
+    [{ by: { key: "00".repeat(32) }, reason: "superseded", note: "a\nb" }, /note must be one line of text/],
     [{ by: { task: "a" }, reason: "superseded", note: "x" }, undefined],
     [
       { by: { task: { source: "idp", name: "a" } }, reason: "superseded", note: "x" },
