@@ -1,4 +1,5 @@
 /** `mayfly check-config`: reads the configuration and says what it means, without starting anything. */
+import type { Revocation } from "../config/revocation.ts";
 import { defineCommand, type CommandContext } from "./command.ts";
 import { configOption } from "./configurationOption.ts";
 
@@ -13,6 +14,14 @@ export const command = defineCommand({
   run: checkConfig,
 });
 
+/** Where certificates send those who ask, and whether a listener of its own answers there. */
+function revocationText({ publicUrl, listen }: Pick<Revocation, "publicUrl" | "listen">): string {
+  const where = `${publicUrl}/crl/ and ${publicUrl}/ocsp`;
+  if (listen === undefined) return where;
+  const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
+  return `${where}, on a listener of their own at ${host}:${listen.port}`;
+}
+
 async function checkConfig({ values, env, stdout, stderr }: CommandContext<typeof configOption>): Promise<number> {
   const { loadConfiguration } = await import("../config/load.ts");
   const { issuerWarnings } = await import("../config/issuers.ts");
@@ -24,6 +33,7 @@ async function checkConfig({ values, env, stdout, stderr }: CommandContext<typeo
   trust domain   ${configuration.trustDomain}
   keys           ${configuration.keys.provider}, label ${configuration.keys.label}
   database       ${configuration.databaseUrl === undefined ? "embedded PostgreSQL" : "as configured"}
+  revocation     ${revocationText(configuration.revocation)}
   issuers        ${list(configuration.issuerLines.issuing.keys())}
   profiles       ${list(configuration.profiles.keys())}
   sources        ${list([...configuration.attestation.sources.map(({ ref }) => ref), ...(configuration.attestation.developmentSource ? ["dev (development)"] : [])])}
