@@ -75,7 +75,7 @@ export async function certifiable(
     ...(issuer.signatureAlgorithm !== null && { algorithm: issuer.signatureAlgorithm }),
   });
   if (key === undefined)
-    throw new CertificateInRefused(`the key of the certificate is not among the ${ground.keys.description}`);
+    throw new CertificateInRefused(`the key of the certificate was not found in ${ground.keys.description}`);
   const { trustDomain } = ground;
   const { subject } = request;
   const awaited = { spki: request.spki, subject, pathLength: pathLengthOf(request), trustDomain };

@@ -115,7 +115,7 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     if (signer === undefined) {
       complain(
         stored,
-        `the key of the issuing CA (label ${stored.keyLabel}) is not among the ${options.keys.description}; ` +
+        `the key of the issuing CA (label ${stored.keyLabel}) was not found in ${options.keys.description}; ` +
           "start with the key provider that made this CA, or with an empty database",
       );
       return undefined;

@@ -109,7 +109,7 @@ t.test("keys of another CA are refused in a sentence for the operator", async (t
   const store = memoryIssuerStore();
   await establishHierarchy(options({ store }));
   await t.rejects(established(options({ store })), {
-    message: /^the key of the issuing CA \(label issuing\) is not among the keys in memory; start with/,
+    message: /^the key of the issuing CA \(label issuing\) was not found in keys in memory; start with/,
   });
   store.issuers.shift();
   await t.rejects(established(options({ store })), { message: /incomplete CA hierarchy/ });

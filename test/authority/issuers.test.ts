@@ -83,7 +83,7 @@ t.test("a line without an active issuer, or whose key is elsewhere, cannot issue
   await issuers.reread();
   t.throws(() => issuers.active("other"), KeyUnavailable);
   t.equal(issuers.active("default").state, "active");
-  t.match(unusable, [/^the key of the issuing CA \(label issuing-2\) is not among the keys in memory/]);
+  t.match(unusable, [/^the key of the issuing CA \(label issuing-2\) was not found in keys in memory/]);
   t.equal(unusable.length, 1, "said once");
 });
 

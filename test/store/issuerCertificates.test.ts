@@ -115,7 +115,7 @@ t.test("a certificate for a key that nobody waits for, or that is not here, is r
   await t.rejects(
     certifiable({ name: "default" }, arrival(await middle.certify(of), middleCertificate), elsewhereKeys),
     {
-      message: "the key of the certificate is not among the keys in memory",
+      message: "the key of the certificate was not found in keys in memory",
     },
   );
 });

@@ -56,7 +56,7 @@ export async function signingCa(file: string, ground: CeremonyGround): Promise<S
   const key = await keys.find({ spki, ...(algorithm !== undefined && { algorithm }) });
   if (key === undefined)
     throw new CeremonyStopped(
-      `${file}: the key of this CA (SPKI SHA-256 ${fingerprint(spki)}) is not among the ${keys.description}`,
+      `${file}: the key of this CA (SPKI SHA-256 ${fingerprint(spki)}) was not found in ${keys.description}: hold this step where it is`,
     );
   return { certificate, key, issuer: { subject, spki, algorithm: key.algorithm, certificate: der } };
 }
