@@ -5,6 +5,7 @@ import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 
 import { problem } from "../problem/problem.ts";
+import { advisoryLocks, type Exclusively } from "./advisoryLocks.ts";
 import { groupedStatement, type GroupSend } from "./grouped.ts";
 import type { Tables } from "./tables.ts";
 
@@ -39,8 +40,7 @@ export interface Database {
   readonly kysely: Kysely<Tables>;
   /** A connection outside of the pool, not made yet, for whoever listens. A statement on it that gets no answer in time fails. */
   client(applicationName: string): pg.Client;
-  /** Runs `action` while this process alone holds the advisory lock `key`, waiting for whoever holds it now. */
-  exclusively<T>(key: number, action: () => Promise<T>): Promise<T>;
+  readonly exclusively: Exclusively;
   /** Statements sent so far, for the benchmark and `/metrics`. */
   readonly statistics: { statements: number };
   close(): Promise<void>;
@@ -124,24 +124,7 @@ export function openDatabase({ address, poolSize, statementTimeoutMs, onError }:
       }
     },
     client: (application_name) => new pg.Client({ ...connection, application_name, query_timeout: 5_000 }),
-    async exclusively<T>(key: number, action: () => Promise<T>): Promise<T> {
-      let client: pg.PoolClient | undefined;
-      try {
-        client = await pool.connect();
-        client.on("error", ignore); // It shows at the next statement; without a listener it would end the process.
-        await client.query("set statement_timeout = 0"); // Waiting for another start to end is no slow statement.
-        await client.query("select pg_advisory_lock($1)", [key]);
-      } catch (error) {
-        client?.release(true);
-        throw databaseTrouble(error);
-      }
-      try {
-        return await action();
-      } finally {
-        // The connection is closed rather than given back: the lock and the setting go with it, whatever state it is in.
-        client.release(true);
-      }
-    },
+    exclusively: advisoryLocks(pool, databaseTrouble),
     async close() {
       closing = true;
       await Promise.all([pool.end(), kysely.destroy()]);
