@@ -1,12 +1,11 @@
 /** The rotation of issuers as the composition has it: what is due is done every few seconds, and what an operator must do is said each hour. */
 import { issuerWarnings } from "./config/issuers.ts";
 import type { Configuration } from "./config/load.ts";
-import { CertificateInRefused } from "./authority/certificateIn.ts";
-import { certifiable, certifyIssuer, type Arrival } from "./authority/certifyIssuer.ts";
+import { awaitsCertificate, certifiable, certifyIssuer, type Arrival } from "./authority/certifyIssuer.ts";
 import type { StoredIssuer } from "./authority/ports.ts";
 import type { RotationStore } from "./authority/rotationPorts.ts";
 import type { Alarm } from "./authority/rotation/plan.ts";
-import { createRotation, type Rotation } from "./authority/rotation/rotate.ts";
+import { createRotation, NotMoved, type Rotation } from "./authority/rotation/rotate.ts";
 import type { Foundation } from "./foundation.ts";
 import { createIssuerCertificates } from "./store/issuerCertificates.ts";
 import { createIssuerStore } from "./store/issuers.ts";
@@ -18,8 +17,8 @@ export interface OpenRotation extends Rotation {
   /** Certificates in force of an issuing CA. */
   outstanding(id: string): Promise<number>;
   /**
-   * Brings a certificate in for an issuer that waits for it; resolves to what is not as it should be, in sentences.
-   * @throws {CertificateInRefused}
+   * Brings a certificate in for this issuer, which waits for it; resolves to what is not as it should be, in sentences.
+   * @throws {CertificateInRefused} · {NotMoved} where somebody else was faster
    */
   certify(issuer: Pick<StoredIssuer, "id" | "name">, arrival: Arrival): Promise<readonly string[]>;
 }
@@ -73,11 +72,18 @@ export function openRotation(
     ...rotation,
     outstanding: (id) => store.outstanding(id),
     async certify({ id, name }, arrival) {
-      const found = await certifiable({ id, name }, arrival, certifying);
-      if (!found.done && !(await certifyIssuer(found, certifying, "operator")))
-        throw new CertificateInRefused("somebody else has just brought in the certificate of this issuer");
+      // Alone: a root that is new with it has a generation too, which no other process may take meanwhile.
+      const warnings = await store.exclusively(async () => {
+        const waiting = (await store.readIssuers()).find((one) => one.id === id);
+        if (waiting === undefined || !awaitsCertificate(waiting))
+          throw new NotMoved("the issuer waits for no certificate");
+        const found = await certifiable({ id, name }, arrival, certifying);
+        if (!(await certifyIssuer(found, certifying, "operator")))
+          throw new NotMoved("the issuer waits for no certificate any more");
+        return found.arrived.warnings;
+      });
       await issuers.reread();
-      return found.arrived.warnings;
+      return warnings;
     },
     async round() {
       await rotation.run();

@@ -7,7 +7,7 @@ import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 
 import { CertificateInRefused } from "../authority/certificateIn.ts";
-import type { Arrival } from "../authority/certifyIssuer.ts";
+import { awaitsCertificate, type Arrival } from "../authority/certifyIssuer.ts";
 import { defaultIssuerName } from "../authority/issuer.ts";
 import type { StoredIssuer } from "../authority/ports.ts";
 import type { Alarm, Move, Plan } from "../authority/rotation/plan.ts";
@@ -34,8 +34,8 @@ export interface IssuerRoutesOptions {
   /** Certificates in force of an issuing CA. */
   readonly outstanding: (id: string) => Promise<number>;
   /**
-   * Brings the certificate in for an issuer that waits for it; resolves to what is not as it should be, in sentences.
-   * @throws {CertificateInRefused}
+   * Brings the certificate in for this issuer; resolves to what is not as it should be, in sentences.
+   * @throws {CertificateInRefused} · {NotMoved} where it waits for none
    */
   readonly certify: (issuer: StoredIssuer, arrival: Arrival) => Promise<readonly string[]>;
   readonly externalUrl: string;
@@ -53,10 +53,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
   };
   const shown = async (id: string) => {
     const { found, plan } = await known(id);
-    return {
-      issuer: found,
-      json: { ...issuerJson(found, plan), ...certificateJson(found), certificates: await outstanding(found.id) },
-    };
+    return { ...issuerJson(found, plan), ...certificateJson(found), certificates: await outstanding(found.id) };
   };
 
   return async function plugin(server: FastifyInstance): Promise<void> {
@@ -69,7 +66,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
       };
     });
 
-    server.get<{ Params: { id: string } }>("/issuers/:id", async ({ params }) => (await shown(params.id)).json);
+    server.get<{ Params: { id: string } }>("/issuers/:id", async ({ params }) => await shown(params.id));
 
     server.post<{ Body: Static<typeof lineSchema> }>(
       "/issuers",
@@ -79,7 +76,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
           rotation.prepare(body.kind ?? "issuing", body.name ?? defaultIssuerName, operator),
         );
         reply.code(201).header("location", `${externalUrl}/api/v1/issuers/${id}`);
-        return (await shown(id)).json;
+        return await shown(id);
       },
     );
 
@@ -98,8 +95,8 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
         const id = next?.id ?? (await moved(() => rotation.prepare(of, name, operator)));
         await moved(() => rotation.activate(id, operator, true));
         return {
-          active: (await shown(id)).json,
-          former: former === undefined ? null : (await shown(former.id)).json,
+          active: await shown(id),
+          former: former === undefined ? null : await shown(former.id),
         };
       },
     );
@@ -107,7 +104,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
     server.post<{ Params: { id: string } }>("/issuers/:id/publish", async ({ params }) => {
       const { found } = await known(params.id);
       await moved(() => rotation.publish(found.id, operator));
-      return (await shown(params.id)).json;
+      return await shown(params.id);
     });
 
     for (const act of ["activate", "retire"] as const) {
@@ -117,7 +114,7 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
         async ({ params, body }) => {
           const { found } = await known(params.id);
           await moved(() => rotation[act](found.id, operator, body.force === true));
-          return (await shown(params.id)).json;
+          return await shown(params.id);
         },
       );
     }
@@ -126,11 +123,9 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
       "/issuers/:id/certificate",
       { schema: { body: certificateSchema } },
       async ({ params, body: { certificatePem, rootPem, anySubject = false } }) => {
-        const { issuer } = await shown(params.id);
-        if (issuer.certificate !== null || issuer.request === null)
-          throw problem("restConflict", "the issuer waits for no certificate");
-        const warnings = await moved(() => certify(issuer, { pem: certificatePem, rootPem, anySubject }));
-        return { ...(await shown(params.id)).json, warnings };
+        const { found } = await known(params.id);
+        const warnings = await moved(() => certify(found, { pem: certificatePem, rootPem, anySubject }));
+        return { ...(await shown(params.id)), warnings };
       },
     );
   };
@@ -154,18 +149,7 @@ function idOf(text: string): string {
 }
 
 function issuerJson(issuer: StoredIssuer, { moves }: Plan): object {
-  const {
-    id,
-    kind: of,
-    name,
-    generation,
-    state,
-    parentId,
-    keyLabel,
-    signatureAlgorithm,
-    certificate,
-    request,
-  } = issuer;
+  const { id, kind: of, name, generation, state, parentId, keyLabel, signatureAlgorithm, certificate } = issuer;
   const parsed = certificate === null ? undefined : readCertificate(certificate, { lenient: true });
   const next = moves.find((move) => move.act !== "prepare" && move.id === id);
   return {
@@ -174,7 +158,7 @@ function issuerJson(issuer: StoredIssuer, { moves }: Plan): object {
     name,
     generation,
     state,
-    waitsForCertificate: certificate === null && request !== null,
+    waitsForCertificate: awaitsCertificate(issuer),
     parent: parentId,
     keyLabel,
     signatureAlgorithm,

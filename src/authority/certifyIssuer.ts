@@ -45,6 +45,14 @@ export interface Certifiable {
   readonly done: boolean;
 }
 
+/** Whether this is an issuer without a certificate that may still get one: not one that was given up. */
+export const awaitsCertificate = ({
+  state,
+  certificate,
+  request,
+}: Pick<StoredIssuer, "state" | "certificate" | "request">): boolean =>
+  state === "prepared" && certificate === null && request !== null;
+
 /**
  * Finds the issuer of a line that waits for this certificate, and looks at the certificate in full.
  * @throws {CertificateInRefused} with every reason
@@ -56,11 +64,11 @@ export async function certifiable(
 ): Promise<Certifiable> {
   const { spki, der } = firstCertificate(arrival.pem);
   const issuers = (await ground.store.readIssuers()).filter((one) => one.kind === "issuing" && one.name === name);
+  const waiting = issuers.filter(awaitsCertificate);
   const issuer =
     issuers.find(({ certificate }) => certificate?.equals(der) === true) ??
     issuers.find(({ certificate, request }) => certificate === null && requestIn(request).spki.equals(spki));
   if (issuer === undefined) {
-    const waiting = issuers.filter(({ certificate }) => certificate === null);
     throw new CertificateInRefused(
       waiting.length === 0
         ? `no issuer of the line ${name} waits for a certificate`
@@ -69,6 +77,8 @@ export async function certifiable(
   }
   if (id !== undefined && issuer.id !== id)
     throw new CertificateInRefused(`the certificate is that of issuer ${issuer.id} (${issuer.state}), not of this one`);
+  if (issuer.certificate === null && !awaitsCertificate(issuer))
+    throw new CertificateInRefused(`the certificate is that of issuer ${issuer.id}, which was given up`);
   const request = requestIn(issuer.request);
   const key = await ground.keys.find({
     spki,

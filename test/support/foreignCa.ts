@@ -101,7 +101,8 @@ export interface Validity {
 
 /** One certificate. What is not said is as it should be. */
 export interface CertificatePlan extends Validity {
-  readonly subject: string;
+  /** A common name, or a whole DER Name. */
+  readonly subject: string | Buffer;
   readonly keys: KeyPair;
   /** A SubjectPublicKeyInfo in place of the one of `keys`. */
   readonly spki?: Buffer;
@@ -149,7 +150,7 @@ export function foreignCertificate(issuer: ForeignIssuer, plan: CertificatePlan)
       identifier,
       encodeName({ commonName: issuer.subject }),
       sequence(time(plan.notBefore ?? notBefore), time(plan.notAfter ?? notAfter)),
-      encodeName({ commonName: plan.subject }),
+      typeof plan.subject === "string" ? encodeName({ commonName: plan.subject }) : plan.subject,
       spki,
       ...(list.length === 0
         ? []

@@ -4,6 +4,7 @@
  * lets one of them make a move.
  */
 import { readCertificate } from "../../x509/certificate.ts";
+import { awaitsCertificate } from "../certifyIssuer.ts";
 import type { Issuers } from "../issuer.ts";
 import type { IssuerLine, IssuerLines } from "../issuerLine.ts";
 import type { StoredIssuer } from "../ports.ts";
@@ -202,16 +203,15 @@ export function createRotation(parts: RotationParts): Rotation {
     latest: () => plan,
     prepare,
     async publish(id, actor) {
-      const { certificate, state: at } = await found(id);
-      if (at === "prepared" && certificate === null) throw new NotMoved("the issuer waits for its certificate");
+      if (awaitsCertificate(await found(id))) throw new NotMoved("the issuer waits for its certificate");
       await orRefused(await store.publish(id, actor), id, "one that is prepared can be published");
     },
     async activate(id, actor, now) {
       const stored = await store.readIssuers();
       const next = stored.find((one) => one.id === id);
       if (next === undefined) throw new NotMoved("there is no such issuer");
-      if (next.certificate === null) throw new NotMoved("the issuer waits for its certificate");
-      requireValid(next.certificate, parts.now());
+      if (awaitsCertificate(next)) throw new NotMoved("the issuer waits for its certificate");
+      if (next.certificate !== null) requireValid(next.certificate, parts.now());
       const active = stored.find(
         ({ kind, name, state: at }) => kind === next.kind && name === next.name && at === "active",
       );
