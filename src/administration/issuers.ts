@@ -30,7 +30,7 @@ const certificateSchema = Type.Object(
 );
 
 export interface IssuerRoutesOptions {
-  readonly rotation: Pick<Rotation, "state" | "prepare" | "publish" | "activate" | "retire">;
+  readonly rotation: Pick<Rotation, "state" | "prepare" | "publish" | "activate" | "replace" | "retire">;
   /** Certificates in force of an issuing CA. */
   readonly outstanding: (id: string) => Promise<number>;
   /**
@@ -86,18 +86,8 @@ export function issuerRoutes({ rotation, outstanding, certify, externalUrl }: Is
       { schema: { body: lineSchema } },
       async ({ body }) => {
         const { kind: of = "issuing", name = defaultIssuerName } = body;
-        const { stored } = await rotation.state();
-        const own = stored.filter((one) => one.kind === of && one.name === name);
-        const former = own.find(({ state }) => state === "active");
-        const next = own
-          .filter(({ state, certificate }) => (state === "prepared" || state === "published") && certificate !== null)
-          .at(-1);
-        const id = next?.id ?? (await moved(() => rotation.prepare(of, name, operator)));
-        await moved(() => rotation.activate(id, operator, true));
-        return {
-          active: await shown(id),
-          former: former === undefined ? null : await shown(former.id),
-        };
+        const { active, former } = await moved(() => rotation.replace(of, name, operator));
+        return { active: await shown(active), former: former === null ? null : await shown(former) };
       },
     );
 

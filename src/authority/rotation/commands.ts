@@ -22,6 +22,13 @@ export interface RotationCommands {
   /** @param now true however short it has been published @throws {NotMoved} */
   activate(id: string, actor: string, now: boolean): Promise<void>;
   /**
+   * The next issuer of a line, made where there is none, takes the place of the one that is active now, and of no other: of several who ask at
+   * the same time one is served.
+   * @returns ids of both; `former` null where none was active
+   * @throws {NotMoved} · {KeyUnavailable}
+   */
+  replace(kind: IssuerLine["kind"], name: string, actor: string): Promise<{ active: string; former: string | null }>;
+  /**
    * Ends an issuer: one that never issued, or one that is retiring and of which nothing counts any more.
    * @param anyway true whatever counts: a retiring one is retired, an active one retires without another in its place
    * @throws {NotMoved}
@@ -32,17 +39,44 @@ export interface RotationCommands {
 export function createCommands(parts: RotationParts): RotationCommands {
   const { store, lines } = parts;
 
-  async function prepare(kind: IssuerLine["kind"], name: string, actor: string): Promise<string> {
+  function configured(kind: IssuerLine["kind"], name: string): IssuerLine {
     const line = lineOf(lines, { kind, name });
     if (line === undefined) throw new NotMoved(noLine(kind, name));
+    return line;
+  }
+
+  /** While no other process makes issuers. */
+  async function made(line: IssuerLine, stored: readonly StoredIssuer[], actor: string): Promise<string> {
+    const id = await insertNext(line, stored, parts, actor);
+    if (id === undefined) throw new NotMoved("somebody else has just made the next one");
+    return id;
+  }
+
+  async function prepare(kind: IssuerLine["kind"], name: string, actor: string): Promise<string> {
+    const line = configured(kind, name);
     return await store.exclusively(async () => {
       const stored = await store.readIssuers();
       const next = nextOf(line, stored);
       if (next !== undefined) throw new NotMoved(`issuer ${next.id} is the next one already: it is ${next.state}`);
-      const id = await insertNext(line, stored, parts, actor);
-      if (id === undefined) throw new NotMoved("somebody else has just made the next one");
-      return id;
+      return await made(line, stored, actor);
     });
+  }
+
+  async function replace(kind: IssuerLine["kind"], name: string, actor: string) {
+    const line = configured(kind, name);
+    const former = activeOf(line, await store.readIssuers())?.id ?? null;
+    const active = await store.exclusively(async () => {
+      const stored = await store.readIssuers();
+      if ((activeOf(line, stored)?.id ?? null) !== former) throw new NotMoved(replacedAlready);
+      const next = nextOf(line, stored);
+      if (next === undefined) return await made(line, stored, actor);
+      requireCertificate(next);
+      requireValid(next, parts.now());
+      return next.id;
+    });
+    const moved = await store.activate({ id: active, previous: former, publishedSeconds: null, actor });
+    await orRefused(moved, active, replacedAlready);
+    return { active, former };
   }
 
   /** @throws {NotMoved} unless it was moved; with the state that it is in */
@@ -91,9 +125,12 @@ export function createCommands(parts: RotationParts): RotationCommands {
       await orRefused(await store.publish(id, actor), id, "one that is prepared can be published");
     },
     activate,
+    replace,
     retire,
   };
 }
+
+const replacedAlready = "another one has just become the active issuer of the line";
 
 type Line = Pick<StoredIssuer, "kind" | "name">;
 
@@ -101,9 +138,13 @@ const ofLine = (line: Line, stored: readonly StoredIssuer[]): StoredIssuer[] =>
   stored.filter(({ kind, name }) => kind === line.kind && name === line.name);
 const activeOf = (line: Line, stored: readonly StoredIssuer[]): StoredIssuer | undefined =>
   ofLine(line, stored).find(({ state }) => state === "active");
-/** What follows in its line. */
-const nextOf = (line: Line, stored: readonly StoredIssuer[]): StoredIssuer | undefined =>
-  ofLine(line, stored).find(({ state }) => state === "prepared" || state === "published");
+/** What follows in its line, as the plan has it: what is older than the active one was passed over. */
+function nextOf(line: Line, stored: readonly StoredIssuer[]): StoredIssuer | undefined {
+  const { generation: from = 0 } = activeOf(line, stored) ?? {};
+  return ofLine(line, stored)
+    .filter(({ state, generation }) => (state === "prepared" || state === "published") && generation > from)
+    .sort((a, b) => b.generation - a.generation)[0];
+}
 
 function found(id: string, stored: readonly StoredIssuer[]): StoredIssuer {
   const issuer = stored.find((one) => one.id === id);
