@@ -75,6 +75,7 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
   /** Why the active issuer of the default line cannot be used. */
   let unusable: string | undefined;
   let view = await read();
+  let told = view.mark;
   requireDefault(view);
 
   async function read(): Promise<View> {
@@ -168,15 +169,32 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
       return first === undefined ? [] : [first, ...others.filter(({ notAfter }) => notAfter > now)];
     },
     published: () => view.published,
-    async reread() {
+    reread: oneAfterTheOther(async () => {
       const next = await read();
-      if (next.mark === view.mark) return;
+      if (next.mark === told) return;
       view = next;
       await options.onChange?.(issuers);
-    },
+      told = next.mark; // What could not be told is told again.
+    }),
   };
   await options.onChange?.(issuers);
   return issuers;
+}
+
+/** Whoever asks while it is done shares what begins after that: everybody sees what was there when he asked. */
+function oneAfterTheOther(act: () => Promise<void>): () => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  let next: Promise<void> | undefined;
+  return () => {
+    if (next !== undefined) return next;
+    const mine = last.then(() => {
+      next = undefined;
+      return act();
+    });
+    next = mine;
+    last = mine.catch(() => undefined);
+    return mine;
+  };
 }
 
 function viewOf(

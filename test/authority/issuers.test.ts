@@ -189,3 +189,34 @@ t.test("pointers in certificates: the list by the serial number's first random o
   t.equal(issuer.crlUrl(serial(0x2b)), `https://ca.test/crl/${issuer.id}/11.crl`);
   t.equal(issuer.ocspUrl, `https://ca.test/ocsp/${issuer.id}`);
 });
+
+t.test("many looks at once are told one after the other, and what could not be told is told again", async (t) => {
+  const { keys, store, row } = await opened();
+  let [under, most, calls, failing] = [0, 0, 0, false];
+  const issuers = await openIssuers({
+    keys,
+    store,
+    trustDomain,
+    publicUrl: "https://ca.test",
+    now: () => now,
+    async onChange() {
+      most = Math.max(most, ++under);
+      calls++;
+      await new Promise((resolve) => setImmediate(resolve));
+      under--;
+      if (failing) throw new Error("the disk is full");
+    },
+  });
+  store.issuers.push(await another(keys, row("issuing"), { state: "published" }));
+  failing = true;
+  const looks = await Promise.allSettled(Array.from({ length: 8 }, () => issuers.reread()));
+  t.ok(
+    looks.every(({ status }) => status === "rejected"),
+    "each hears of it",
+  );
+  t.equal(issuers.all().length, 2, "and it counts all the same");
+  failing = false;
+  const before = calls;
+  await Promise.all(Array.from({ length: 8 }, () => issuers.reread()));
+  t.same([most, calls], [1, before + 1]);
+});
