@@ -50,6 +50,9 @@ export async function otherCa(commonName: string): Promise<OtherCa> {
   return { ...own, privateKey, certificate: await certify(own), certify };
 }
 
+/** One moment for all: no certificate ends after that of its issuer because a second has begun in between. */
+const loadedAt = Math.floor(Date.now() / 1000) * 1000;
+
 /** Name and key of a certificate. */
 export function subjectOf(der: Buffer): Subject {
   const { subject, spki } = readCertificate(der);
@@ -60,13 +63,12 @@ async function certified(signer: Signer, issuer: Buffer, { subject, spki }: Subj
   const { cA = true, pathLenConstraint } = changes;
   const serialNumber = randomBytes(16);
   serialNumber[0] = 0x4f;
-  const now = Math.floor(Date.now() / 1000) * 1000;
   const tbs = encodeTbsCertificate({
     serialNumber,
     signatureAlgorithm: signer.algorithm,
     issuer,
-    notBefore: changes.notBefore ?? new Date(now - 3_600_000),
-    notAfter: changes.notAfter ?? new Date(now + 86_400_000),
+    notBefore: changes.notBefore ?? new Date(loadedAt - 3_600_000),
+    notAfter: changes.notAfter ?? new Date(loadedAt + 86_400_000),
     subject,
     spki,
     extensions: [
