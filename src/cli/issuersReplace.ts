@@ -33,7 +33,8 @@ async function replace(context: CommandContext<typeof options>): Promise<void> {
     stdout.write(described(former));
     stdout.write(
       former.kind === "root"
-        ? `Issuing CAs below the new root follow by themselves. Take ${called(former)} from wherever it is trusted, and end it with: mayfly issuers retire --force --id ${former.id}\n`
+        ? `Issuing CAs below the new root follow by themselves; each line at once with: mayfly issuers replace --confirm --line NAME
+Once they sign, take ${called(former)} from wherever it is trusted, and end it with: mayfly issuers retire --force --id ${former.id}\n`
         : `Where its key was exposed, revoke what it signed: mayfly revoke --issuer ${former.id} --reason keyCompromise --note TEXT --yes\n`,
     );
   });

@@ -173,6 +173,29 @@ t.test("a root whose key is elsewhere: request out, certificate in, and what fol
   t.ok(new X509Certificate(chain).verify(above.publicKey), "by the CA that was certified elsewhere");
 });
 
+t.test("after a compromise of the root: as it is printed, and nothing leads to the old one", async (t) => {
+  const ca = await certificateAuthority(t);
+  const { mayfly, listed } = operator(ca);
+  const old = (await listed()).find(({ kind }) => kind === "root")?.id ?? "";
+  const replaced = await mayfly("replace", "--kind", "root", "--confirm");
+  t.match(replaced, { status: 0, stdout: /^Root 2 is active\.$/m });
+  t.match(replaced.stdout, /each line at once with: mayfly issuers replace --confirm --line NAME$/m);
+  t.match(replaced.stdout, new RegExp(`end it with: mayfly issuers retire --force --id ${old}$`, "m"));
+  t.match(await mayfly("replace", "--confirm", "--line", "default"), {
+    status: 0,
+    stdout: /^Issuing CA 2 .* is active/,
+  });
+  t.match(await mayfly("retire", old), { status: 1, stderr: /something that it signed counts/ });
+  const active = (await listed()).filter(({ state }) => state === "active");
+  const certificateOf = async (of: string) => {
+    const { stdout } = await mayfly("show", active.find(({ kind }) => kind === of)?.id ?? "");
+    return new X509Certificate(stdout.slice(stdout.indexOf("-----BEGIN")));
+  };
+  const [root, issuing] = [await certificateOf("root"), await certificateOf("issuing")];
+  t.ok(issuing.verify(root.publicKey), "what signs from now on is below the new root");
+  t.match(await mayfly("retire", "--force", "--id", old), { status: 0, stdout: /^Root 1 is retired\.$/m });
+});
+
 t.test("commands and REST refuse what cannot be", async (t) => {
   const ca = await certificateAuthority(t);
   const people = operator(ca);
