@@ -14,6 +14,7 @@ import { explainRoutes } from "./administration/explain.ts";
 import { grantRoutes } from "./administration/grants.ts";
 import { incidentRoutes } from "./administration/incidents.ts";
 import { instancePinRoutes } from "./administration/instancePins.ts";
+import { issuerRevocationRoutes } from "./administration/issuerRevocations.ts";
 import { issuerRoutes } from "./administration/issuers.ts";
 import { limitRoutes } from "./administration/limits.ts";
 import { quarantineRoutes } from "./administration/quarantines.ts";
@@ -38,6 +39,9 @@ import { createPauseStore } from "./store/pauses.ts";
 import type { InstancePinStore } from "./administration/pinPorts.ts";
 import type { QuarantineStore } from "./administration/quarantinePorts.ts";
 import { createProfileStore } from "./store/profiles.ts";
+import { createIssuerRevocationStore } from "./store/revokedIssuers.ts";
+import { createIssuerStore } from "./store/issuers.ts";
+import { outlookOf, revokeIssuer } from "./authority/revokeIssuer.ts";
 import { createQuarantineStore } from "./store/quarantines.ts";
 import { createSuspensionStore } from "./store/suspensions.ts";
 
@@ -113,8 +117,19 @@ export async function mountOperatorRest(server: FastifyInstance, parts: Parts): 
     certify: (issuer, arrival) => parts.rotation.certify(issuer, arrival),
     externalUrl,
   });
+  const revoking = {
+    store: { ...createIssuerStore(foundation.db), ...createIssuerRevocationStore(foundation.db) },
+    issuers: foundation.issuers,
+    now,
+  };
+  const issuerRevocations = issuerRevocationRoutes({
+    outlook: (id) => outlookOf(id, revoking),
+    revoke: (id, said) => revokeIssuer(id, said, revoking),
+    outstanding: (id) => parts.rotation.outstanding(id),
+  });
   const administered = [
     issuers,
+    issuerRevocations,
     ...policy,
     incidents,
     limitAdministration,

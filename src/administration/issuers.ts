@@ -160,6 +160,7 @@ function issuerJson(issuer: StoredIssuer, { moves }: Plan): object {
     activatedAt: issuer.activatedAt?.toISOString() ?? null,
     retiringAt: issuer.retiringAt?.toISOString() ?? null,
     retiredAt: issuer.retiredAt?.toISOString() ?? null,
+    revokedAt: issuer.revokedAt?.toISOString() ?? null,
     nextMove: next === undefined ? null : { move: next.act, at: next.at.toISOString() },
   };
 }

@@ -206,7 +206,11 @@ function viewOf(
 ): View {
   const issuing = certified.filter(({ kind }) => kind === "issuing");
   const roots = certified.filter(({ kind }) => kind === "root");
-  const alternates = alternatesOf({ roots, issuing, chains: standard });
+  const revoked = new Set(issuing.filter(({ revokedAt }) => revokedAt !== null).map(({ id }) => id));
+  // Another way up would lead around the revocation.
+  const alternates = new Map(
+    [...alternatesOf({ roots, issuing, chains: standard })].filter(([id]) => !revoked.has(id)),
+  );
   const byKeyIdentifier = new Map<string, string[]>();
   for (const { id, certificate } of issuing) {
     const identifier = keyIdentifierIn(readCertificate(certificate)).toString("hex");
@@ -219,7 +223,13 @@ function viewOf(
   ];
   return {
     mark: JSON.stringify([
-      stored.map(({ id, state, certificate }) => [id, state, certificate !== null, usable.has(id)]),
+      stored.map(({ id, state, certificate, revokedAt }) => [
+        id,
+        state,
+        certificate !== null,
+        revokedAt,
+        usable.has(id),
+      ]),
       listing.map(({ id }) => id),
       [...alternates].map(([id, chains]) => [id, chains.map((chain) => chain.id)]),
     ]),

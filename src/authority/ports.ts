@@ -176,12 +176,14 @@ export interface StoredIssuer {
   readonly activatedAt: Date | null;
   readonly retiringAt: Date | null;
   readonly retiredAt: Date | null;
+  /** When its root revoked it: it issues nothing from then on, and its lists go on until it is retired. */
+  readonly revokedAt: Date | null;
 }
 
 /** An issuer to be written; the times of its state are set by the store. */
 export interface NewIssuer extends Omit<
   StoredIssuer,
-  "createdAt" | "publishedAt" | "activatedAt" | "retiringAt" | "retiredAt"
+  "createdAt" | "publishedAt" | "activatedAt" | "retiringAt" | "retiredAt" | "revokedAt"
 > {
   readonly notAfter: Date | null;
   /** SHA-256 of the key's SubjectPublicKeyInfo. */

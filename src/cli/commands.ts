@@ -200,6 +200,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./issuersReplace.ts")).command,
   },
   {
+    name: "issuers revoke",
+    summary: "have an issuing CA revoked by its root",
+    load: async () => (await import("./issuersRevoke.ts")).command,
+  },
+  {
     name: "issuers retire",
     summary: "end an issuer of which nothing counts any more, or one that is not wanted",
     load: async () => (await import("./issuersRetire.ts")).command,

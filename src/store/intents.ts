@@ -48,7 +48,7 @@ export const intentValues = (intent: Intent): unknown[] => [
  */
 export const issuerIssues = (id: string): string => `exists (
        select from issuer
-       where id = ${id} and (state = 'active' or state = 'retiring' and retiring_at > now() - interval '10 seconds'))`;
+       where id = ${id} and revoked_at is null and (state = 'active' or state = 'retiring' and retiring_at > now() - interval '10 seconds'))`;
 
 /** True where an intent for an order may be written now; for the WHERE of what moves or makes the order. */
 export const mayIntend = `exists (select from account where id = $6 and status = 'valid') and ${grantStands("$18", "$19")}

@@ -96,7 +96,8 @@ const openIntents = statement(
      )
      returning serial, tbs, issuer_id, order_id, not_after, created_at, identity_name, action_id, spki_sha256
    )
-   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined, action_id is not null as revoked,
+   select serial, tbs, issuer_id, order_id, not_after, ${isQuarantined("identity_name")} as quarantined, action_id is not null
+       or exists (select from issuer i where i.id = taken.issuer_id and i.revoked_at is not null) as revoked,
      ${isBlocked("taken.spki_sha256")} as blocked
    from taken order by created_at`,
 );

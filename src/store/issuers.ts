@@ -5,7 +5,7 @@ import { statement, type Database } from "./database.ts";
 const readIssuers = statement(
   "issuer_read",
   `select id, kind, name, generation, state, certificate, request, key_label, signature_algorithm, parent_id, crl_shards, created_at,
-          published_at, activated_at, retiring_at, retired_at
+          published_at, activated_at, retiring_at, retired_at, revoked_at
    from issuer order by created_at, array_position(array['root', 'intermediate', 'issuing'], kind), name, generation`,
 );
 
@@ -61,6 +61,7 @@ interface IssuerRow {
   activated_at: Date | null;
   retiring_at: Date | null;
   retired_at: Date | null;
+  revoked_at: Date | null;
 }
 
 const issuerOf = (row: IssuerRow): StoredIssuer => ({
@@ -80,6 +81,7 @@ const issuerOf = (row: IssuerRow): StoredIssuer => ({
   activatedAt: row.activated_at,
   retiringAt: row.retiring_at,
   retiredAt: row.retired_at,
+  revokedAt: row.revoked_at,
 });
 
 /** Advisory lock that stands for "somebody makes issuers"; any number that nothing else uses. */

@@ -76,6 +76,8 @@ export interface IssuerTable {
   activated_at: Date | null;
   retiring_at: Date | null;
   retired_at: Date | null;
+  revoked_at: Date | null;
+  revocation_reason: number | null;
 }
 
 export interface Tables {

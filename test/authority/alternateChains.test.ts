@@ -1,4 +1,5 @@
 import t from "tap";
+import type { StoredIssuer } from "../../src/authority/ports.ts";
 import { chainForDatabase, readAlternateChains } from "../../src/authority/alternateChains.ts";
 import { chainOf } from "../../src/authority/chain.ts";
 import { openIssuers } from "../../src/authority/issuers.ts";
@@ -98,6 +99,16 @@ t.test("one that ends while the server runs is not offered any more", async (t) 
   t.equal(issuers.chainsOf(first.id, ends).length, 1);
   t.equal(issuers.chainsOf("unknown", now).length, 0);
   t.equal(issuers.published().size, 3, "issuing CA, root, cross-signature");
+
+  // Another way up would lead around the revocation.
+  const at = store.issuers.findIndex(({ id }) => id === first.id);
+  store.issuers[at] = { ...store.issuers[at], state: "retiring", revokedAt: now } as StoredIssuer;
+  await issuers.reread();
+  t.same(
+    issuers.chainsOf(first.id, now).map((chain) => chain.pem),
+    [first.chainPem],
+    "of one that its root revoked the default chain is left",
+  );
 });
 
 t.test("chains of the database stand behind those of files; what does not hold any more is passed over", async (t) => {

@@ -63,6 +63,7 @@ export function memoryIssuerStore(): IssuerStore & { readonly issuers: StoredIss
           activatedAt: reached("active"),
           retiringAt: null,
           retiredAt: null,
+          revokedAt: null,
         });
       }
     },

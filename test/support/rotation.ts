@@ -77,7 +77,14 @@ export function memoryRotationStore(
         )
       )
         return false;
-      const times = { createdAt: clock.now, publishedAt: null, activatedAt: null, retiringAt: null, retiredAt: null };
+      const times = {
+        createdAt: clock.now,
+        publishedAt: null,
+        activatedAt: null,
+        retiringAt: null,
+        retiredAt: null,
+        revokedAt: null,
+      };
       issuers = [...issuers, { ...issuer, ...times }];
       return true;
     },

@@ -55,7 +55,10 @@ export async function requestIssuing(step: RequestIssuing, ground: CeremonyGroun
         { subject: subjectName(subject), pathLength: 0, nameConstraints },
         ground,
       );
-      const row: Omit<StoredIssuer, "createdAt" | "publishedAt" | "activatedAt" | "retiringAt" | "retiredAt"> = {
+      const row: Omit<
+        StoredIssuer,
+        "createdAt" | "publishedAt" | "activatedAt" | "retiringAt" | "retiredAt" | "revokedAt"
+      > = {
         id: ground.newId(),
         kind: "issuing",
         name: line,
