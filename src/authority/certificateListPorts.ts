@@ -58,11 +58,11 @@ export interface ListBounds {
 }
 
 export interface CertificateListStore {
-  /** Makes the places of issuers that have been published, and of roots whose key is ours: all of them, so that no URL in a certificate leads nowhere. */
-  makePlaces(): Promise<void>;
   /**
    * Takes a list of one of these issuers that is due at `now`: there is none yet, it is old, it is from the future, or something was revoked
    * that no list has. Nobody else gets the same one for 30 seconds. Undefined where nothing is due.
+   * Before that the places are made of issuers that have been published, and of roots whose key is ours, whoever makes their lists: all of them, so
+   * that no URL in a certificate leads nowhere.
    */
   takeTurn(issuerIds: readonly string[], now: Date): Promise<ListTurn | undefined>;
   /** The list was not made: it is due again in a while. */

@@ -6,31 +6,33 @@
 import type { CertificateListStore, ListTurn, PublishedList, VisitRevoked } from "../authority/certificateListPorts.ts";
 import { statement, type Database } from "./database.ts";
 
-const makePlaces = statement(
-  "certificate_list_places",
-  `insert into certificate_list_shard (issuer_id, shard)
+/** The places of issuers that have been published: all of them, so that no URL in a certificate leads nowhere. */
+const newPlaces = `insert into certificate_list_shard (issuer_id, shard)
    select i.id, s from issuer i, generate_series(0, case when i.kind = 'root' then 0 else i.crl_shards - 1 end) s
    where (i.kind = 'issuing' or i.kind = 'root' and i.key_label is not null) and i.state in ('published', 'active', 'retiring')
-     and not exists (select from certificate_list_shard p where p.issuer_id = i.id and p.shard = s)
-   on conflict do nothing`,
-);
+     and not exists (select from certificate_list_shard p where p.issuer_id = i.id and p.shard = s offset 0)
+   on conflict do nothing returning 1`;
 
 // A second has one list of a shard, so that its time tells it from the next. A clock that was ahead is believed no longer once it was put back.
-// `offset 0`: for each list its own are looked for, and not all that are on none.
+// `offset 0`: for each list its own are looked for, and not all that are on none. Places that it makes are there for the next one: `made` has how many.
 export const takeTurn = statement(
   "certificate_list_take",
-  `with due as (
+  `with places as (
+     ${newPlaces}
+   ), due as (
      select issuer_id, shard from certificate_list_shard s
      where issuer_id = any($1::uuid[]) and (taken_until is null or taken_until <= now())
        and (published is null or due_at <= $2 or this_update > $2 + interval '60 seconds'
             or this_update <> date_trunc('second', $2::timestamptz) and exists (
               select from revocation r where r.issuer_id = s.issuer_id and r.shard = s.shard and r.published_at is null offset 0))
      order by due_at nulls first limit 1 for update skip locked
+   ), taken as (
+     update certificate_list_shard s
+     set attempted = greatest(attempted + 1, extract(epoch from $2::timestamptz)::bigint), taken_until = now() + interval '30 seconds'
+     where (s.issuer_id, s.shard) = (select issuer_id, shard from due)
+     returning s.issuer_id, s.shard, s.attempted, s.published, s.this_update
    )
-   update certificate_list_shard s
-   set attempted = greatest(attempted + 1, extract(epoch from $2::timestamptz)::bigint), taken_until = now() + interval '30 seconds'
-   where (s.issuer_id, s.shard) = (select issuer_id, shard from due)
-   returning s.issuer_id, s.shard, s.attempted, s.published, s.this_update`,
+   select made, t.* from (select count(*)::integer as made from places) p left join taken t on true`,
 );
 
 const giveBack = statement(
@@ -136,6 +138,8 @@ interface TurnRow {
   this_update: Date | null;
 }
 
+type TakenRow = { readonly made: number } & (TurnRow | { readonly issuer_id: null });
+
 const turnOf = ({ issuer_id, shard, attempted, published, this_update }: TurnRow): ListTurn => ({
   issuerId: issuer_id,
   shard,
@@ -145,12 +149,12 @@ const turnOf = ({ issuer_id, shard, attempted, published, this_update }: TurnRow
 
 export function createCertificateListStore(db: Database): CertificateListStore {
   return {
-    async makePlaces() {
-      await db.run(makePlaces, []);
-    },
     async takeTurn(issuerIds, now) {
-      const [row] = await db.run<TurnRow>(takeTurn, [issuerIds, now]);
-      return row && turnOf(row);
+      for (;;) {
+        const [row] = await db.run<TakenRow>(takeTurn, [issuerIds, now]);
+        if (row?.issuer_id != null) return turnOf(row);
+        if (row === undefined || row.made === 0) return undefined;
+      }
     },
     async giveBack({ issuerId, shard, number }) {
       await db.run(giveBack, [issuerId, shard, number]);

@@ -22,7 +22,7 @@ const revocation = "revocation_pkey: serial";
 /** Where a revocation is that gets its list: by either of these. */
 const settled = /^revocation_(pkey: serial|unpublished: issuer_id, serial, shard)$/;
 
-/** What each of them reads, by which index, and the columns that are looked up in it. */
+/** What each of them reads, by which index, and the columns that are looked up in it; of issuers there are always few. */
 const readings: readonly (readonly [Statement, ...string[]])[] = [
   [lists.takeTurn, "certificate_list_shard_pkey: issuer_id", byShard, unpublished],
   [lists.settle, byShard, unpublished],
@@ -87,7 +87,7 @@ for (const count of [0, 1, 60, 5_000])
     if (count > 0) await fill(db, count);
     for (const [statement, ...expected] of readings) {
       const found = (await readsOfStatement(db, statement)).filter(
-        (each) => statement !== lists.settle || !settled.test(each),
+        (each) => !each.startsWith("issuer_") && (statement !== lists.settle || !settled.test(each)),
       );
       t.same(found, expected.toSorted(), statement.name);
     }

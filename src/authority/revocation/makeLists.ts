@@ -12,7 +12,7 @@ import { type LintedCertificateList, lintList } from "./lintList.ts";
 import { boundsOf, prepareList, type ListTimes } from "./prepareList.ts";
 
 export interface MakingLists {
-  readonly store: Pick<CertificateListStore, "makePlaces" | "takeTurn" | "giveBack" | "readRevoked" | "publish">;
+  readonly store: Pick<CertificateListStore, "takeTurn" | "giveBack" | "readRevoked" | "publish">;
   readonly issuers: Pick<Issuers, "listIssuers">;
   readonly times: ListTimes;
   readonly now: () => Date;
@@ -22,14 +22,13 @@ export interface MakingLists {
 
 /** Makes all lists that are due. Resolves to how many it published. */
 export async function makeDueLists(parts: MakingLists): Promise<number> {
-  await parts.store.makePlaces();
   const failed = new Set<string>();
   for (let published = 0; ;) {
     const ids = parts.issuers
       .listIssuers()
       .filter((issuer) => issuer.notAfter > parts.now() && !failed.has(issuer.id) && isReady(issuer))
       .map(({ id }) => id);
-    const turn = ids.length === 0 ? undefined : await parts.store.takeTurn(ids, parts.now());
+    const turn = await parts.store.takeTurn(ids, parts.now());
     if (turn === undefined) return published;
     try {
       if (await makeList(turn, parts)) published += 1;
