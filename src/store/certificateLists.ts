@@ -63,12 +63,13 @@ const packed = (listed: string): string =>
        || int2send(case when ${listed} then coalesce(reason, -1::smallint) else -2::smallint end), ''::bytea order by serial) as packed`;
 
 // By the index alone, which has all of this, from the day on that certificates end which may be listed: those of years before are not looked at.
+// Compared as rows: of the serial number alone the index of all lists' would do as well for a plan from when there was one list.
 export const readPage = statement(
   "certificate_list_page",
   `select ${packed("list_number <= $4 and (published_at is null or not_after >= $5)")}
    from (
      select serial, revoked_at, reason, list_number, published_at, not_after from revocation
-     where issuer_id = $1 and shard = $2 and serial > $3 order by serial limit ${pageSize}
+     where (issuer_id, shard, serial) > ($1, $2, $3) and (issuer_id, shard) <= ($1, $2) order by issuer_id, shard, serial limit ${pageSize}
    ) page`,
 );
 
@@ -78,7 +79,8 @@ export const readLate = statement(
   `select ${packed("list_number = $4")}
    from (
      select serial, revoked_at, reason, list_number from revocation
-     where issuer_id = $1 and shard = $2 and published_at is null and serial > $3 and serial < $5 order by serial limit ${pageSize}
+     where (issuer_id, shard, serial) > ($1, $2, $3) and (issuer_id, shard, serial) < ($1, $2, $5) and published_at is null
+     order by issuer_id, shard, serial limit ${pageSize}
    ) page`,
 );
 

@@ -62,7 +62,7 @@ async function readsOfStatement(db: Database, { text }: Statement): Promise<stri
   return row === undefined ? [] : [...new Set(readsOf(row["QUERY PLAN"][0].Plan))].sort();
 }
 
-async function fill(db: Database, count: number): Promise<void> {
+async function fill(db: Database, count: number, told: string): Promise<void> {
   const issuerId = randomUUID();
   await makeIssuer(db, issuerId);
   const many = { lifetimeSeconds: 86_400, source: "cluster", grant: "agents", accountId: randomUUID(), identities: 10 };
@@ -78,13 +78,21 @@ async function fill(db: Database, count: number): Promise<void> {
      select serial, 'sha1', issuer_id, not_after, true, true, now() from certificate`,
   );
   await query(db, "insert into certificate_list_shard (issuer_id, shard) select id, 0 from issuer");
-  await query(db, "vacuum (analyze)");
+  await query(db, told);
 }
 
-for (const count of [0, 1, 60, 5_000])
-  t.test(`each row is looked up by its key, in a plan from when there were ${count}`, async (t) => {
+// Vacuumed or not: whether an index alone has all, without a look at the rows, weighs in a plan.
+for (const [count, told] of [
+  [0, "nothing"],
+  [1, "analyze"],
+  [1, "vacuum (analyze)"],
+  [60, "analyze"],
+  [60, "vacuum (analyze)"],
+  [5_000, "vacuum (analyze)"],
+] as const)
+  t.test(`each row is looked up by its key, in a plan from when there were ${count}, after ${told}`, async (t) => {
     const db = await migratedDatabase(t);
-    if (count > 0) await fill(db, count);
+    if (count > 0) await fill(db, count, told);
     for (const [statement, ...expected] of readings) {
       const found = (await readsOfStatement(db, statement)).filter(
         (each) => !each.startsWith("issuer_") && (statement !== lists.settle || !settled.test(each)),
