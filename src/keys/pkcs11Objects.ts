@@ -237,7 +237,15 @@ function findObjects({ cryptoki }: Pkcs11Module, session: TokenSession, template
   try {
     return cryptoki.C_FindObjects(session.handle, matchesMax);
   } finally {
-    cryptoki.C_FindObjectsFinal(session.handle);
+    endSearch(cryptoki, session.handle);
+  }
+}
+
+function endSearch(cryptoki: Pkcs11Module["cryptoki"], session: Handle): void {
+  try {
+    cryptoki.C_FindObjectsFinal(session);
+  } catch {
+    // What C_FindObjects returned is what counts; a search that goes on is told by the next operation on this session.
   }
 }
 

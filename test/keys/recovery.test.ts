@@ -28,7 +28,14 @@ const values = [
 
 /** Returns `value` from the next `times` calls of such a function; counts openings and logins; holds up making keys. */
 function faults(reopenPauseMs: number) {
-  const plan = { calls: ["C_Sign"] as readonly string[], value: "", times: 0, generation: Promise.resolve() };
+  const plan = {
+    calls: ["C_Sign"] as readonly string[],
+    value: "",
+    /** Of calls that return something else than the others. */
+    values: {} as Readonly<Record<string, string>>,
+    times: 0,
+    generation: Promise.resolve(),
+  };
   const seen = { sessions: 0, logins: 0, generations: 0 };
   const module = (real: Pkcs11Module): Pkcs11Module => ({
     ...real,
@@ -40,7 +47,7 @@ function faults(reopenPauseMs: number) {
           if (name === "C_OpenSession") seen.sessions += 1;
           if (plan.calls.includes(name) && plan.times > 0) {
             plan.times -= 1;
-            const error = new Error(plan.value);
+            const error = new Error(plan.values[name] ?? plan.value);
             if (name.endsWith("Async")) return Promise.reject(error);
             throw error;
           }
@@ -138,6 +145,15 @@ t.test("a device in error that is better signs by itself", async (t) => {
   await until(() => keys.tokens?.()[0]?.usable === true);
   t.doesNotThrow(() => signer.requireReady?.());
   await t.resolves(signAndVerify(signer));
+});
+
+t.test("a search that finds the token gone says so, whatever ending the search returns then", async (t) => {
+  const { plan, seen, keys, signer } = await opened(t);
+  const before = { ...seen };
+  const search = { C_FindObjects: "CKR_DEVICE_REMOVED", C_FindObjectsFinal: "CKR_OPERATION_NOT_INITIALIZED" };
+  Object.assign(plan, { calls: Object.keys(search), values: search, times: 2 });
+  t.same((await keys.find({ label: "issuing" }))?.spki, signer.spki);
+  t.equal(seen.logins, before.logins + 1);
 });
 
 t.test("a token that goes away while it makes a key: the module is not ended under it", async (t) => {
