@@ -10,16 +10,10 @@ import { pemEncode } from "../x509/pem.ts";
 import { readAlternateChains, type ChainFile, type OwnCertificates } from "./alternateChains.ts";
 import { keyIdentifierIn } from "./caCertificate.ts";
 import type { ChainStore } from "./ceremonyPorts.ts";
-import { publishedCertificates, type Chain, type PublishedCertificate } from "./chain.ts";
+import type { Chain } from "./chain.ts";
 import { issuingKey } from "./issuingKey.ts";
-import {
-  defaultIssuerName,
-  type Issuer,
-  type Issuers,
-  type IssuerState,
-  type ListIssuer,
-  type TrustAnchor,
-} from "./issuer.ts";
+import { defaultIssuerName, type Issuer, type Issuers, type TrustAnchor } from "./issuer.ts";
+import { isInUse, viewOf, type IssuersView } from "./issuersView.ts";
 import { createListingRoots } from "./listingRoots.ts";
 import { listUrl as listUrlOf } from "./listUrl.ts";
 import type { IssuerStore, StoredIssuer } from "./ports.ts";
@@ -42,26 +36,6 @@ export interface IssuersOptions {
   readonly onUnusable?: (issuer: StoredIssuer, reason: string) => void;
 }
 
-type Certified = CertifiedIssuer;
-
-/** Everything that is answered from, replaced as a whole. */
-interface View {
-  readonly mark: string;
-  readonly usable: ReadonlyMap<string, Issuer>;
-  readonly listIssuers: readonly ListIssuer[];
-  readonly active: ReadonlyMap<string, Issuer>;
-  readonly roots: readonly TrustAnchor[];
-  readonly sequence: number;
-  readonly byKeyIdentifier: ReadonlyMap<string, readonly string[]>;
-  readonly standard: ReadonlyMap<string, Chain>;
-  readonly alternates: ReadonlyMap<string, readonly Chain[]>;
-  readonly published: ReadonlyMap<string, PublishedCertificate>;
-}
-
-/** States in which a key is needed. */
-const inUse: readonly IssuerState[] = ["published", "active", "retiring"];
-const isInUse = ({ state }: Pick<StoredIssuer, "state">): boolean => inUse.includes(state);
-
 /**
  * Opens the issuers of this database.
  * @throws {Error} with a sentence for the operator: none, of another trust domain, expired, or the key of the default line's active one is
@@ -78,9 +52,9 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
   let told = view.mark;
   requireDefault(view);
 
-  async function read(): Promise<View> {
+  async function read(): Promise<IssuersView> {
     const stored = await options.store.readIssuers();
-    const certified = stored.filter((one): one is Certified => one.certificate !== null);
+    const certified = stored.filter((one): one is CertifiedIssuer => one.certificate !== null);
     const chains = standardChains(certified);
     const found = new Map<string, Issuer>();
     for (const one of certified) {
@@ -96,7 +70,7 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
   }
 
   /** The key is looked for once; what changes afterwards is the state. */
-  async function usableIssuer(stored: Certified, chainPem: string): Promise<Issuer | undefined> {
+  async function usableIssuer(stored: CertifiedIssuer, chainPem: string): Promise<Issuer | undefined> {
     const known = usable.get(stored.id);
     if (known !== undefined && known.chainPem === chainPem) {
       const same = known.state === stored.state ? known : { ...known, state: stored.state };
@@ -134,7 +108,7 @@ export async function openIssuers(options: IssuersOptions): Promise<Issuers> {
     options.onUnusable?.(stored, reason);
   }
 
-  function requireDefault({ roots, active }: View): void {
+  function requireDefault({ roots, active }: IssuersView): void {
     const [root] = roots;
     if (root === undefined)
       throw new Error(
@@ -197,71 +171,6 @@ function oneAfterTheOther(act: () => Promise<void>): () => Promise<void> {
   };
 }
 
-function viewOf(
-  stored: readonly StoredIssuer[],
-  certified: readonly Certified[],
-  standard: ReadonlyMap<string, Chain>,
-  { usable, roots: listing }: { usable: ReadonlyMap<string, Issuer>; roots: readonly ListIssuer[] },
-  alternatesOf: (own: OwnCertificates) => ReadonlyMap<string, readonly Chain[]>,
-): View {
-  const issuing = certified.filter(({ kind }) => kind === "issuing");
-  const roots = certified.filter(({ kind }) => kind === "root");
-  const revoked = new Set(issuing.filter(({ revokedAt }) => revokedAt !== null).map(({ id }) => id));
-  // Another way up would lead around the revocation.
-  const alternates = new Map(
-    [...alternatesOf({ roots, issuing, chains: standard })].filter(([id]) => !revoked.has(id)),
-  );
-  const byKeyIdentifier = new Map<string, string[]>();
-  for (const { id, certificate } of issuing) {
-    const identifier = keyIdentifierIn(readCertificate(certificate)).toString("hex");
-    byKeyIdentifier.set(identifier, [...(byKeyIdentifier.get(identifier) ?? []), id]);
-  }
-  const ways = [
-    ...issuing.map((one) => [...(standard.get(one.id)?.certificates ?? []), ...rootAbove(one, certified)]),
-    ...roots.map(({ certificate }) => [certificate]),
-    ...[...alternates.values()].flat().map(({ certificates }) => certificates),
-  ];
-  return {
-    mark: JSON.stringify([
-      stored.map(({ id, state, certificate, revokedAt }) => [
-        id,
-        state,
-        certificate !== null,
-        revokedAt,
-        usable.has(id),
-      ]),
-      listing.map(({ id }) => id),
-      [...alternates].map(([id, chains]) => [id, chains.map((chain) => chain.id)]),
-    ]),
-    usable,
-    listIssuers: [...usable.values(), ...listing],
-    active: new Map([...usable.values()].filter(({ state }) => state === "active").map((one) => [one.name, one])),
-    roots: anchorsOf(roots),
-    sequence: sequenceOf(stored),
-    byKeyIdentifier,
-    standard,
-    alternates,
-    published: publishedCertificates(ways),
-  };
-}
-
-function rootAbove(issuing: Certified, certified: readonly Certified[]): Buffer[] {
-  let at: Certified | undefined = issuing;
-  while (at !== undefined && at.kind !== "root") {
-    const { parentId }: Certified = at;
-    at = certified.find(({ id }) => id === parentId);
-  }
-  return at === undefined ? [] : [at.certificate];
-}
-
-function anchorsOf(roots: readonly Certified[]): TrustAnchor[] {
-  const rank = ({ state }: Certified): number => (state === "active" ? 0 : state === "published" ? 1 : 2);
-  return roots
-    .filter(isInUse)
-    .sort((a, b) => rank(a) - rank(b))
-    .map(({ id, state, certificate }) => ({ id, state, certificate, notAfter: readCertificate(certificate).notAfter }));
-}
-
 const pemOf = (roots: readonly TrustAnchor[]): string =>
   roots.map(({ certificate }) => pemEncode("CERTIFICATE", certificate)).join("");
 
@@ -272,14 +181,6 @@ function widelyRead(roots: readonly TrustAnchor[]): readonly TrustAnchor[] {
     return signatureAlgorithm === undefined || !isPostQuantum(signatureAlgorithm);
   });
   return read.length > 0 ? read : roots;
-}
-
-/** The second of the newest change of the set of roots: published, or retired. */
-function sequenceOf(stored: readonly StoredIssuer[]): number {
-  const changes = stored
-    .filter(({ kind }) => kind === "root")
-    .flatMap(({ createdAt, publishedAt, retiredAt }) => [publishedAt ?? createdAt, ...(retiredAt ? [retiredAt] : [])]);
-  return Math.floor(Math.max(0, ...changes.map((at) => at.getTime())) / 1000);
 }
 
 /**
@@ -310,7 +211,7 @@ function requireValid({ name, notBefore, notAfter }: Issuer, now: Date): void {
 /** The serial number's octet by which revoked certificates are told in lists; see `serialNumber`. */
 const listOctet = 2;
 
-function issuerOf(stored: Certified, key: Issuer["key"], chainPem: string, publicUrl: string): Issuer {
+function issuerOf(stored: CertifiedIssuer, key: Issuer["key"], chainPem: string, publicUrl: string): Issuer {
   const certificate = readCertificate(stored.certificate);
   const { id, name, generation, state, crlShards } = stored;
   const listUrl = (shard: number): string => listUrlOf(publicUrl, id, shard);
