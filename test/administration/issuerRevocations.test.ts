@@ -126,7 +126,7 @@ t.test("revoked: it signs nothing more on any server, is on its root's list, and
       return list.length > 0 && readDistributedList(list).revokes(serialNumber);
     });
   const lists = (own: { listUrl: (shard: number) => string }) => [own.listUrl(0), root.listUrl(0)];
-  await until(async () => (await listAt(first, active(first).listUrl(0))).length > 0);
+  for (const ca of [first, second]) await until(async () => (await listAt(ca, active(ca).listUrl(0))).length > 0);
   t.match(await checked(t, first, before.chain, lists(former)), /error 23 at 1 depth lookup: certificate revoked/);
   t.match(await checked(t, second, after.chain, lists(active(second))), /: OK/);
 

@@ -33,6 +33,7 @@ export interface ListedIssuer {
   readonly name: string;
   readonly generation: number;
   readonly state: string;
+  readonly activatedAt: string | null;
 }
 
 export interface Issued {
