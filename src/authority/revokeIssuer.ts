@@ -6,6 +6,7 @@ import { readCertificate } from "../x509/certificate.ts";
 import type { Issuers } from "./issuer.ts";
 import type { IssuerRevocationStore } from "./issuerRevocationPorts.ts";
 import type { IssuerStore, StoredIssuer } from "./ports.ts";
+import { isValid, nextOf } from "./rotation/succession.ts";
 
 /** What a revocation would mean. */
 export interface IssuerRevocationOutlook {
@@ -56,22 +57,15 @@ export async function outlookOf(
     throw new IssuerNotRevoked(
       "the key of the CA above it is not here: have whoever holds it revoke the certificate, and end the issuer with: mayfly issuers retire --force",
     );
-  const next = state === "active" ? nextOf(issuer, stored, now()) : undefined;
+  const next = state === "active" ? successorOf(issuer, stored, now()) : undefined;
   const stopsLine = state === "active" && next === undefined;
   return { issuer, serialNumber, rootId: root.id, listUrl: root.listUrl(0), next, stopsLine };
 }
 
 /** What can issue in its place now. */
-function nextOf({ name }: StoredIssuer, stored: readonly StoredIssuer[], now: Date): StoredIssuer | undefined {
-  const isValid = (certificate: Buffer): boolean => {
-    const { notBefore, notAfter } = readCertificate(certificate, { lenient: true });
-    return notBefore <= now && now < notAfter;
-  };
-  return stored
-    .filter((one) => one.kind === "issuing" && one.name === name)
-    .filter(({ state }) => state === "published" || state === "prepared")
-    .filter(({ certificate }) => certificate !== null && isValid(certificate))
-    .at(-1);
+function successorOf(issuer: StoredIssuer, stored: readonly StoredIssuer[], now: Date): StoredIssuer | undefined {
+  const next = nextOf(issuer, stored);
+  return next?.certificate && isValid(next.certificate, now) ? next : undefined;
 }
 
 /**

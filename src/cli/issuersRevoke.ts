@@ -22,12 +22,13 @@ const options = {
 export const command = defineCommand({
   name: "issuers revoke",
   summary: "have an issuing CA revoked by its root",
-  usage: "--id ID --note TEXT [--yes] [OPTION …]",
+  usage: "ID --note TEXT [--yes] [OPTION …]",
   description:
     "Without --yes or --confirm it says what would happen and does nothing. Else the issuing CA signs no certificate any more, on any server, the next one of its line takes its place at once, and the root's revocation list has it within seconds. Who checks the whole chain refuses all of its certificates then. It is for issuing CAs below a root whose key is in this authority.",
   options,
+  argument: "id",
   examples: [
-    { does: "what would happen", command: "mayfly issuers revoke --id ID --reason cACompromise --note 'key exposed'" },
+    { does: "what would happen", command: "mayfly issuers revoke ID --reason cACompromise --note 'key exposed'" },
   ],
   run: revoke,
 });

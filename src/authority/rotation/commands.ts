@@ -4,6 +4,7 @@ import { awaitsCertificate } from "../certifyIssuer.ts";
 import type { IssuerLine } from "../issuerLine.ts";
 import type { StoredIssuer } from "../ports.ts";
 import { insertNext, lineOf, type RotationParts } from "./ground.ts";
+import { activeOf, isValid, nextOf } from "./succession.ts";
 
 /** An operator's wish that cannot be done; the message is for him. */
 export class NotMoved extends Error {
@@ -132,20 +133,6 @@ export function createCommands(parts: RotationParts): RotationCommands {
 
 const replacedAlready = "another one has just become the active issuer of the line";
 
-type Line = Pick<StoredIssuer, "kind" | "name">;
-
-const ofLine = (line: Line, stored: readonly StoredIssuer[]): StoredIssuer[] =>
-  stored.filter(({ kind, name }) => kind === line.kind && name === line.name);
-const activeOf = (line: Line, stored: readonly StoredIssuer[]): StoredIssuer | undefined =>
-  ofLine(line, stored).find(({ state }) => state === "active");
-/** What follows in its line, as the plan has it: what is older than the active one was passed over. */
-function nextOf(line: Line, stored: readonly StoredIssuer[]): StoredIssuer | undefined {
-  const { generation: from = 0 } = activeOf(line, stored) ?? {};
-  return ofLine(line, stored)
-    .filter(({ state, generation }) => (state === "prepared" || state === "published") && generation > from)
-    .sort((a, b) => b.generation - a.generation)[0];
-}
-
 function found(id: string, stored: readonly StoredIssuer[]): StoredIssuer {
   const issuer = stored.find((one) => one.id === id);
   if (issuer === undefined) throw new NotMoved("there is no such issuer");
@@ -158,9 +145,8 @@ function requireCertificate(issuer: StoredIssuer): void {
 
 /** What signs while it is not valid signs nothing that anybody takes, and issuing by it is refused. @throws {NotMoved} */
 function requireValid({ certificate }: StoredIssuer, now: Date): void {
-  if (certificate === null) return;
+  if (certificate === null || isValid(certificate, now)) return;
   const { notBefore, notAfter } = readCertificate(certificate, { lenient: true });
-  if (notBefore <= now && now < notAfter) return;
   throw new NotMoved(`the issuer is valid from ${notBefore.toISOString()} until ${notAfter.toISOString()}`);
 }
 
